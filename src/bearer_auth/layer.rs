@@ -1,0 +1,133 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::gate::{Gate, Guarded, challenged};
+use super::service::BearerAuth;
+use crate::rejection::{Challenged, Refusals};
+use crate::resolve::ResolveResource;
+use crate::resource::ResourceUrl;
+use crate::scope::{ScopeHierarchy, Scopes};
+
+/// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an example.
+#[must_use]
+pub struct BearerAuthLayer<V> {
+    verifier: Arc<V>,
+    guarded: Target,
+    resource_metadata: Option<ResourceUrl>,
+    required: Scopes,
+    hierarchy: ScopeHierarchy,
+    optional: bool,
+}
+
+#[derive(Clone)]
+enum Target {
+    One(ResourceUrl),
+    Several(Arc<dyn ResolveResource>),
+}
+
+impl<V> BearerAuthLayer<V> {
+    /// Guards one resource with this verifier. Every token must be issued for it.
+    pub fn new(verifier: V, resource: ResourceUrl) -> Self {
+        Self::guarding(verifier, Target::One(resource))
+    }
+
+    /// Guards several resources with this verifier; a request for none of them is answered with 421.
+    pub fn with_resolver(verifier: V, resolver: impl ResolveResource) -> Self {
+        Self::guarding(verifier, Target::Several(Arc::new(resolver)))
+    }
+
+    fn guarding(verifier: V, guarded: Target) -> Self {
+        Self {
+            verifier: Arc::new(verifier),
+            guarded,
+            resource_metadata: None,
+            required: Scopes::none(),
+            hierarchy: ScopeHierarchy::new(),
+            optional: false,
+        }
+    }
+
+    /// The scopes that every request needs; none unless it is said. Every challenge names them.
+    pub fn required_scopes(mut self, scopes: Scopes) -> Self {
+        self.required = scopes;
+        self
+    }
+
+    /// Which scopes imply others; none unless it is said.
+    pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// Lets requests without a token pass, without [`AuthInfo`](crate::AuthInfo). A token that is not good is still
+    /// refused, and so is one without the required scopes. CORS preflights are left to the service.
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// Where the resource's metadata stands, if not at [its well-known place](crate::protected_resource_metadata_url).
+    /// With a resolver, that place is always taken.
+    pub fn resource_metadata(mut self, url: ResourceUrl) -> Self {
+        self.resource_metadata = Some(url);
+        self
+    }
+
+    fn gate(&self) -> Gate {
+        let guarded = match &self.guarded {
+            Target::Several(resolver) => Guarded::Several(Arc::clone(resolver)),
+            Target::One(resource) => {
+                let challenged = match &self.resource_metadata {
+                    Some(url) => Challenged {
+                        resource_metadata: url.to_string(),
+                        scopes: self.required.clone(),
+                    },
+                    None => challenged(resource, &self.required),
+                };
+                Guarded::One {
+                    resource: resource.clone(),
+                    refusals: Refusals::new(challenged),
+                }
+            }
+        };
+        Gate {
+            guarded,
+            required: self.required.clone(),
+            hierarchy: self.hierarchy.clone(),
+            optional: self.optional,
+        }
+    }
+}
+
+impl<S, V> Layer<S> for BearerAuthLayer<V> {
+    type Service = BearerAuth<S, V>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BearerAuth::new(inner, Arc::clone(&self.verifier), Arc::new(self.gate()))
+    }
+}
+
+impl<V> Clone for BearerAuthLayer<V> {
+    fn clone(&self) -> Self {
+        Self {
+            verifier: Arc::clone(&self.verifier),
+            guarded: self.guarded.clone(),
+            resource_metadata: self.resource_metadata.clone(),
+            required: self.required.clone(),
+            hierarchy: self.hierarchy.clone(),
+            optional: self.optional,
+        }
+    }
+}
+
+impl<V> fmt::Debug for BearerAuthLayer<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerAuthLayer")
+            .field("required", &self.required)
+            .field("hierarchy", &self.hierarchy)
+            .field("optional", &self.optional)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! Everything that talks to Clerk. The only module that knows the HTTP client.
+
+mod backend;
+mod builder;
+mod http;
+mod metadata;
+mod opaque;
+mod user;
+mod verifier;
+
+pub use backend::{ClerkClient, ClerkClientBuilder};
+pub use builder::ClerkVerifierBuilder;
+pub(crate) use metadata::MetadataSource;
+pub use metadata::fetch_clerk_authorization_server_metadata;
+pub use user::{EmailAddress, User};
+pub use verifier::{ClerkVerifier, verify_clerk_token};

@@ -1,0 +1,298 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backend::ClerkClient;
+use super::http::Http;
+use super::verifier::{ClerkVerifier, Inner, JwtKeys, KeySource};
+use crate::audience::Audience;
+use crate::clock::{Clock, SystemClock};
+use crate::error::ConfigError;
+use crate::frontend_api::FrontendApi;
+use crate::jwks::Keys;
+use crate::jwt::VerificationKey;
+use crate::publishable_key::{Environment, PublishableKey};
+use crate::resource::ResourceUrl;
+use crate::secret::SecretKey;
+
+/// What Clerk's own SDK allows.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
+const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
+
+/// Builds a [`ClerkVerifier`].
+///
+/// Needed is one of the publishable key and the Frontend API's origin: they say who issues the tokens. `Debug` shows
+/// no key.
+#[derive(Clone)]
+#[must_use]
+pub struct ClerkVerifierBuilder {
+    publishable_key: Option<PublishableKey>,
+    frontend_api: Option<FrontendApi>,
+    secret_key: Option<SecretKey>,
+    jwt_key: Option<String>,
+    api_url: Option<String>,
+    api_version: Option<String>,
+    keys_from_backend_api: bool,
+    resource: Option<ResourceUrl>,
+    audience: Audience,
+    leeway: Duration,
+    clock: Option<Arc<dyn Clock>>,
+    /// The first setting of the environment that cannot be used; `build` reports it.
+    problem: Option<ConfigError>,
+}
+
+impl ClerkVerifierBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            publishable_key: None,
+            frontend_api: None,
+            secret_key: None,
+            jwt_key: None,
+            api_url: None,
+            api_version: None,
+            keys_from_backend_api: false,
+            resource: None,
+            audience: Audience::default(),
+            leeway: DEFAULT_LEEWAY,
+            clock: None,
+            problem: None,
+        }
+    }
+
+    /// Takes the settings of the environment.
+    ///
+    /// | variable | meaning |
+    /// | --- | --- |
+    /// | `CLERK_PUBLISHABLE_KEY`, or else `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY` | [`publishable_key`](Self::publishable_key) |
+    /// | `CLERK_FAPI` | [`frontend_api`](Self::frontend_api) |
+    /// | `CLERK_SECRET_KEY` | [`secret_key`](Self::secret_key) |
+    /// | `CLERK_JWT_KEY` | [`jwt_key`](Self::jwt_key) |
+    /// | `CLERK_API_URL`, `CLERK_API_VERSION` | [`api_url`](Self::api_url), [`api_version`](Self::api_version) |
+    /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
+    /// | `MCP_AUDIENCE` | [`audience`](Self::audience): `require`, `if-present` or `any` |
+    ///
+    /// A variable that is empty counts as not set. What cannot be used is reported by [`build`](Self::build).
+    pub fn env(self) -> Self {
+        self.vars(|name| std::env::var(name).ok())
+    }
+
+    /// Takes the settings of [`env`](Self::env) from somewhere else, such as a file or a test's own list.
+    pub fn vars(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        if let Err(problem) = self.take_vars(&|name| var(name).filter(|value| !value.trim().is_empty())) {
+            self.problem.get_or_insert(problem);
+        }
+        self
+    }
+
+    fn take_vars(&mut self, var: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        if let Some(key) = var("CLERK_PUBLISHABLE_KEY").or_else(|| var("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY")) {
+            self.publishable_key = Some(PublishableKey::parse(&key)?);
+        }
+        if let Some(origin) = var("CLERK_FAPI") {
+            self.frontend_api = Some(FrontendApi::parse(&origin)?);
+        }
+        if let Some(key) = var("CLERK_SECRET_KEY") {
+            self.secret_key = Some(SecretKey::parse(&key)?);
+        }
+        if let Some(url) = var("MCP_RESOURCE_URL") {
+            self.resource = Some(ResourceUrl::parse(&url)?);
+        }
+        if let Some(mode) = var("MCP_AUDIENCE") {
+            self.audience = audience(&mode)?;
+        }
+        self.jwt_key = var("CLERK_JWT_KEY").or(self.jwt_key.take());
+        self.api_url = var("CLERK_API_URL").or(self.api_url.take());
+        self.api_version = var("CLERK_API_VERSION").or(self.api_version.take());
+        Ok(())
+    }
+
+    /// The instance, by its publishable key.
+    pub fn publishable_key(mut self, key: PublishableKey) -> Self {
+        self.publishable_key = Some(key);
+        self
+    }
+
+    /// The instance, by the origin of its Frontend API; overrides what the publishable key says.
+    pub fn frontend_api(mut self, instance: FrontendApi) -> Self {
+        self.frontend_api = Some(instance);
+        self
+    }
+
+    /// Opens the Backend API: opaque tokens need it, and so does [`ClerkVerifier::client`].
+    pub fn secret_key(mut self, key: SecretKey) -> Self {
+        self.secret_key = Some(key);
+        self
+    }
+
+    /// The instance's public key as PEM (label `PUBLIC KEY`, RSA). JWTs are then verified without any network, and a
+    /// change of the instance's key has to be followed by hand. Line ends may be escaped as `\n`.
+    pub fn jwt_key(mut self, pem: impl Into<String>) -> Self {
+        self.jwt_key = Some(pem.into());
+        self
+    }
+
+    /// The Backend API's origin; `https://api.clerk.com` unless it is said.
+    pub fn api_url(mut self, origin: impl Into<String>) -> Self {
+        self.api_url = Some(origin.into());
+        self
+    }
+
+    /// The Backend API's version; `v1` unless it is said.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
+    }
+
+    /// Fetches the key set from the Backend API, with the secret key, and not from the Frontend API.
+    pub fn keys_from_backend_api(mut self) -> Self {
+        self.keys_from_backend_api = true;
+        self
+    }
+
+    /// The resource that tokens must be issued for. A [`BearerAuthLayer`](crate::BearerAuthLayer) names its own with
+    /// every request, and that one counts.
+    pub fn resource(mut self, resource: ResourceUrl) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// How a token's audience is looked at; [`Audience::Require`] unless it is said.
+    pub fn audience(mut self, audience: Audience) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// How far the clocks of Clerk and of this machine may be apart; 5 seconds unless it is said, 5 minutes at most.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Where the time comes from; the machine's clocks unless it is said.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The verifier.
+    ///
+    /// # Errors
+    ///
+    /// When the instance is not named, when a setting cannot be used, or when two contradict each other, such as a live
+    /// publishable key and a test secret key.
+    pub fn build(self) -> Result<ClerkVerifier, ConfigError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        self.check_environments()?;
+        if self.leeway > LONGEST_LEEWAY {
+            return Err(ConfigError::invalid(
+                "leeway",
+                "is longer than 5 minutes: set the machine's clock right instead",
+            ));
+        }
+        let instance = self.instance()?;
+        let backend = self.backend_client()?;
+        let public = Http::new(instance.issuer())?;
+        let clock: Arc<dyn Clock> = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let jwt_keys = match (&self.jwt_key, self.keys_from_backend_api) {
+            (Some(pem), _) => JwtKeys::Pem(Box::new(VerificationKey::from_pem(pem)?)),
+            (None, true) => {
+                let client = backend.clone().ok_or_else(key_set_needs_secret_key)?;
+                JwtKeys::Set(Keys::new(KeySource::BackendApi(client), Arc::clone(&clock)))
+            }
+            (None, false) => JwtKeys::Set(Keys::new(
+                KeySource::FrontendApi(public.clone()),
+                Arc::clone(&clock),
+            )),
+        };
+        let (resource, audience, leeway) = (self.resource, self.audience, self.leeway);
+        Ok(ClerkVerifier(Arc::new(Inner {
+            instance,
+            jwt_keys,
+            backend,
+            public,
+            resource,
+            audience,
+            leeway,
+            clock,
+        })))
+    }
+
+    /// The client of the Backend API that these settings make; none without a secret key.
+    pub(super) fn backend_client(&self) -> Result<Option<ClerkClient>, ConfigError> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        let Some(secret_key) = &self.secret_key else {
+            return Ok(None);
+        };
+        let mut builder = ClerkClient::builder(secret_key.clone());
+        if let Some(url) = &self.api_url {
+            builder = builder.api_url(url);
+        }
+        if let Some(version) = &self.api_version {
+            builder = builder.api_version(version);
+        }
+        builder.build().map(Some)
+    }
+
+    fn instance(&self) -> Result<FrontendApi, ConfigError> {
+        let by_key = || self.publishable_key.as_ref().map(FrontendApi::from);
+        self.frontend_api.clone().or_else(by_key).ok_or_else(|| {
+            ConfigError::missing(
+                "CLERK_PUBLISHABLE_KEY",
+                "is not set: copy it from the Clerk Dashboard, page API keys; it says whose tokens to accept",
+            )
+        })
+    }
+
+    /// Keys of two instances do not go together, and most often this is how one notices.
+    fn check_environments(&self) -> Result<(), ConfigError> {
+        let (Some(publishable), Some(secret)) = (&self.publishable_key, &self.secret_key) else {
+            return Ok(());
+        };
+        if publishable.environment() == secret.environment() {
+            return Ok(());
+        }
+        let name = |environment: Environment| environment.infix();
+        Err(ConfigError::conflict(
+            "CLERK_SECRET_KEY",
+            format!(
+                "is a {} key and CLERK_PUBLISHABLE_KEY a {} one: copy both from one instance in the Clerk Dashboard, page API keys",
+                name(secret.environment()),
+                name(publishable.environment()),
+            ),
+        ))
+    }
+}
+
+fn audience(mode: &str) -> Result<Audience, ConfigError> {
+    match mode {
+        "require" => Ok(Audience::Require),
+        "if-present" => Ok(Audience::IfPresent),
+        "any" => Ok(Audience::Any),
+        _ => Err(ConfigError::invalid(
+            "MCP_AUDIENCE",
+            "is none of require, if-present and any",
+        )),
+    }
+}
+
+fn key_set_needs_secret_key() -> ConfigError {
+    ConfigError::missing(
+        "CLERK_SECRET_KEY",
+        "is not set, and the key set is to come from the Backend API: copy it from the Clerk Dashboard, page API keys",
+    )
+}
+
+impl fmt::Debug for ClerkVerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClerkVerifierBuilder")
+            .field("publishable_key", &self.publishable_key)
+            .field("frontend_api", &self.frontend_api)
+            .field("resource", &self.resource)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}

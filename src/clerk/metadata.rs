@@ -1,0 +1,71 @@
+//! The authorization server's own metadata.
+
+use async_trait::async_trait;
+
+use super::http::{Http, send};
+use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
+use crate::freshness::Source;
+use crate::frontend_api::FrontendApi;
+use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata};
+
+/// Fetches the authorization server metadata of a Clerk instance (RFC 8414), named by its publishable key or its
+/// [`FrontendApi`].
+///
+/// Nothing is kept: a server that shows the document uses
+/// [`AuthorizationServerService`](crate::AuthorizationServerService), which does keep it.
+///
+/// # Errors
+///
+/// When the instance cannot be reached, or when the document is not one, speaks for another issuer (RFC 8414
+/// section 3.3), or names an endpoint that is not https.
+///
+/// # Example
+///
+/// ```no_run
+/// use clerk_mcp_tools::{PublishableKey, fetch_clerk_authorization_server_metadata};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
+/// let document = fetch_clerk_authorization_server_metadata(&key).await?;
+/// assert_eq!(document.issuer, "https://foo-bar-13.clerk.accounts.dev");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn fetch_clerk_authorization_server_metadata(
+    instance: impl Into<FrontendApi>,
+) -> Result<AuthorizationServerMetadata, ClerkError> {
+    let source = MetadataSource::new(instance.into())
+        .map_err(|error| ClerkError::new(ClerkErrorKind::InvalidRequest, error.to_string()))?;
+    source.fetch().await
+}
+
+/// Where the service that shows the document gets it from.
+#[derive(Clone, Debug)]
+pub(crate) struct MetadataSource {
+    pub(super) http: Http,
+    pub(super) instance: FrontendApi,
+}
+
+impl MetadataSource {
+    pub(crate) fn new(instance: FrontendApi) -> Result<Self, ConfigError> {
+        Ok(Self {
+            http: Http::new(instance.issuer())?,
+            instance,
+        })
+    }
+}
+
+#[async_trait]
+impl Source for MetadataSource {
+    type Value = AuthorizationServerMetadata;
+
+    async fn fetch(&self) -> Result<Self::Value, ClerkError> {
+        let body = send(self.http.get(AUTHORIZATION_SERVER_WELL_KNOWN)).await?.ok()?;
+        let invalid = |why: &'static str| ClerkError::new(ClerkErrorKind::InvalidResponse, why);
+        let document: AuthorizationServerMetadata = serde_json::from_slice(&body).map_err(|error| {
+            invalid("the document is not authorization server metadata").with_source(error)
+        })?;
+        document.check(self.instance.issuer()).map_err(invalid)?;
+        Ok(document)
+    }
+}

@@ -1,0 +1,146 @@
+//! Everything that guards one MCP endpoint, from one value.
+
+mod authorization_server;
+mod builder;
+
+use std::sync::Arc;
+
+use crate::bearer_auth::BearerAuthLayer;
+use crate::clerk::ClerkVerifier;
+use crate::metadata::{
+    AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
+    well_known_paths,
+};
+use crate::metadata_service::{
+    AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
+};
+use crate::resource::ResourceUrl;
+use crate::scope::{ScopeHierarchy, Scopes};
+
+pub use builder::ClerkMcpBuilder;
+
+/// All parts that guard one MCP endpoint with one Clerk instance: the layer, the services, the paths.
+///
+/// They come from one endpoint URL and one list of scopes, so the challenge, the metadata document and the audience of
+/// the tokens cannot disagree. A clone is cheap.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, PublishableKey, Scopes};
+///
+/// let verifier = ClerkVerifier::builder()
+///     .publishable_key(PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?)
+///     .build()?;
+/// let clerk = ClerkMcp::builder("https://mcp.example.com/mcp")
+///     .verifier(verifier)
+///     .scopes(Scopes::parse("profile email")?)
+///     .build()?;
+///
+/// // Around the MCP service, whatever it is:
+/// let guard = clerk.bearer_auth_layer();
+/// // And where clients look for the documents, in a router or without one:
+/// let paths: Vec<String> = clerk.well_known_routes().into_iter().map(|(path, _)| path).collect();
+/// assert!(paths.contains(&"/.well-known/oauth-protected-resource/mcp".to_owned()));
+/// let without_router = clerk.well_known_layer();
+/// # let _ = (guard, without_router);
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClerkMcp(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    resource: ResourceUrl,
+    verifier: ClerkVerifier,
+    scopes: Scopes,
+    hierarchy: ScopeHierarchy,
+    optional: bool,
+    document: ProtectedResourceMetadata,
+    protected_resource: ProtectedResourceService,
+    authorization_server: AuthorizationServerService,
+}
+
+impl ClerkMcp {
+    /// Starts with the public URL of the MCP endpoint, such as `https://mcp.example.com/mcp`.
+    pub fn builder(resource: impl Into<String>) -> ClerkMcpBuilder {
+        ClerkMcpBuilder::new(Some(resource.into()))
+    }
+
+    /// Starts with the settings of the environment: those of [`ClerkVerifierBuilder::env`], `MCP_RESOURCE_URL` for the
+    /// endpoint's URL and `MCP_SCOPES` for the scopes, separated by spaces.
+    ///
+    /// [`ClerkVerifierBuilder::env`]: crate::ClerkVerifierBuilder::env
+    pub fn from_env() -> ClerkMcpBuilder {
+        ClerkMcpBuilder::new(None).env()
+    }
+
+    /// The layer that guards the MCP service.
+    pub fn bearer_auth_layer(&self) -> BearerAuthLayer<ClerkVerifier> {
+        let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
+            .required_scopes(self.0.scopes.clone())
+            .scope_hierarchy(self.0.hierarchy.clone());
+        if self.0.optional { layer.optional() } else { layer }
+    }
+
+    /// Every well-known path with the service that answers there, for a router.
+    #[must_use]
+    pub fn well_known_routes(&self) -> Vec<(String, WellKnownService)> {
+        let documents = [
+            (
+                PROTECTED_RESOURCE_WELL_KNOWN,
+                WellKnownService::ProtectedResource(self.protected_resource_service()),
+            ),
+            (
+                AUTHORIZATION_SERVER_WELL_KNOWN,
+                WellKnownService::AuthorizationServer(self.authorization_server_service()),
+            ),
+        ];
+        let routes = documents.into_iter().flat_map(|(well_known, service)| {
+            let paths = well_known_paths(well_known, &self.0.resource);
+            paths.into_iter().map(move |path| (path, service.clone()))
+        });
+        routes.collect()
+    }
+
+    /// A layer that answers every well-known path, for a stack without a router.
+    pub fn well_known_layer(&self) -> WellKnownLayer {
+        WellKnownLayer::new(self.well_known_routes())
+    }
+
+    /// The service that answers with the protected resource's metadata.
+    #[must_use]
+    pub fn protected_resource_service(&self) -> ProtectedResourceService {
+        self.0.protected_resource.clone()
+    }
+
+    /// The service that answers with the authorization server's metadata.
+    #[must_use]
+    pub fn authorization_server_service(&self) -> AuthorizationServerService {
+        self.0.authorization_server.clone()
+    }
+
+    /// The protected resource's metadata.
+    #[must_use]
+    pub fn metadata(&self) -> &ProtectedResourceMetadata {
+        &self.0.document
+    }
+
+    /// The endpoint's public URL.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceUrl {
+        &self.0.resource
+    }
+
+    /// The scopes that every request needs.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.0.scopes
+    }
+
+    /// The verifier of the tokens.
+    #[must_use]
+    pub fn verifier(&self) -> &ClerkVerifier {
+        &self.0.verifier
+    }
+}

@@ -1,0 +1,179 @@
+use std::sync::Arc;
+
+use super::{ClerkMcp, Parts};
+use crate::clerk::ClerkVerifier;
+use crate::error::ConfigError;
+use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
+use crate::metadata_service::{AuthorizationServerService, ProtectedResourceService};
+use crate::resource::ResourceUrl;
+use crate::scope::{ScopeHierarchy, Scopes};
+
+type Describe = Box<dyn FnOnce(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send>;
+
+/// Builds a [`ClerkMcp`].
+#[must_use]
+pub struct ClerkMcpBuilder {
+    resource: Option<String>,
+    verifier: Option<ClerkVerifier>,
+    scopes: Scopes,
+    advertised: Option<Scopes>,
+    hierarchy: ScopeHierarchy,
+    optional: bool,
+    narrow: bool,
+    describe: Option<Describe>,
+    /// The first setting of the environment that cannot be used; `build` reports it.
+    problem: Option<ConfigError>,
+}
+
+impl ClerkMcpBuilder {
+    pub(super) fn new(resource: Option<String>) -> Self {
+        Self {
+            resource,
+            verifier: None,
+            scopes: Scopes::none(),
+            advertised: None,
+            hierarchy: ScopeHierarchy::new(),
+            optional: false,
+            narrow: false,
+            describe: None,
+            problem: None,
+        }
+    }
+
+    pub(super) fn env(mut self) -> Self {
+        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        self.resource = var("MCP_RESOURCE_URL");
+        match var("MCP_SCOPES").map_or(Ok(Scopes::none()), |list| Scopes::parse(&list)) {
+            Ok(scopes) => self.scopes = scopes,
+            Err(problem) => self.problem = Some(problem),
+        }
+        self
+    }
+
+    /// Who verifies the tokens; [`ClerkVerifier::from_env`] unless it is said.
+    pub fn verifier(mut self, verifier: ClerkVerifier) -> Self {
+        self.verifier = Some(verifier);
+        self
+    }
+
+    /// The scopes that every request needs, which are named in every challenge and, unless
+    /// [`scopes_supported`](Self::scopes_supported) says otherwise, in the metadata.
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// All scopes that a client may ask for, where that is more than every request needs.
+    pub fn scopes_supported(mut self, scopes: Scopes) -> Self {
+        self.advertised = Some(scopes);
+        self
+    }
+
+    /// Which scopes imply others.
+    pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// Lets requests without a token pass; see [`BearerAuthLayer::optional`](crate::BearerAuthLayer::optional).
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// Narrows `scopes_supported` in the authorization server's metadata to this server's, for clients that ask for all
+    /// they find there and are then refused by Clerk (`invalid_scope`).
+    pub fn narrow_authorization_server_scopes(mut self) -> Self {
+        self.narrow = true;
+        self
+    }
+
+    /// Adds to the protected resource's metadata, such as a name for users to see.
+    ///
+    /// ```
+    /// # use clerk_mcp_tools::ClerkMcp;
+    /// let builder = ClerkMcp::builder("https://mcp.example.com/mcp")
+    ///     .describe(|document| document.resource_name("Example").resource_tos_uri("https://example.com/tos"));
+    /// # let _ = builder;
+    /// ```
+    pub fn describe<F>(mut self, describe: F) -> Self
+    where
+        F: FnOnce(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + 'static,
+    {
+        self.describe = Some(Box::new(describe));
+        self
+    }
+
+    /// All parts.
+    ///
+    /// # Errors
+    ///
+    /// When the URL cannot be a resource's, when the verifier is set up for another one, when a needed scope is not
+    /// among the advertised ones, or when the settings of the environment make no verifier.
+    pub fn build(self) -> Result<ClerkMcp, ConfigError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let resource = self.resource.ok_or_else(|| {
+            ConfigError::missing(
+                "MCP_RESOURCE_URL",
+                "is not set: it is the public URL of the MCP endpoint",
+            )
+        })?;
+        let resource = ResourceUrl::parse(&resource)?;
+        let verifier = self.verifier.map_or_else(ClerkVerifier::from_env, Ok)?;
+        check_resource(&resource, &verifier)?;
+        let advertised = self.advertised.unwrap_or_else(|| self.scopes.clone());
+        check_scopes(&self.scopes, &advertised, &self.hierarchy)?;
+        let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
+            .scopes_supported(&advertised);
+        let document = match self.describe {
+            Some(describe) => describe(document).build()?,
+            None => document.build()?,
+        };
+        let narrowed_to = self.narrow.then_some(advertised);
+        Ok(ClerkMcp(Arc::new(Parts {
+            protected_resource: ProtectedResourceService::new(&document),
+            authorization_server: AuthorizationServerService::for_verifier(&verifier, narrowed_to),
+            resource,
+            verifier,
+            scopes: self.scopes,
+            hierarchy: self.hierarchy,
+            optional: self.optional,
+            document,
+        })))
+    }
+}
+
+fn check_resource(resource: &ResourceUrl, verifier: &ClerkVerifier) -> Result<(), ConfigError> {
+    match verifier.resource() {
+        Some(other) if other != resource => Err(ConfigError::conflict(
+            "MCP_RESOURCE_URL",
+            format!(
+                "is {other} for the verifier and {resource} for the endpoint: name the same URL, or only the endpoint's"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A scope that is needed and not advertised is one that no client ever asks for.
+fn check_scopes(needed: &Scopes, advertised: &Scopes, hierarchy: &ScopeHierarchy) -> Result<(), ConfigError> {
+    match needed.iter().find(|scope| !hierarchy.grants(advertised, scope)) {
+        Some(scope) => Err(ConfigError::conflict(
+            "scopes_supported",
+            format!("does not have {scope}, which every request needs: add it"),
+        )),
+        None => Ok(()),
+    }
+}
+
+impl std::fmt::Debug for ClerkMcpBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClerkMcpBuilder")
+            .field("resource", &self.resource)
+            .field("verifier", &self.verifier)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}

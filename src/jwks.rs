@@ -1,0 +1,93 @@
+//! The key set of a Clerk instance (RFC 7517), and how new it has to be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::Jwk;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
+use crate::freshness::{Fresh, Limits, Source};
+use crate::jwt::VerificationKey;
+
+const LIMITS: Limits = Limits {
+    refresh_after: Duration::from_secs(5 * 60),
+    max_age: Duration::from_secs(60 * 60),
+    stale_limit: Duration::from_secs(24 * 60 * 60),
+    demand_interval: Duration::from_secs(30),
+};
+
+/// An instance has one key, and two while they are changed; a set larger than this is cut off.
+const MOST_KEYS: usize = 64;
+
+/// The keys of a set that can be used.
+#[derive(Debug)]
+pub(crate) struct KeySet(Vec<Arc<VerificationKey>>);
+
+impl KeySet {
+    /// Reads a JWK set. A key that cannot be used is passed over (RFC 7517 section 5); a set without any that can is
+    /// an error, so that it never takes the place of one that works.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, ClerkError> {
+        #[derive(Deserialize)]
+        struct Wire {
+            keys: Vec<Value>,
+        }
+        let wire: Wire = serde_json::from_slice(json)
+            .map_err(|error| unusable("the key set is not a JWK set").with_source(error))?;
+        let keys: Vec<_> = wire
+            .keys
+            .into_iter()
+            .filter_map(usable)
+            .take(MOST_KEYS)
+            .map(Arc::new)
+            .collect();
+        if keys.is_empty() {
+            return Err(unusable(
+                "the key set has no key that access tokens can be verified with",
+            ));
+        }
+        Ok(Self(keys))
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<VerificationKey>> {
+        self.0.iter().find(|key| key.id() == Some(id)).cloned()
+    }
+}
+
+fn usable(json: Value) -> Option<VerificationKey> {
+    let parsed = serde_json::from_value::<Jwk>(json).map_err(|_| "it is not a JWK");
+    parsed
+        .and_then(|jwk| VerificationKey::from_jwk(&jwk))
+        .inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over"))
+        .ok()
+}
+
+/// The keys of one instance, fetched when they are needed.
+#[derive(Debug)]
+pub(crate) struct Keys<S: Source<Value = KeySet>>(Fresh<S>);
+
+impl<S: Source<Value = KeySet>> Keys<S> {
+    pub(crate) fn new(source: S, clock: Arc<dyn Clock>) -> Self {
+        Self(Fresh::new(source, LIMITS, clock))
+    }
+
+    /// The key with this id. One that is not in the set at hand is looked for in a new one, once per interval.
+    pub(crate) async fn find(&self, id: &str) -> Result<Arc<VerificationKey>, VerifyError> {
+        let mark = self.0.mark();
+        let set = self.0.get().await?;
+        if let Some(key) = set.find(id) {
+            return Ok(key);
+        }
+        let set = self.0.newer_than(&set, mark).await?;
+        set.find(id).ok_or_else(|| {
+            VerifyError::new(VerifyErrorKind::UnknownKey)
+                .with_detail("no key of the instance has the token's `kid`")
+        })
+    }
+}
+
+fn unusable(detail: &'static str) -> ClerkError {
+    ClerkError::new(ClerkErrorKind::InvalidResponse, detail)
+}

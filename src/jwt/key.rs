@@ -1,0 +1,158 @@
+//! Public keys that tokens may be verified with, each bound to one algorithm.
+
+use std::fmt;
+
+use aws_lc_rs::rsa::PublicEncryptingKey;
+use aws_lc_rs::signature::{
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RsaParameters, RsaPublicKeyComponents,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::error::ConfigError;
+
+const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// An RSA public key with the one algorithm that it may be used with (RFC 8725 section 3.1). Parsed once.
+pub(crate) struct VerificationKey {
+    id: Option<String>,
+    algorithm: Algorithm,
+    key: ParsedPublicKey,
+}
+
+impl VerificationKey {
+    /// A key of a key set; why it cannot be used, where that is so.
+    pub(crate) fn from_jwk(jwk: &Jwk) -> Result<Self, &'static str> {
+        let AlgorithmParameters::RSA(rsa) = &jwk.algorithm else {
+            return Err("it is not an RSA key");
+        };
+        let id = jwk.common.key_id.clone().ok_or("it has no key id")?;
+        if !is_for_signatures(jwk) {
+            return Err("it is not meant for signatures");
+        }
+        let algorithm = signature_algorithm(jwk).ok_or("its algorithm is not RS256, RS384 or RS512")?;
+        let modulus = decode(&rsa.n).ok_or("its modulus is not base64url")?;
+        let exponent = decode(&rsa.e).ok_or("its exponent is not base64url")?;
+        if !MODULUS_BITS.contains(&bit_length(&modulus)) {
+            return Err("its modulus does not have 2048 to 8192 bits");
+        }
+        if !is_sound_exponent(&exponent) {
+            return Err("its exponent is even, below 65537 or too large");
+        }
+        let key = RsaPublicKeyComponents {
+            n: modulus,
+            e: exponent,
+        }
+        .to_parsed_public_key(parameters(algorithm))
+        .map_err(|_| "it does not form an RSA key")?;
+        Ok(Self {
+            id: Some(id),
+            algorithm,
+            key,
+        })
+    }
+
+    /// The key of `CLERK_JWT_KEY`: PEM with the label `PUBLIC KEY` (RFC 7468 section 13). It is used with RS256.
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, ConfigError> {
+        // Environments carry a multi-line value with its line ends escaped.
+        let pem = pem.replace("\\n", "\n");
+        let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| invalid_pem("it is not PEM with the label PUBLIC KEY"))?;
+        // Only this constructor looks at the size; the one below would leave it to every single verification.
+        PublicEncryptingKey::from_der(&spki)
+            .map_err(|_| invalid_pem("it is not an RSA key of 2048 to 8192 bits"))?;
+        let key = ParsedPublicKey::new(parameters(Algorithm::RS256), &spki)
+            .map_err(|_| invalid_pem("it is not an RSA key"))?;
+        Ok(Self {
+            id: None,
+            algorithm: Algorithm::RS256,
+            key,
+        })
+    }
+
+    /// The key's id; none where there is only one key.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify_sig(message, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_for_signatures(jwk: &Jwk) -> bool {
+    let by_use = jwk
+        .common
+        .public_key_use
+        .as_ref()
+        .is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let by_operations = jwk
+        .common
+        .key_operations
+        .as_ref()
+        .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    by_use && by_operations
+}
+
+/// What the JWK says, RS256 where it says nothing. Never what a token says.
+fn signature_algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    match jwk.common.key_algorithm {
+        None | Some(KeyAlgorithm::RS256) => Some(Algorithm::RS256),
+        Some(KeyAlgorithm::RS384) => Some(Algorithm::RS384),
+        Some(KeyAlgorithm::RS512) => Some(Algorithm::RS512),
+        Some(_) => None,
+    }
+}
+
+fn parameters(algorithm: Algorithm) -> &'static RsaParameters {
+    match algorithm {
+        Algorithm::RS384 => &RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &RSA_PKCS1_2048_8192_SHA512,
+        _ => &RSA_PKCS1_2048_8192_SHA256,
+    }
+}
+
+/// Base64urlUInt (RFC 7518 section 2): no padding, and no leading zero octet.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
+}
+
+fn bit_length(bytes: &[u8]) -> usize {
+    let leading = bytes.first().map_or(0, |first| first.leading_zeros() as usize);
+    (bytes.len() * 8).saturating_sub(leading)
+}
+
+/// Odd and at least 2^16 + 1 (FIPS 186-5 section A.1.1), and no longer than the crypto library takes.
+fn is_sound_exponent(bytes: &[u8]) -> bool {
+    (17..=33).contains(&bit_length(bytes)) && bytes.last().is_some_and(|last| last % 2 == 1)
+}
+
+fn invalid_pem(why: &str) -> ConfigError {
+    ConfigError::invalid(
+        "CLERK_JWT_KEY",
+        format!(
+            "cannot be used: {why}; copy the PEM public key from the Clerk Dashboard, page API keys, section JWKS public key"
+        ),
+    )
+}

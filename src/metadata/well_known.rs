@@ -1,0 +1,123 @@
+//! Where the documents stand (RFC 8615; RFC 9728 section 3.1; RFC 8414 section 3.1).
+
+use crate::resource::ResourceUrl;
+
+/// The well-known path of protected resource metadata (RFC 9728 section 3).
+pub const PROTECTED_RESOURCE_WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// The well-known path of authorization server metadata (RFC 8414 section 3).
+pub const AUTHORIZATION_SERVER_WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
+
+/// The URL of a resource's metadata document: the well-known path goes between host and path, and a query is kept
+/// (RFC 9728 section 3.1).
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{ResourceUrl, protected_resource_metadata_url};
+///
+/// let resource = ResourceUrl::parse("https://mcp.example.com/a/mcp")?;
+/// assert_eq!(
+///     protected_resource_metadata_url(&resource),
+///     "https://mcp.example.com/.well-known/oauth-protected-resource/a/mcp",
+/// );
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[must_use]
+pub fn protected_resource_metadata_url(resource: &ResourceUrl) -> String {
+    // A lone slash is dropped before the well-known part is put in (RFC 9728 section 3.1).
+    let path = if resource.path() == "/" {
+        ""
+    } else {
+        resource.path()
+    };
+    format!(
+        "{}{PROTECTED_RESOURCE_WELL_KNOWN}{path}{}",
+        resource.origin(),
+        resource.query()
+    )
+}
+
+/// Every path at which a client may look for a document about this resource: with the resource's path behind the
+/// well-known one and without, with a slash at the end and without.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{PROTECTED_RESOURCE_WELL_KNOWN, ResourceUrl, well_known_paths};
+///
+/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
+/// assert_eq!(
+///     well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource),
+///     [
+///         "/.well-known/oauth-protected-resource",
+///         "/.well-known/oauth-protected-resource/",
+///         "/.well-known/oauth-protected-resource/mcp",
+///         "/.well-known/oauth-protected-resource/mcp/",
+///     ],
+/// );
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[must_use]
+pub fn well_known_paths(well_known: &str, resource: &ResourceUrl) -> Vec<String> {
+    let path = resource.path().trim_end_matches('/');
+    let mut paths = vec![well_known.to_owned(), format!("{well_known}/")];
+    if !path.is_empty() {
+        paths.extend([format!("{well_known}{path}"), format!("{well_known}{path}/")]);
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_the_well_known_part_between_host_and_path() {
+        let rows = [
+            (
+                "https://h.example",
+                "https://h.example/.well-known/oauth-protected-resource",
+            ),
+            (
+                "https://h.example/",
+                "https://h.example/.well-known/oauth-protected-resource",
+            ),
+            (
+                "https://h.example:8443/mcp",
+                "https://h.example:8443/.well-known/oauth-protected-resource/mcp",
+            ),
+            (
+                "https://h.example/a/mcp/",
+                "https://h.example/.well-known/oauth-protected-resource/a/mcp/",
+            ),
+            (
+                "https://h.example/mcp?k=v",
+                "https://h.example/.well-known/oauth-protected-resource/mcp?k=v",
+            ),
+            (
+                "https://h.example?k=v",
+                "https://h.example/.well-known/oauth-protected-resource?k=v",
+            ),
+        ];
+        for (resource, url) in rows {
+            assert_eq!(
+                protected_resource_metadata_url(&ResourceUrl::parse(resource).unwrap()),
+                url
+            );
+        }
+    }
+
+    #[test]
+    fn a_resource_at_the_root_has_only_the_root_paths() {
+        for resource in ["https://h.example", "https://h.example/", "https://h.example?k=v"] {
+            let resource = ResourceUrl::parse(resource).unwrap();
+            assert_eq!(well_known_paths("/w", &resource), ["/w", "/w/"]);
+        }
+        let resource = ResourceUrl::parse("https://h.example/a/mcp/").unwrap();
+        assert_eq!(
+            well_known_paths("/w", &resource),
+            ["/w", "/w/", "/w/a/mcp", "/w/a/mcp/"]
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! The URL of a protected resource, kept as the text it was given.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::Scheme;
+
+use crate::error::ConfigError;
+
+const SETTING: &str = "MCP_RESOURCE_URL";
+
+/// The public URL of an MCP endpoint: its resource identifier (RFC 9728 section 1.2, RFC 8707 section 2).
+///
+/// Clients compare it byte by byte with the URL they used, so the text stays as it was given: no slash is added, and
+/// none is taken away. It comes from configuration and never from a request, whose `Host` and forwarded headers
+/// anybody can write.
+///
+/// `https` is required, but for a loopback host (`localhost`, `127.0.0.0/8`, `[::1]`), where `http` will do. A
+/// fragment or user information is refused; a query is possible and useful to nobody.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::ResourceUrl;
+///
+/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
+/// assert_eq!(resource.as_str(), "https://mcp.example.com/mcp");
+/// assert_eq!(resource.path(), "/mcp");
+/// assert!(resource.matches("HTTPS://MCP.example.com:443/mcp"));
+/// assert!(!resource.matches("https://mcp.example.com/mcp/other"));
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ResourceUrl {
+    text: Arc<str>,
+    authority: Range<usize>,
+    /// Where the path ends and the query, if any, starts.
+    query: usize,
+}
+
+impl ResourceUrl {
+    /// Reads a resource's URL.
+    ///
+    /// # Errors
+    ///
+    /// When the text cannot be a resource identifier. The error says what to write instead.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let parts = split(text).ok_or_else(|| invalid(text, "is not an absolute http or https URL"))?;
+        if text.contains('#') {
+            return Err(invalid(
+                text,
+                "has a fragment, which a resource identifier must not (RFC 9728 section 1.2)",
+            ));
+        }
+        let uri = parse_uri(text).ok_or_else(|| invalid(text, "has a character that a URL must escape"))?;
+        check_origin(&uri).map_err(|why| invalid(text, why))?;
+        Ok(Self {
+            text: text.into(),
+            authority: parts.authority,
+            query: parts.query,
+        })
+    }
+
+    /// The URL as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Scheme, host and port as they were given, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.text.get(..self.authority.end).unwrap_or_default()
+    }
+
+    /// Host and port as they were given.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.text.get(self.authority.clone()).unwrap_or_default()
+    }
+
+    /// The path; empty where the URL has none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.text.get(self.authority.end..self.query).unwrap_or_default()
+    }
+
+    /// The query with its question mark; empty where the URL has none.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.text.get(self.query..).unwrap_or_default()
+    }
+
+    /// Whether an audience names this resource.
+    ///
+    /// Scheme and host are compared without case, a default port may be written or not, and no path is the same as
+    /// `/` (RFC 3986 section 6.2). All else has to be equal byte by byte: a prefix is another resource.
+    #[must_use]
+    pub fn matches(&self, audience: &str) -> bool {
+        if *self.text == *audience {
+            return true;
+        }
+        let Some(parts) = split(audience) else {
+            return false;
+        };
+        let rest = audience.get(parts.authority.end..).unwrap_or_default();
+        let scheme = audience.get(..parts.authority.start).unwrap_or_default();
+        let authority = audience.get(parts.authority).unwrap_or_default();
+        let own_scheme = self.text.get(..self.authority.start).unwrap_or_default();
+        own_scheme.eq_ignore_ascii_case(scheme)
+            && without_default_port(own_scheme, self.authority())
+                .eq_ignore_ascii_case(without_default_port(scheme, authority))
+            && same_path(self.text.get(self.authority.end..).unwrap_or_default(), rest)
+    }
+
+    /// Whether a request's authority (`Host` header or `:authority`) is this resource's.
+    pub(crate) fn has_authority(&self, authority: &str) -> bool {
+        let scheme = self.text.get(..self.authority.start).unwrap_or_default();
+        without_default_port(scheme, self.authority())
+            .eq_ignore_ascii_case(without_default_port(scheme, authority))
+    }
+}
+
+impl FromStr for ResourceUrl {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for ResourceUrl {
+    type Error = ConfigError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for ResourceUrl {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl fmt::Display for ResourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for ResourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ResourceUrl").field(&self.text).finish()
+    }
+}
+
+/// A URI of nothing but the characters of RFC 3986 section 2: `http::Uri` alone lets a quote pass, for one.
+pub(crate) fn parse_uri(text: &str) -> Option<Uri> {
+    let is_uri_char = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
+    text.bytes().all(is_uri_char).then(|| text.parse().ok())?
+}
+
+/// Why a URL's origin cannot be trusted with a token; `Ok` for https anywhere and http on loopback.
+pub(crate) fn check_origin(uri: &Uri) -> Result<(), &'static str> {
+    let authority = uri.authority().ok_or("has no host")?;
+    if authority.as_str().contains('@') {
+        return Err("has a user name in it");
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err("has no host");
+    }
+    if authority.port().is_some() && authority.port_u16().is_none() || authority.as_str().ends_with(':') {
+        return Err("has a port that is no number from 0 to 65535");
+    }
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTPS => Ok(()),
+        Some(scheme) if *scheme == Scheme::HTTP && is_loopback(uri) => Ok(()),
+        Some(scheme) if *scheme == Scheme::HTTP => Err("uses http: off a loopback host; write https:"),
+        _ => Err("is not an http or https URL"),
+    }
+}
+
+/// Whether a URL's host is this machine by its spelling alone; no name is looked up.
+pub(crate) fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+struct Parts {
+    authority: Range<usize>,
+    query: usize,
+}
+
+fn split(text: &str) -> Option<Parts> {
+    let start = text.find("://")? + 3;
+    let rest = text.get(start..)?;
+    let end = start + rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let query = end + text.get(end..)?.find(['?', '#']).unwrap_or(text.len() - end);
+    (end > start).then_some(Parts {
+        authority: start..end,
+        query,
+    })
+}
+
+fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let default = if scheme.eq_ignore_ascii_case("https://") {
+        ":443"
+    } else {
+        ":80"
+    };
+    authority.strip_suffix(default).unwrap_or(authority)
+}
+
+fn same_path(own: &str, other: &str) -> bool {
+    let is_root = |path: &str| path.is_empty() || path == "/";
+    own == other || is_root(own) && is_root(other)
+}
+
+fn invalid(text: &str, why: &str) -> ConfigError {
+    // The text is shown without what could be a password in it.
+    let shown = if text.contains('@') { "it" } else { text };
+    ConfigError::invalid(
+        SETTING,
+        format!(
+            "cannot be used: {shown} {why}; set the public URL of the MCP endpoint, such as https://mcp.example.com/mcp"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_text_and_finds_its_parts() {
+        let rows = [
+            ("https://h.example", "https://h.example", "", ""),
+            ("https://h.example/", "https://h.example", "/", ""),
+            ("https://h.example/a/mcp", "https://h.example", "/a/mcp", ""),
+            (
+                "https://h.example:8443/mcp?x=1",
+                "https://h.example:8443",
+                "/mcp",
+                "?x=1",
+            ),
+            ("http://localhost:3000/mcp", "http://localhost:3000", "/mcp", ""),
+            ("http://127.0.0.1:3000?x", "http://127.0.0.1:3000", "", "?x"),
+            ("http://[::1]:3000/mcp", "http://[::1]:3000", "/mcp", ""),
+        ];
+        for (text, origin, path, query) in rows {
+            let url = ResourceUrl::parse(text).unwrap();
+            assert_eq!(
+                (url.as_str(), url.origin(), url.path(), url.query()),
+                (text, origin, path, query)
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_a_resource() {
+        let rows = [
+            "",
+            "/mcp",
+            "mcp.example.com/mcp",
+            "https://",
+            "https:///mcp",
+            "ftp://h.example/mcp",
+            "http://h.example/mcp",
+            "http://127.0.0.1.evil.example/mcp",
+            "http://localhost.evil.example/",
+            "https://h.example/mcp#f",
+            "https://h.example/#",
+            "https://u:p@h.example/mcp",
+            "https://h.example /mcp",
+            "https://h.example/m cp",
+            "https://h.example/\nmcp",
+            "https://h.example:99999/",
+            "https://h.example:/",
+            "https://:443/mcp",
+            "https://h.example/a\"b",
+            "https://h.example/{a}",
+            "https://h.example/ä",
+        ];
+        for text in rows {
+            let error = ResourceUrl::parse(text).unwrap_err();
+            assert_eq!(error.setting(), SETTING, "{text:?}");
+            assert!(!error.to_string().contains("u:p"), "{error}");
+        }
+    }
+
+    #[test]
+    fn matches_the_same_resource_only() {
+        let rows = [
+            ("https://h.example/mcp", "https://h.example/mcp", true),
+            ("https://h.example/mcp", "HTTPS://H.Example/mcp", true),
+            ("https://h.example/mcp", "https://h.example:443/mcp", true),
+            ("https://h.example:443/mcp", "https://h.example/mcp", true),
+            ("https://h.example", "https://h.example/", true),
+            ("https://h.example/", "https://h.example", true),
+            ("http://localhost:80/x", "http://localhost/x", true),
+            ("https://h.example/mcp", "https://h.example/MCP", false),
+            ("https://h.example/mcp", "https://h.example/mcp/", false),
+            ("https://h.example/mcp", "https://h.example/mcp2", false),
+            ("https://h.example/mcp", "https://h.example/mc", false),
+            ("https://h.example/mcp", "https://h.example", false),
+            ("https://h.example/mcp", "https://h.example/mcp?x", false),
+            ("https://h.example/mcp", "https://h.example/mcp#x", false),
+            ("https://h.example/mcp", "https://h.example:80/mcp", false),
+            ("https://h.example/mcp", "http://h.example/mcp", false),
+            ("https://h.example/mcp", "https://h.example.evil/mcp", false),
+            ("https://h.example/mcp", "https://u@h.example/mcp", false),
+            ("https://h.example/mcp", "h.example/mcp", false),
+            ("https://h.example/mcp", "", false),
+            ("https://h.example", "https://h.example:443:443", false),
+        ];
+        for (own, audience, expected) in rows {
+            assert_eq!(
+                ResourceUrl::parse(own).unwrap().matches(audience),
+                expected,
+                "{own} ~ {audience}"
+            );
+        }
+    }
+}
