@@ -32,17 +32,9 @@ pub(crate) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 /// response.headers_mut().extend(CORS_HEADERS);
 /// assert_eq!(response.headers()["access-control-allow-origin"], "*");
 /// ```
-#[expect(
-    clippy::declare_interior_mutable_const,
-    reason = "header values from static texts share nothing"
-)]
 pub const CORS_HEADERS: [(HeaderName, HeaderValue); 4] = allowing("GET, HEAD, OPTIONS");
 
 /// The CORS headers of an MCP endpoint's preflight.
-#[expect(
-    clippy::declare_interior_mutable_const,
-    reason = "header values from static texts share nothing"
-)]
 const ENDPOINT_CORS_HEADERS: [(HeaderName, HeaderValue); 4] = allowing("GET, POST, DELETE, OPTIONS");
 
 const fn allowing(methods: &'static str) -> [(HeaderName, HeaderValue); 4] {

@@ -1,0 +1,184 @@
+use std::fmt;
+use std::io;
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, LOCATION};
+use serde_json::{Value, json};
+use url::{Url, form_urlencoded};
+
+use super::fake::FakeClerk;
+use super::token::challenge_of;
+
+const REDIRECT_URI: &str = "http://127.0.0.1/callback";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The whole OAuth flow against a [`FakeClerk`] over HTTP, as an MCP client runs it: registration, authorization with
+/// PKCE, token request. Made by [`FakeClerk::sign_in`].
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::testing::FakeClerk;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clerk = FakeClerk::start().await?;
+///
+/// let sign_in = clerk.sign_in().scopes(["profile"]).resource("https://mcp.example.com/mcp");
+/// let response = sign_in.token_response().await?;
+/// assert_eq!(response["scope"], "profile");
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub struct SignIn {
+    clerk: FakeClerk,
+    scopes: Vec<String>,
+    resources: Vec<String>,
+}
+
+impl SignIn {
+    pub(super) fn new(clerk: FakeClerk) -> Self {
+        Self {
+            clerk,
+            scopes: vec!["profile".to_owned(), "email".to_owned()],
+            resources: Vec::new(),
+        }
+    }
+
+    /// The scopes to ask for. Default: `profile email`.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A resource to ask for (RFC 8707), and so an audience of the token. May be called again for more.
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
+    /// Signs in and returns the access token.
+    ///
+    /// # Errors
+    ///
+    /// When the instance refuses, with the answer in the error's text, or a fault is set on the way.
+    pub async fn access_token(self) -> io::Result<String> {
+        let response = self.token_response().await?;
+        let token = response.get("access_token").and_then(Value::as_str);
+        token
+            .map(str::to_owned)
+            .ok_or_else(|| io::Error::other("no access token in the answer"))
+    }
+
+    /// Signs in and returns the whole token response (RFC 6749 section 5.1), with `refresh_token` and `scope`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SignIn::access_token`].
+    pub async fn token_response(self) -> io::Result<Value> {
+        let client_id = self.register().await?;
+        let verifier = self.clerk.shared().ids.secret();
+        let code = self.authorize(&client_id, &challenge_of(&verifier)).await?;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", &client_id),
+            ("code", &code),
+            ("code_verifier", &verifier),
+            ("redirect_uri", REDIRECT_URI),
+        ];
+        let body = self.with_resources(&form);
+        self.post("/oauth/token", FORM, body, StatusCode::OK).await
+    }
+
+    /// Over HTTP where the instance offers that, and otherwise as somebody does in Clerk's Dashboard.
+    async fn register(&self) -> io::Result<String> {
+        if !self.clerk.shared().settings.dynamic_registration {
+            return Ok(self.clerk.register_client(REDIRECT_URI));
+        }
+        let metadata = json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
+        let body = metadata.to_string();
+        let answer = self.post("/oauth/register", "application/json", body, StatusCode::CREATED);
+        let answer = answer.await?;
+        let client_id = answer.get("client_id").and_then(Value::as_str);
+        client_id
+            .map(str::to_owned)
+            .ok_or_else(|| io::Error::other("no client_id in the answer"))
+    }
+
+    async fn authorize(&self, client_id: &str, challenge: &str) -> io::Result<String> {
+        let scope = self.scopes.join(" ");
+        let query = self.with_resources(&[
+            ("response_type", "code"),
+            ("client_id", client_id),
+            ("redirect_uri", REDIRECT_URI),
+            ("scope", &scope),
+            ("code_challenge", challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        let url = format!("{}/oauth/authorize?{query}", self.clerk.issuer());
+        let response = self
+            .clerk
+            .shared()
+            .http
+            .get(url)
+            .send()
+            .await
+            .map_err(io::Error::other)?;
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
+        let Some(location) = location.and_then(|location| Url::parse(location).ok()) else {
+            let answer = response.text().await.map_err(io::Error::other)?;
+            return Err(refused("/oauth/authorize", &answer));
+        };
+        let code = location.query_pairs().find(|(name, _)| name == "code");
+        let code = code.map(|(_, code)| code.into_owned());
+        code.ok_or_else(|| refused("/oauth/authorize", location.query().unwrap_or_default()))
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: String,
+        expected: StatusCode,
+    ) -> io::Result<Value> {
+        let request = self
+            .clerk
+            .shared()
+            .http
+            .post(format!("{}{path}", self.clerk.issuer()))
+            .header(CONTENT_TYPE, content_type)
+            .body(body);
+        let response = request.send().await.map_err(io::Error::other)?;
+        let status = response.status();
+        let answer = response.text().await.map_err(io::Error::other)?;
+        if status != expected {
+            return Err(refused(path, &answer));
+        }
+        serde_json::from_str(&answer).map_err(io::Error::other)
+    }
+
+    fn with_resources(&self, parameters: &[(&str, &str)]) -> String {
+        let resources = self.resources.iter().map(|resource| ("resource", resource));
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .extend_pairs(resources)
+            .finish()
+    }
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignIn")
+            .field("clerk", &self.clerk)
+            .field("scopes", &self.scopes)
+            .field("resources", &self.resources)
+            .finish()
+    }
+}
+
+fn refused(path: &str, answer: &str) -> io::Error {
+    io::Error::other(format!("{path} refused: {answer}"))
+}

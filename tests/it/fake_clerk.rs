@@ -1,0 +1,164 @@
+//! The stand-in for Clerk behaves as Clerk and the RFCs say.
+
+mod backend;
+mod clients;
+mod faults;
+mod flow;
+mod metadata;
+mod mint;
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clerk_mcp_tools::testing::FakeClerk;
+use http::{HeaderMap, StatusCode};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+
+const REDIRECT_URI: &str = "http://127.0.0.1:4000/callback?from=test";
+const RESOURCE: &str = "https://mcp.example.com/mcp";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// RFC 7636 appendix B.
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// Keeps no connection: one would die with the runtime of the test that opened it.
+static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap()
+});
+
+fn http() -> &'static reqwest::Client {
+    &HTTP
+}
+
+/// An answer, read to its end.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    json: Value,
+}
+
+impl Answer {
+    fn error(&self) -> (u16, &str) {
+        (
+            self.status.as_u16(),
+            self.json["error"].as_str().unwrap_or_default(),
+        )
+    }
+
+    fn text(&self, member: &str) -> String {
+        self.json[member].as_str().unwrap().to_owned()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// A parameter of the redirect that this answer is.
+    fn redirected(&self, name: &str) -> Option<String> {
+        assert_eq!(self.status, StatusCode::FOUND, "{}", self.json);
+        let location = Url::parse(self.header("location").unwrap()).unwrap();
+        let mut pairs = location.query_pairs();
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+}
+
+async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        json: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
+    }
+}
+
+async fn get(clerk: &FakeClerk, path: &str) -> Answer {
+    send(http().get(format!("{}{path}", clerk.issuer()))).await
+}
+
+async fn get_backend(clerk: &FakeClerk, path: &str) -> Answer {
+    let url = format!("{}{path}", clerk.backend_api_url());
+    send(http().get(url).bearer_auth(clerk.secret_key())).await
+}
+
+async fn post_json(clerk: &FakeClerk, path: &str, body: Value) -> Answer {
+    let url = format!("{}{path}", clerk.backend_api_url());
+    send(
+        http()
+            .post(url)
+            .bearer_auth(clerk.secret_key())
+            .body(body.to_string()),
+    )
+    .await
+}
+
+fn form(clerk: &FakeClerk, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
+    http()
+        .post(format!("{}{path}", clerk.issuer()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(encoded(pairs))
+}
+
+fn encoded(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}
+
+/// An authorization request that is good but for these parameters; an empty value takes one out.
+async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> Answer {
+    let good = [
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", REDIRECT_URI),
+        ("scope", "profile email"),
+        ("state", "a state&more"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    get(
+        clerk,
+        &format!("/oauth/authorize?{}", encoded(&changed(&good, changes))),
+    )
+    .await
+}
+
+/// A token request for this code that is good but for these parameters.
+async fn redeem(clerk: &FakeClerk, client_id: &str, code: &str, changes: &[(&str, &str)]) -> Answer {
+    let good = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client_id),
+        ("code", code),
+        ("redirect_uri", REDIRECT_URI),
+        ("code_verifier", VERIFIER),
+    ];
+    send(form(clerk, "/oauth/token", &changed(&good, changes))).await
+}
+
+fn changed<'a>(good: &[(&'a str, &'a str)], changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let kept = good
+        .iter()
+        .filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
+    kept.chain(changes)
+        .copied()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+/// Header or claims of a JWT, by their place.
+fn part(jwt: &str, index: usize) -> Value {
+    let text = jwt.split('.').nth(index).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}
+
+fn claims(jwt: &str) -> Value {
+    part(jwt, 1)
+}
