@@ -17,6 +17,8 @@
 //! With `CLERK_PUBLISHABLE_KEY` (or `CLERK_FAPI`) and `CLERK_SECRET_KEY` set it guards with that Clerk instance; the
 //! README lists every variable.
 
+#![allow(clippy::print_stdout, reason = "an example talks to whoever started it")]
+
 use std::error::Error;
 
 use axum::Router;

@@ -65,6 +65,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// An empty body, as layers around this one need it (`tower_http::cors` for one).
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl ResponseBody<NoInner> {
     /// The same body, as one that could have been an inner service's.
     pub(crate) fn widen<B>(self) -> ResponseBody<B> {

@@ -125,7 +125,12 @@ mod tests {
     fn picks_by_host_and_believes_no_forwarded_header() {
         let resources =
             ResourcesByHost::new(["https://a.example/mcp", "https://b.example:8443/mcp"]).unwrap();
-        let rows: [(&str, &[(&str, &str)], Option<&str>); 9] = [
+        type Row = (
+            &'static str,
+            &'static [(&'static str, &'static str)],
+            Option<&'static str>,
+        );
+        let rows: [Row; 9] = [
             ("/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
             (
                 "/mcp",

@@ -8,4 +8,19 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod support;
+
+mod answers;
+mod auth_info;
+mod config;
+mod cors;
 mod fake_clerk;
+mod imports;
+mod jwt;
+mod keys;
+mod layer;
+mod metadata;
+mod opaque;
+mod rmcp_client;
+mod secrets;
+mod users;

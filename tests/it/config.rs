@@ -1,0 +1,291 @@
+//! Settings that cannot be used are refused when something is built, with a sentence that helps and no secret.
+
+use std::time::Duration;
+
+use clerk_mcp_tools::{
+    ClerkClient, ClerkMcp, ClerkVerifier, ConfigError, ConfigErrorKind as Kind, FrontendApi, PublishableKey,
+    ResourceUrl, Scopes, SecretKey,
+};
+
+const TEST_KEY: &str = "pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk";
+const LIVE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
+
+/// What the environment would make of these variables.
+fn build(vars: &[(&str, &str)]) -> Result<ClerkVerifier, ConfigError> {
+    let find = |name: &str| {
+        vars.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| (*value).to_owned())
+    };
+    ClerkVerifier::builder().vars(find).build()
+}
+
+#[test]
+fn takes_what_the_environment_may_hold() {
+    let rows: [(&[(&str, &str)], &str); 6] = [
+        (
+            &[("CLERK_PUBLISHABLE_KEY", TEST_KEY)],
+            "https://foo-bar-13.clerk.accounts.dev",
+        ),
+        (
+            &[("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", LIVE_KEY)],
+            "https://clerk.example.com",
+        ),
+        (
+            &[
+                ("CLERK_PUBLISHABLE_KEY", LIVE_KEY),
+                ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", TEST_KEY),
+            ],
+            "https://clerk.example.com",
+        ),
+        (
+            &[
+                ("CLERK_PUBLISHABLE_KEY", ""),
+                ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", TEST_KEY),
+                ("CLERK_SECRET_KEY", " "),
+            ],
+            "https://foo-bar-13.clerk.accounts.dev",
+        ),
+        (
+            &[
+                ("CLERK_PUBLISHABLE_KEY", TEST_KEY),
+                ("CLERK_FAPI", "http://127.0.0.1:4000/"),
+            ],
+            "http://127.0.0.1:4000",
+        ),
+        (
+            &[
+                ("CLERK_FAPI", "https://clerk.example.com"),
+                ("CLERK_SECRET_KEY", "sk_live_abc"),
+                ("CLERK_API_URL", "http://localhost:4000"),
+                ("CLERK_API_VERSION", "v2"),
+                ("MCP_RESOURCE_URL", "https://mcp.example.com/mcp"),
+                ("MCP_AUDIENCE", "if-present"),
+            ],
+            "https://clerk.example.com",
+        ),
+    ];
+    for (vars, issuer) in rows {
+        assert_eq!(build(vars).unwrap().frontend_api().issuer(), issuer, "{vars:?}");
+    }
+}
+
+#[test]
+fn refuses_what_cannot_work_and_says_what_to_set() {
+    let good = ("CLERK_PUBLISHABLE_KEY", TEST_KEY);
+    let rows: [(&[(&str, &str)], &str, Kind, &str); 20] = [
+        (&[], "CLERK_PUBLISHABLE_KEY", Kind::Missing, "Clerk Dashboard"),
+        (
+            &[("CLERK_SECRET_KEY", "sk_test_marked")],
+            "CLERK_PUBLISHABLE_KEY",
+            Kind::Missing,
+            "Clerk Dashboard",
+        ),
+        (
+            &[("CLERK_PUBLISHABLE_KEY", "pk_test_marked")],
+            "CLERK_PUBLISHABLE_KEY",
+            Kind::Invalid,
+            "Clerk Dashboard",
+        ),
+        (
+            &[good, ("CLERK_SECRET_KEY", "marked")],
+            "CLERK_SECRET_KEY",
+            Kind::Invalid,
+            "Clerk Dashboard",
+        ),
+        (
+            &[good, ("CLERK_SECRET_KEY", "sk_test_marked key")],
+            "CLERK_SECRET_KEY",
+            Kind::Invalid,
+            "white space",
+        ),
+        (
+            &[good, ("CLERK_SECRET_KEY", "sk_live_marked")],
+            "CLERK_SECRET_KEY",
+            Kind::Conflict,
+            "one instance",
+        ),
+        (
+            &[
+                ("CLERK_PUBLISHABLE_KEY", LIVE_KEY),
+                ("CLERK_SECRET_KEY", "sk_test_marked"),
+            ],
+            "CLERK_SECRET_KEY",
+            Kind::Conflict,
+            "one instance",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "http://clerk.example.com")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "https:",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "https://clerk.example.com/path")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "origin",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "clerk.example.com")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "https://clerk.example.com",
+        ),
+        (
+            &[
+                good,
+                ("CLERK_SECRET_KEY", "sk_test_marked"),
+                ("CLERK_API_URL", "http://api.clerk.com"),
+            ],
+            "CLERK_API_URL",
+            Kind::Invalid,
+            "https:",
+        ),
+        (
+            &[
+                good,
+                ("CLERK_SECRET_KEY", "sk_test_marked"),
+                ("CLERK_API_VERSION", "../v1"),
+            ],
+            "CLERK_API_VERSION",
+            Kind::Invalid,
+            "v1",
+        ),
+        (
+            &[good, ("CLERK_JWT_KEY", "marked")],
+            "CLERK_JWT_KEY",
+            Kind::Invalid,
+            "PUBLIC KEY",
+        ),
+        (
+            &[
+                good,
+                (
+                    "CLERK_JWT_KEY",
+                    "-----BEGIN PUBLIC KEY-----\nbWFya2Vk\n-----END PUBLIC KEY-----",
+                ),
+            ],
+            "CLERK_JWT_KEY",
+            Kind::Invalid,
+            "Clerk Dashboard",
+        ),
+        (
+            &[good, ("MCP_RESOURCE_URL", "https://h.example/mcp#f")],
+            "MCP_RESOURCE_URL",
+            Kind::Invalid,
+            "fragment",
+        ),
+        (
+            &[good, ("MCP_RESOURCE_URL", "http://h.example/mcp")],
+            "MCP_RESOURCE_URL",
+            Kind::Invalid,
+            "https:",
+        ),
+        (
+            &[good, ("MCP_RESOURCE_URL", "https://u:marked@h.example/")],
+            "MCP_RESOURCE_URL",
+            Kind::Invalid,
+            "user name",
+        ),
+        (
+            &[good, ("MCP_RESOURCE_URL", "/mcp")],
+            "MCP_RESOURCE_URL",
+            Kind::Invalid,
+            "absolute",
+        ),
+        (
+            &[good, ("MCP_AUDIENCE", "none")],
+            "MCP_AUDIENCE",
+            Kind::Invalid,
+            "if-present",
+        ),
+        (
+            &[good, ("MCP_AUDIENCE", "Any")],
+            "MCP_AUDIENCE",
+            Kind::Invalid,
+            "if-present",
+        ),
+    ];
+    for (vars, setting, kind, helps) in rows {
+        let error = build(vars).unwrap_err();
+        assert_eq!((error.setting(), error.kind()), (setting, kind), "{vars:?}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with(setting) && text.contains(helps),
+            "{vars:?}: {text}"
+        );
+        assert!(!format!("{error:?}{text}").contains("marked"), "{vars:?}: {text}");
+    }
+}
+
+#[test]
+fn refuses_other_settings_in_the_same_way() {
+    let verifier = || {
+        build(&[
+            ("CLERK_PUBLISHABLE_KEY", TEST_KEY),
+            ("MCP_RESOURCE_URL", "https://h.example/mcp"),
+        ])
+        .unwrap()
+    };
+    let scopes = |list| Scopes::parse(list).unwrap();
+    let rows: [(&str, Result<ClerkMcp, ConfigError>, &str); 5] = [
+        (
+            "a fragment",
+            ClerkMcp::builder("https://h.example/#f")
+                .verifier(verifier())
+                .build(),
+            "MCP_RESOURCE_URL",
+        ),
+        (
+            "another resource",
+            ClerkMcp::builder("https://h.example/x")
+                .verifier(verifier())
+                .build(),
+            "MCP_RESOURCE_URL",
+        ),
+        (
+            "a needed scope that is not advertised",
+            ClerkMcp::builder("https://h.example/mcp")
+                .verifier(verifier())
+                .scopes(scopes("a b"))
+                .scopes_supported(scopes("a"))
+                .build(),
+            "scopes_supported",
+        ),
+        (
+            "a member that would be there twice",
+            ClerkMcp::builder("https://h.example/mcp")
+                .verifier(verifier())
+                .describe(|document| document.extra("authorization_servers", "https://evil.example"))
+                .build(),
+            "authorization_servers",
+        ),
+        (
+            "an empty URL",
+            ClerkMcp::builder("").verifier(verifier()).build(),
+            "MCP_RESOURCE_URL",
+        ),
+    ];
+    for (what, outcome, setting) in rows {
+        assert_eq!(outcome.unwrap_err().setting(), setting, "{what}");
+    }
+    let key = PublishableKey::parse(TEST_KEY).unwrap();
+    let leeway = ClerkVerifier::builder()
+        .publishable_key(key.clone())
+        .leeway(Duration::from_secs(301))
+        .build();
+    assert_eq!(leeway.unwrap_err().setting(), "leeway");
+    let keys = ClerkVerifier::builder()
+        .publishable_key(key)
+        .keys_from_backend_api()
+        .build();
+    assert_eq!(keys.unwrap_err().setting(), "CLERK_SECRET_KEY");
+    let client = ClerkClient::builder(SecretKey::parse("sk_test_a").unwrap())
+        .api_url("http://10.0.0.1")
+        .build();
+    assert_eq!(client.unwrap_err().setting(), "CLERK_API_URL");
+    assert_eq!(Scopes::new(["quo\"te"]).unwrap_err().setting(), "scopes");
+    assert!(FrontendApi::parse("https://a.example#").is_err());
+    assert!(ResourceUrl::parse("https://a.example/ ").is_err());
+}

@@ -1,0 +1,106 @@
+//! The modules import downwards only: this keeps the picture in the crate's documentation true.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the bottom up. Modules of one row do not know each other.
+const ROWS: [&[&str]; 10] = [
+    &["clock", "error", "body"],
+    &["publishable_key", "scope", "resource", "token", "cors_headers"],
+    &["secret", "frontend_api", "audience", "challenge", "resolve"],
+    &["auth_info", "metadata", "freshness"],
+    &["verify", "rejection", "jwt"],
+    &["jwks", "cors"],
+    &["clerk", "bearer_auth", "metadata_service"],
+    &["clerk_mcp"],
+    &["testing"],
+    &["lib"],
+];
+
+#[test]
+fn imports_point_downwards() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for file in sources(&src) {
+        let relative = file.strip_prefix(&src).unwrap();
+        let own = module(relative);
+        let own_row = row(&own);
+        for imported in imports(&fs::read_to_string(&file).unwrap()) {
+            if imported != own && own_row.is_some() && row(&imported) >= own_row {
+                wrong.push(format!("{} imports {imported}", relative.display()));
+            }
+        }
+        assert!(own_row.is_some(), "{own} has no place in the picture");
+    }
+    assert_eq!(wrong, [""; 0], "imports that do not point downwards");
+}
+
+#[test]
+fn one_module_knows_the_http_client_and_the_http_column_does_not_know_clerk() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in sources(&src) {
+        let relative = file.strip_prefix(&src).unwrap();
+        let own = module(relative);
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        if own != "clerk" && own != "testing" {
+            assert!(!code.contains("reqwest"), "{}", relative.display());
+        }
+        if [
+            "bearer_auth",
+            "rejection",
+            "cors",
+            "metadata_service",
+            "challenge",
+        ]
+        .contains(&own.as_str())
+        {
+            assert!(
+                !code.contains("clerk::") && !code.contains("Clerk"),
+                "{} knows Clerk",
+                relative.display()
+            );
+        }
+    }
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .collect()
+}
+
+/// The top-level module of a file.
+fn module(relative: &Path) -> String {
+    let first = relative
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn row(module: &str) -> Option<usize> {
+    ROWS.iter().position(|row| row.contains(&module))
+}
+
+/// What `crate::` is followed by in code, comments left out.
+fn imports(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .filter(|name| name.chars().next().is_some_and(char::is_lowercase))
+        .collect()
+}

@@ -1,0 +1,358 @@
+//! The key set: who fetches it, when, and what happens while nobody can.
+
+use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::{ClerkVerifier, VerifyErrorKind as Kind, verify_clerk_token};
+use serde_json::json;
+
+use crate::support::{RESOURCE, World};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+async fn kind(verifier: &ClerkVerifier, token: &str) -> Option<Kind> {
+    verify_clerk_token(verifier, token)
+        .await
+        .err()
+        .map(|error| error.kind())
+}
+
+impl World {
+    fn jwt_with_key_id(&self, id: &str) -> String {
+        self.clerk.mint().audience(RESOURCE).header("kid", id).jwt()
+    }
+
+    fn key_set_calls(&self) -> usize {
+        self.clerk.calls(Route::Jwks)
+    }
+}
+
+#[tokio::test]
+async fn one_fetch_serves_all_who_wait() {
+    let world = World::new().await;
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::Jwks, fault);
+    let (verifier, token) = (world.verifier(), world.jwt());
+    let waiting: Vec<_> = (0..100)
+        .map(|_| {
+            let (verifier, token) = (verifier.clone(), token.clone());
+            tokio::spawn(async move { verify_clerk_token(&verifier, &token).await })
+        })
+        .collect();
+    gate.arrived(1).await;
+    gate.open();
+    for outcome in waiting {
+        assert!(outcome.await.unwrap().is_ok());
+    }
+    assert_eq!(world.key_set_calls(), 1);
+}
+
+#[tokio::test]
+async fn whoever_gives_up_harms_nobody() {
+    let world = World::new().await;
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::Jwks, fault);
+    let (verifier, token) = (world.verifier(), world.jwt());
+    let first = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), token.clone());
+        async move { verify_clerk_token(&verifier, &token).await }
+    });
+    gate.arrived(1).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let second = tokio::spawn(async move { verify_clerk_token(&verifier, &token).await });
+    gate.open();
+    assert!(second.await.unwrap().is_ok());
+    assert_eq!(
+        world.key_set_calls(),
+        1,
+        "the fetch goes on without the one who started it"
+    );
+}
+
+#[tokio::test]
+async fn a_new_key_costs_one_fetch_and_no_refusal() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let old = world.jwt();
+    assert_eq!(kind(&verifier, &old).await, None);
+    world.clerk.rotate_keys().unwrap();
+    let new = world.jwt();
+    for _ in 0..3 {
+        assert_eq!(kind(&verifier, &new).await, None);
+    }
+    assert_eq!(world.key_set_calls(), 2);
+    assert_eq!(
+        kind(&verifier, &old).await,
+        Some(Kind::UnknownKey),
+        "the key that signed it is gone"
+    );
+    assert_eq!(world.key_set_calls(), 2);
+}
+
+#[tokio::test]
+async fn unknown_key_ids_ask_again_every_thirty_seconds_at_most() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    for round in 1..=3 {
+        for n in 0..50 {
+            assert_eq!(
+                kind(&verifier, &world.jwt_with_key_id(&format!("ins_{n}"))).await,
+                Some(Kind::UnknownKey)
+            );
+        }
+        assert_eq!(world.key_set_calls(), 1 + round);
+        world.advance(30);
+    }
+}
+
+#[tokio::test]
+async fn the_first_fetch_counts_for_whoever_caused_it() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(
+        kind(&verifier, &world.jwt_with_key_id("ins_other")).await,
+        Some(Kind::UnknownKey)
+    );
+    assert_eq!(world.key_set_calls(), 1);
+}
+
+#[tokio::test]
+async fn giving_up_does_not_make_the_server_ask_again_and_again() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::Jwks, fault);
+    for n in 0..10 {
+        let (verifier, token) = (verifier.clone(), world.jwt_with_key_id(&format!("ins_{n}")));
+        let asked = tokio::spawn(async move { verify_clerk_token(&verifier, &token).await });
+        gate.arrived(1).await;
+        asked.abort();
+        let _ = asked.await;
+    }
+    // Whoever really has a new key waits for the fetch that somebody else started, and is not refused by its cool-down.
+    world.clerk.rotate_keys().unwrap();
+    let token = world.jwt();
+    let late = tokio::spawn(async move { verify_clerk_token(&verifier, &token).await });
+    gate.open();
+    assert!(late.await.unwrap().is_ok());
+    assert_eq!(world.key_set_calls(), 2);
+}
+
+#[tokio::test]
+async fn an_outage_keeps_the_last_good_keys_for_a_day() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.clerk.fault_all(Fault::Down);
+    for _ in 0..23 {
+        world.advance(HOUR);
+        assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    }
+    world.advance(HOUR);
+    assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
+    world.clerk.heal_all();
+    world.advance(MINUTE);
+    assert_eq!(
+        kind(&verifier, &world.jwt()).await,
+        None,
+        "recovery needs no restart"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_key_during_an_outage_is_no_verdict() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.clerk.fault_all(Fault::Status {
+        status: 503,
+        retry_after: None,
+    });
+    for _ in 0..3 {
+        assert_eq!(
+            kind(&verifier, &world.jwt_with_key_id("ins_new")).await,
+            Some(Kind::Unavailable)
+        );
+        assert_eq!(
+            kind(&verifier, &world.jwt()).await,
+            None,
+            "known keys go on working"
+        );
+    }
+    assert_eq!(
+        world.key_set_calls(),
+        2,
+        "a failed attempt is not repeated at once"
+    );
+}
+
+#[tokio::test]
+async fn old_keys_are_renewed_before_they_are_used() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let old = world.jwt();
+    assert_eq!(kind(&verifier, &old).await, None);
+    world.clerk.rotate_keys().unwrap();
+    world.advance(HOUR);
+    assert_eq!(
+        kind(&verifier, &old).await,
+        Some(Kind::UnknownKey),
+        "the key left the set while nobody asked"
+    );
+}
+
+#[tokio::test]
+async fn keys_are_renewed_beside_the_requests() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.advance(5 * MINUTE);
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::Jwks, fault);
+    for _ in 0..10 {
+        assert_eq!(
+            kind(&verifier, &world.jwt()).await,
+            None,
+            "nobody waits while the fetch is held"
+        );
+    }
+    gate.arrived(1).await;
+    assert_eq!(world.key_set_calls(), 2);
+    gate.open();
+}
+
+#[tokio::test]
+async fn after_failures_the_pauses_grow_and_clerk_is_listened_to() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    world.clerk.fault_all(Fault::Status {
+        status: 500,
+        retry_after: None,
+    });
+    let mut calls = 0;
+    for pause in [1, 2, 4, 8, 16, 30, 30] {
+        assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
+        calls += 1;
+        assert_eq!(world.key_set_calls(), calls);
+        world
+            .clock
+            .advance(std::time::Duration::from_millis(pause * 1000 - 1));
+        let error = verify_clerk_token(&verifier, &world.jwt()).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(std::time::Duration::from_millis(1)));
+        assert_eq!(world.key_set_calls(), calls, "still in the pause of {pause} s");
+        world.clock.advance(std::time::Duration::from_millis(1));
+    }
+    world.clerk.fault_all(Fault::Status {
+        status: 429,
+        retry_after: Some(120),
+    });
+    let error = verify_clerk_token(&verifier, &world.jwt()).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(120)));
+    world.advance(119);
+    assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
+    assert_eq!(world.key_set_calls(), calls + 1);
+    world.clerk.heal_all();
+    world.advance(1);
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+}
+
+#[tokio::test]
+async fn the_wall_clock_may_jump_without_moving_the_keys_age() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.clock.set_unix_time(std::time::Duration::from_secs(1));
+    world
+        .clock
+        .set_unix_time(std::time::Duration::from_secs(crate::support::NOW + 48 * HOUR));
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    assert_eq!(world.key_set_calls(), 1);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_used_are_passed_over() {
+    let world = World::new().await;
+    let good = world.clerk.jwks()["keys"][0].clone();
+    let with = |name: &str, value: serde_json::Value| {
+        let mut jwk = good.clone();
+        jwk["kid"] = json!("ins_odd");
+        jwk[name] = value;
+        jwk
+    };
+    let unusable = [
+        json!("no object"),
+        json!({}),
+        json!({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "ins_odd"}),
+        json!({"kty": "oct", "k": "AA", "kid": "ins_odd"}),
+        json!({"kty": "AKP", "alg": "ML-DSA-65", "pub": "AA", "kid": "ins_odd"}),
+        with("use", json!("enc")),
+        with("key_ops", json!(["encrypt"])),
+        with("alg", json!("PS256")),
+        with("alg", json!("HS256")),
+        with("alg", json!("RSA-OAEP")),
+        with("n", json!("AQAB")),
+        with("n", json!("!")),
+        with("n", json!("A".repeat(12_000))),
+        with("e", json!("AQ")),
+        with("e", json!("Aw")),
+        with("e", json!("AQAA")),
+        with("e", json!("")),
+    ];
+    for jwk in unusable {
+        world.clerk.publish_jwk(jwk);
+    }
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    assert_eq!(
+        kind(&verifier, &world.jwt_with_key_id("ins_odd")).await,
+        Some(Kind::UnknownKey)
+    );
+}
+
+#[tokio::test]
+async fn a_bad_key_set_never_takes_the_place_of_a_good_one() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    for body in [
+        "",
+        "{}",
+        r#"{"keys":[]}"#,
+        r#"{"keys":{}}"#,
+        r#"{"keys":[{"kty":"EC"}]}"#,
+        "<html>",
+    ] {
+        let fault = Fault::Body {
+            status: 200,
+            content_type: "application/json".into(),
+            body: body.into(),
+        };
+        world.clerk.fault(Route::Jwks, fault);
+        world.advance(2 * HOUR);
+        assert_eq!(kind(&verifier, &world.jwt()).await, None, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_backend_api_serves_keys_to_the_secret_key() {
+    let world = World::new().await;
+    let verifier = world.verifier_builder().keys_from_backend_api().build().unwrap();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    assert_eq!(
+        (world.clerk.calls(Route::BackendJwks), world.key_set_calls()),
+        (1, 0)
+    );
+    let sent = world.clerk.last_request(Route::BackendJwks).unwrap();
+    assert_eq!(sent.path, "/v1/jwks");
+
+    let wrong = clerk_mcp_tools::SecretKey::parse("sk_test_wrong").unwrap();
+    let verifier = world
+        .public_verifier_builder()
+        .secret_key(wrong)
+        .keys_from_backend_api()
+        .build()
+        .unwrap();
+    assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Misconfigured));
+}

@@ -1,0 +1,261 @@
+//! The layer with other settings than the table's: optional tokens, hierarchies, several hosts, other verifiers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use clerk_mcp_tools::testing::Route;
+use clerk_mcp_tools::{
+    AccessToken, AuthInfo, BearerAuthLayer, ProtectedResourceMetadata, ProtectedResourceService, Rejection,
+    RejectionReason, ResourceUrl, ResourcesByHost, ScopeHierarchy, Scopes, TokenRequest, VerifyError,
+    VerifyErrorKind as Kind, VerifyToken,
+};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::support::{ANONYMOUS, RESOURCE, World, call, guarded, request, resource, send, whole_answers};
+
+#[tokio::test]
+async fn optional_lets_nobody_in_with_a_bad_token() {
+    let world = World::new().await;
+    let service = guarded(world.layer().optional());
+    for headers in [
+        vec![],
+        vec![("authorization", "Bearer")],
+        vec![("authorization", "Basic abc")],
+    ] {
+        let answer = send(&service, request(Method::POST, "/mcp", &headers)).await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (StatusCode::OK, ANONYMOUS),
+            "{headers:?}"
+        );
+    }
+    assert_eq!(
+        call(&service, &world.jwt()).await.body,
+        world.clerk.default_user_id()
+    );
+    let rows = [
+        ("abc", StatusCode::UNAUTHORIZED),
+        (
+            &world.clerk.mint().audience(RESOURCE).foreign_key().jwt(),
+            StatusCode::UNAUTHORIZED,
+        ),
+        (
+            &world.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt(),
+            StatusCode::FORBIDDEN,
+        ),
+    ];
+    for (token, status) in rows {
+        assert_eq!(call(&service, token).await.status, status);
+    }
+    let two = request(
+        Method::POST,
+        "/mcp",
+        &[("authorization", "Basic a"), ("authorization", "Bearer")],
+    );
+    assert_eq!(send(&service, two).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_broad_scope_opens_what_asks_for_a_narrow_one() {
+    let world = World::new().await;
+    let hierarchy = ScopeHierarchy::new()
+        .implies("admin", ["profile", "email"])
+        .unwrap();
+    let service = guarded(world.layer().scope_hierarchy(hierarchy));
+    let rows = [
+        ("admin", 200),
+        ("profile email", 200),
+        ("profile", 403),
+        ("administrator", 403),
+    ];
+    for (scopes, status) in rows {
+        let token = world.clerk.mint().audience(RESOURCE).scopes([scopes]).jwt();
+        assert_eq!(call(&service, &token).await.status.as_u16(), status, "{scopes}");
+    }
+}
+
+#[tokio::test]
+async fn offline_access_is_in_no_challenge() {
+    let world = World::new().await;
+    let scopes = Scopes::parse("offline_access").unwrap();
+    let answer = call(&guarded(world.layer().required_scopes(scopes)), "abc").await;
+    assert!(!answer.header("www-authenticate").unwrap().contains("scope="));
+}
+
+#[tokio::test]
+async fn the_metadata_may_stand_elsewhere() {
+    let world = World::new().await;
+    let elsewhere = ResourceUrl::parse("https://docs.example.com/metadata").unwrap();
+    let layer = BearerAuthLayer::new(world.verifier(), resource()).resource_metadata(elsewhere);
+    let answer = send(&guarded(layer), request(Method::GET, "/mcp", &[])).await;
+    let expected = "Bearer resource_metadata=\"https://docs.example.com/metadata\"";
+    assert_eq!(answer.header("www-authenticate"), Some(expected));
+}
+
+#[tokio::test]
+async fn each_host_has_its_own_resource_and_audience() {
+    const A: &str = "https://a.example.com/mcp";
+    const B: &str = "https://b.example.com/mcp";
+    let world = World::new().await;
+    let hosts = || ResourcesByHost::new([A, B]).unwrap();
+    let service = guarded(BearerAuthLayer::with_resolver(world.verifier(), hosts()));
+    let for_a = format!("Bearer {}", world.clerk.mint().audience(A).jwt());
+    let rows = [
+        ("a.example.com", 200),
+        ("b.example.com", 401),
+        ("evil.example.com", 421),
+        ("", 421),
+    ];
+    for (host, status) in rows {
+        let forwarded = [
+            ("host", host),
+            ("x-forwarded-host", "a.example.com"),
+            ("authorization", &for_a),
+        ];
+        let answer = send(&service, request(Method::POST, "/mcp", &forwarded)).await;
+        assert_eq!(answer.status.as_u16(), status, "{host}");
+        let challenge = answer.header("www-authenticate").unwrap_or_default();
+        assert_eq!(
+            challenge.contains("https://b.example.com/.well-known/"),
+            status == 401,
+            "{host}: {challenge}"
+        );
+    }
+    let unknown = send(
+        &service,
+        request(Method::POST, "/mcp", &[("host", "evil.example.com")]),
+    )
+    .await;
+    assert_eq!(
+        unknown.extensions.get::<Rejection>().unwrap().reason(),
+        RejectionReason::UnknownHost
+    );
+    assert_eq!(unknown.header("www-authenticate"), None);
+
+    let template = ProtectedResourceMetadata::for_clerk(world.verifier().frontend_api(), &resource())
+        .build()
+        .unwrap();
+    let documents = whole_answers(ProtectedResourceService::with_resolver(template, hosts()));
+    for (host, expected) in [
+        ("a.example.com", Some(A)),
+        ("b.example.com", Some(B)),
+        ("evil.example.com", None),
+    ] {
+        let answer = send(&documents, request(Method::GET, "/", &[("host", host)])).await;
+        let document: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(document["resource"].as_str(), expected, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_closure_is_a_verifier() {
+    let verify = |token: AccessToken| async move {
+        match token.expose() {
+            "good" => Ok(AuthInfo::builder(token, "user_1", "client_1").build()),
+            "later" => Err(Kind::Unavailable.into()),
+            _ => Err(VerifyError::new(Kind::UnknownToken)),
+        }
+    };
+    let service = guarded(BearerAuthLayer::new(verify, resource()));
+    let rows = [("good", 200), ("later", 503), ("bad", 401)];
+    for (token, status) in rows {
+        assert_eq!(call(&service, token).await.status.as_u16(), status, "{token}");
+    }
+}
+
+/// Knows one token without being asked twice, and counts how often it is asked for the others.
+struct Knowing(Arc<AtomicUsize>);
+
+#[async_trait]
+impl VerifyToken for Knowing {
+    async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(request.resource().unwrap().as_str(), RESOURCE);
+        Err(Kind::UnknownToken.into())
+    }
+
+    fn known(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+        assert_eq!(request.resource().unwrap().as_str(), RESOURCE);
+        (request.token() == "known").then(|| AuthInfo::builder("known", "user_1", "client_1").build())
+    }
+}
+
+#[tokio::test]
+async fn a_known_token_is_not_verified_again_but_its_scopes_are_looked_at() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let layer = BearerAuthLayer::new(Knowing(Arc::clone(&asked)), resource());
+    assert_eq!(call(&guarded(layer.clone()), "known").await.body, "user_1");
+    let scoped = guarded(layer.required_scopes(Scopes::parse("profile").unwrap()));
+    assert_eq!(call(&scoped, "known").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_eq!(call(&scoped, "other").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+/// Panics when it is called without having been made ready, as tower allows.
+#[derive(Default)]
+struct Strict {
+    ready: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Strict {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called before it was ready");
+        let credentials = &request.headers()["authorization"];
+        assert!(
+            credentials.is_sensitive(),
+            "a log further in would show the token"
+        );
+        std::future::ready(Ok(Response::new(Full::default())))
+    }
+}
+
+#[tokio::test]
+async fn the_service_that_is_called_is_the_one_that_was_made_ready() {
+    let world = World::new().await;
+    let mut service = world.layer().layer(Strict::default());
+    for token in [world.jwt(), world.opaque(), world.jwt()] {
+        let credentials = format!("Bearer {token}");
+        let request = request(Method::POST, "/mcp", &[("authorization", &credentials)]);
+        let response = service.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_leaves_nothing_behind() {
+    let world = World::new().await;
+    let service = guarded(world.layer());
+    let (fault, gate) = clerk_mcp_tools::testing::Fault::hold();
+    world.clerk.fault(Route::VerifyAccessToken, fault);
+    let waiting = tokio::spawn({
+        let (service, token) = (service.clone(), world.opaque());
+        async move { call(&service, &token).await }
+    });
+    gate.arrived(1).await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    gate.open();
+    assert_eq!(call(&service, &world.opaque()).await.status, StatusCode::OK);
+}

@@ -1,0 +1,324 @@
+//! The documents: where they stand, what they say, and what is shown while Clerk is down.
+
+use bytes::Bytes;
+use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::{
+    AuthorizationServerService, ClerkErrorKind, ClerkMcp, FrontendApi, PublishableKey, Scopes,
+    fetch_clerk_authorization_server_metadata,
+};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, RESOURCE, TestService, World, guarded, request, send, whole_answers};
+
+const CORS: [(&str, &str); 4] = [
+    (
+        "access-control-allow-headers",
+        "Authorization, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, \
+         Mcp-Name, *",
+    ),
+    ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+    ("access-control-allow-origin", "*"),
+    ("access-control-max-age", "86400"),
+];
+
+fn clerk_mcp(world: &World) -> ClerkMcp {
+    ClerkMcp::builder(RESOURCE)
+        .verifier(world.verifier())
+        .scopes(Scopes::parse("profile email").unwrap())
+        .build()
+        .unwrap()
+}
+
+/// The whole server without a router: the well-known layer around the guarded service.
+fn server(clerk: &ClerkMcp) -> TestService {
+    guarded((clerk.well_known_layer(), clerk.bearer_auth_layer()))
+}
+
+async fn get(service: &TestService, path: &str) -> Answer {
+    send(service, request(Method::GET, path, &[])).await
+}
+
+#[track_caller]
+fn assert_document(answer: &Answer, expected: &Value, what: &str) {
+    assert_eq!(answer.status, StatusCode::OK, "{what}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&answer.body).unwrap(),
+        *expected,
+        "{what}"
+    );
+    let length = answer.body.len().to_string();
+    let mut headers = CORS.to_vec();
+    headers.extend([
+        ("cache-control", "public, max-age=3600"),
+        ("content-length", length.as_str()),
+        ("content-type", "application/json"),
+    ]);
+    let headers: Vec<_> = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert_eq!(answer.sorted_headers(), headers, "{what}");
+}
+
+fn protected_resource(world: &World) -> Value {
+    json!({
+        "resource": RESOURCE,
+        "authorization_servers": [world.clerk.issuer()],
+        "scopes_supported": ["profile", "email"],
+        "bearer_methods_supported": ["header"],
+    })
+}
+
+async fn authorization_server(world: &World) -> Value {
+    let url = format!("{}/.well-known/oauth-authorization-server", world.clerk.issuer());
+    serde_json::from_str(&reqwest::get(url).await.unwrap().text().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn both_documents_stand_at_every_well_known_path() {
+    let world = World::new().await;
+    let server = server(&clerk_mcp(&world));
+    let documents = [
+        (
+            "/.well-known/oauth-protected-resource",
+            protected_resource(&world),
+        ),
+        (
+            "/.well-known/oauth-authorization-server",
+            authorization_server(&world).await,
+        ),
+    ];
+    for (well_known, document) in documents {
+        for suffix in ["", "/", "/mcp", "/mcp/", "?x=y", "/mcp?x=y"] {
+            let path = format!("{well_known}{suffix}");
+            assert_document(&get(&server, &path).await, &document, &path);
+        }
+        for suffix in ["/other", "/mcp/other", "//", "x"] {
+            let path = format!("{well_known}{suffix}");
+            assert_eq!(
+                get(&server, &path).await.status,
+                StatusCode::UNAUTHORIZED,
+                "{path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_routes_are_those_of_the_layer() {
+    let world = World::new().await;
+    let mut paths: Vec<_> = clerk_mcp(&world)
+        .well_known_routes()
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    paths.sort();
+    let expected = ["oauth-authorization-server", "oauth-protected-resource"]
+        .iter()
+        .flat_map(|name| ["", "/", "/mcp", "/mcp/"].map(|suffix| format!("/.well-known/{name}{suffix}")));
+    assert_eq!(paths, expected.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn other_methods_have_their_answers() {
+    let world = World::new().await;
+    let server = server(&clerk_mcp(&world));
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server",
+    ] {
+        let document = get(&server, path).await;
+        let head = send(&server, request(Method::HEAD, path, &[])).await;
+        assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""), "{path}");
+        assert_eq!(head.sorted_headers(), document.sorted_headers(), "{path}");
+
+        let options = send(&server, request(Method::OPTIONS, path, &[])).await;
+        assert_eq!(
+            (options.status, options.body.as_str()),
+            (StatusCode::NO_CONTENT, ""),
+            "{path}"
+        );
+        let cors: Vec<_> = CORS
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(options.sorted_headers(), cors, "{path}");
+
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            let answer = send(&server, request(method.clone(), path, &[])).await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_challenge_leads_to_the_document_and_back() {
+    let world = World::new().await;
+    let clerk = clerk_mcp(&world);
+    let server = server(&clerk);
+    let challenge = get(&server, "/mcp").await;
+    let challenge = challenge.header("www-authenticate").unwrap();
+    let url = challenge
+        .split("resource_metadata=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let document = get(&server, url).await;
+    let document: Value = serde_json::from_str(&document.body).unwrap();
+    assert_eq!(document["resource"], RESOURCE);
+    assert_eq!(clerk.metadata().resource, RESOURCE);
+    assert_eq!(document["scopes_supported"], json!(["profile", "email"]));
+    assert!(challenge.ends_with("scope=\"profile email\""));
+    let token = world
+        .clerk
+        .mint()
+        .audience(document["resource"].as_str().unwrap())
+        .jwt();
+    assert_eq!(crate::support::call(&server, &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn more_may_be_advertised_than_is_needed() {
+    let world = World::new().await;
+    let clerk = ClerkMcp::builder(RESOURCE)
+        .verifier(world.verifier())
+        .scopes(Scopes::parse("profile").unwrap())
+        .scopes_supported(Scopes::parse("profile email offline_access").unwrap())
+        .narrow_authorization_server_scopes()
+        .describe(|document| {
+            document
+                .resource_name("Example")
+                .extra("resource_name#de", "Beispiel")
+        })
+        .build()
+        .unwrap();
+    let server = server(&clerk);
+    let document = get(&server, "/.well-known/oauth-protected-resource").await;
+    let mut expected = protected_resource(&world);
+    expected["resource_name"] = "Example".into();
+    expected["resource_name#de"] = "Beispiel".into();
+    assert_document(&document, &expected, "protected resource");
+    assert!(
+        get(&server, "/mcp")
+            .await
+            .header("www-authenticate")
+            .unwrap()
+            .ends_with("scope=\"profile\"")
+    );
+
+    let mut expected = authorization_server(&world).await;
+    expected["scopes_supported"] = json!(["profile", "email"]);
+    let document = get(&server, "/.well-known/oauth-authorization-server").await;
+    assert_document(&document, &expected, "authorization server");
+}
+
+#[tokio::test]
+async fn the_last_good_document_is_shown_for_a_day() {
+    let world = World::new().await;
+    let server = server(&clerk_mcp(&world));
+    let path = "/.well-known/oauth-authorization-server";
+    let good = get(&server, path).await.body;
+    world.clerk.fault_all(Fault::Down);
+    for _ in 0..23 {
+        world.advance(60 * 60);
+        let answer = get(&server, path).await;
+        assert_eq!((answer.status, &answer.body), (StatusCode::OK, &good));
+    }
+    world.advance(60 * 60);
+    let answer = get(&server, path).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        answer
+            .header("retry-after")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            .clamp(1, 30),
+        30
+    );
+    assert_eq!(answer.header("www-authenticate"), None);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(
+        answer.body,
+        r#"{"error":"temporarily_unavailable","error_description":"The metadata of the authorization server cannot be fetched at the moment"}"#,
+    );
+    world.clerk.heal_all();
+    world.advance(60);
+    assert_eq!(get(&server, path).await.body, good);
+}
+
+#[tokio::test]
+async fn one_fetch_serves_all_who_ask() {
+    let world = World::new().await;
+    let server = server(&clerk_mcp(&world));
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::AuthorizationServerMetadata, fault);
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let server = server.clone();
+            tokio::spawn(async move {
+                get(&server, "/.well-known/oauth-authorization-server")
+                    .await
+                    .status
+            })
+        })
+        .collect();
+    gate.arrived(1).await;
+    gate.open();
+    for status in asking {
+        assert_eq!(status.await.unwrap(), StatusCode::OK);
+    }
+    assert_eq!(world.clerk.calls(Route::AuthorizationServerMetadata), 1);
+}
+
+#[tokio::test]
+async fn a_document_of_somebody_else_is_not_shown() {
+    let world = World::new().await;
+    let instance = FrontendApi::parse(world.clerk.issuer()).unwrap();
+    let good = fetch_clerk_authorization_server_metadata(&instance)
+        .await
+        .unwrap();
+    assert_eq!(good.issuer, world.clerk.issuer());
+    let rows = [
+        r#"{"issuer":"https://evil.example"}"#.to_owned(),
+        format!(r#"{{"issuer":"{}/"}}"#, world.clerk.issuer()),
+        format!(
+            r#"{{"issuer":"{}","token_endpoint":"http://evil.example/token"}}"#,
+            world.clerk.issuer()
+        ),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        "<html>".to_owned(),
+    ];
+    for body in rows {
+        let fault = Fault::Body {
+            status: 200,
+            content_type: "application/json".into(),
+            body: Bytes::from(body.clone()),
+        };
+        world.clerk.fault(Route::AuthorizationServerMetadata, fault);
+        let error = fetch_clerk_authorization_server_metadata(&instance)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ClerkErrorKind::InvalidResponse, "{body}");
+        let service = whole_answers(AuthorizationServerService::for_clerk(&instance).unwrap());
+        assert_eq!(
+            get(&service, "/").await.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_publishable_key_names_the_instance() {
+    let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk").unwrap();
+    assert_eq!(
+        FrontendApi::from(&key).issuer(),
+        "https://foo-bar-13.clerk.accounts.dev"
+    );
+}

@@ -1,0 +1,265 @@
+//! Opaque tokens: what is sent to Clerk, and what its answers are taken for.
+
+use bytes::Bytes;
+use clerk_mcp_tools::testing::{Fault, Route, TokenBuilder};
+use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{NOW, RESOURCE, World};
+
+#[tokio::test]
+async fn asks_clerk_as_its_api_wants_to_be_asked() {
+    let world = World::new().await;
+    let token = world.opaque();
+    let caller = verify_clerk_token(&world.verifier(), &token).await.unwrap();
+    assert_eq!(caller.user_id(), world.clerk.default_user_id());
+    assert_eq!(caller.resource(), Some(RESOURCE));
+    assert_eq!(caller.scopes().to_string(), "profile email");
+    assert_eq!(caller.expires_at(), Some(NOW + 24 * 60 * 60));
+    assert_eq!(caller.token().expose(), token);
+    assert!(!serde_json::to_string(caller.claims()).unwrap().contains(&token));
+
+    let sent = world.clerk.last_request(Route::VerifyAccessToken).unwrap();
+    assert_eq!(
+        (sent.method, sent.path.as_str()),
+        (Method::POST, "/v1/oauth_applications/access_tokens/verify")
+    );
+    assert_eq!(
+        sent.headers["authorization"],
+        format!("Bearer {}", world.clerk.secret_key())
+    );
+    assert_eq!(sent.headers["clerk-api-version"], "2026-05-12");
+    assert_eq!(sent.headers["content-type"], "application/json");
+    assert_eq!(
+        sent.headers["user-agent"],
+        concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(
+        serde_json::from_slice::<Value>(&sent.body).unwrap(),
+        json!({"access_token": token})
+    );
+}
+
+#[tokio::test]
+async fn an_expiration_is_nothing_seconds_or_milliseconds() {
+    let world = World::new().await;
+    let rows = [
+        (Value::Null, Ok(None)),
+        (json!(NOW + 60), Ok(Some(NOW + 60))),
+        (json!((NOW + 60) * 1000), Ok(Some(NOW + 60))),
+        (json!(NOW), Err(Kind::Expired)),
+        (json!((NOW - 1) * 1000), Err(Kind::Expired)),
+        (json!(0), Err(Kind::Expired)),
+        (json!(-1), Err(Kind::Unavailable)),
+        (json!("soon"), Err(Kind::Unavailable)),
+        (json!(1e30), Err(Kind::Unavailable)),
+    ];
+    for (expiration, expected) in rows {
+        let token = world
+            .clerk
+            .mint()
+            .audience(RESOURCE)
+            .expiration(expiration.clone())
+            .opaque();
+        let outcome = verify_clerk_token(&world.verifier(), &token).await;
+        let outcome = outcome
+            .map(|caller| caller.expires_at())
+            .map_err(|error| error.kind());
+        assert_eq!(outcome, expected, "{expiration}");
+    }
+}
+
+#[tokio::test]
+async fn a_200_is_no_proof() {
+    type Change = fn(TokenBuilder) -> TokenBuilder;
+    let world = World::new().await;
+    let rows: [(&str, Change, Kind); 20] = [
+        ("revoked", |t| t.revoked(true), Kind::Revoked),
+        ("expired", |t| t.expired(true), Kind::Expired),
+        (
+            "not active",
+            |t| t.record_member("active", false),
+            Kind::UnknownToken,
+        ),
+        (
+            "a machine",
+            |t| t.record_member("subject", "mch_1"),
+            Kind::WrongTokenType,
+        ),
+        (
+            "revoked missing",
+            |t| t.without_record_member("revoked"),
+            Kind::Unavailable,
+        ),
+        (
+            "revoked null",
+            |t| t.record_member("revoked", Value::Null),
+            Kind::Unavailable,
+        ),
+        (
+            "revoked a text",
+            |t| t.record_member("revoked", "false"),
+            Kind::Unavailable,
+        ),
+        (
+            "expired missing",
+            |t| t.without_record_member("expired"),
+            Kind::Unavailable,
+        ),
+        (
+            "object missing",
+            |t| t.without_record_member("object"),
+            Kind::Unavailable,
+        ),
+        (
+            "object of another class",
+            |t| t.record_member("object", "machine_to_machine_token"),
+            Kind::Unavailable,
+        ),
+        (
+            "subject missing",
+            |t| t.without_record_member("subject"),
+            Kind::Unavailable,
+        ),
+        (
+            "subject empty",
+            |t| t.record_member("subject", ""),
+            Kind::Unavailable,
+        ),
+        (
+            "subject a number",
+            |t| t.record_member("subject", 1),
+            Kind::Unavailable,
+        ),
+        (
+            "client_id missing",
+            |t| t.without_record_member("client_id"),
+            Kind::Unavailable,
+        ),
+        (
+            "scopes missing",
+            |t| t.without_record_member("scopes"),
+            Kind::Unavailable,
+        ),
+        (
+            "scopes a text",
+            |t| t.record_member("scopes", "profile"),
+            Kind::Unavailable,
+        ),
+        ("aud a number", |t| t.record_member("aud", 1), Kind::Unavailable),
+        ("act a text", |t| t.record_member("act", "x"), Kind::Unavailable),
+        (
+            "aud null",
+            |t| t.record_member("aud", Value::Null),
+            Kind::InvalidAudience,
+        ),
+        (
+            "aud missing",
+            |t| t.without_record_member("aud"),
+            Kind::InvalidAudience,
+        ),
+    ];
+    for (what, change, kind) in rows {
+        let token = change(world.clerk.mint().audience(RESOURCE)).opaque();
+        let outcome = verify_clerk_token(&world.verifier(), &token)
+            .await
+            .map_err(|error| error.kind());
+        assert_eq!(
+            outcome.map(|caller| caller.user_id().to_owned()),
+            Err(kind),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_no_answers_are_an_outage() {
+    let world = World::new().await;
+    let token = world.opaque();
+    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>"] {
+        let fault = Fault::Body {
+            status: 200,
+            content_type: "application/json".into(),
+            body: Bytes::from(body),
+        };
+        world.clerk.fault(Route::VerifyAccessToken, fault);
+        let error = verify_clerk_token(&world.verifier(), &token).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable, "{body}");
+    }
+    let inactive = r#"{"active":false}"#;
+    let fault = Fault::Body {
+        status: 200,
+        content_type: "application/json".into(),
+        body: inactive.into(),
+    };
+    world.clerk.fault(Route::VerifyAccessToken, fault);
+    assert_eq!(
+        verify_clerk_token(&world.verifier(), &token)
+            .await
+            .unwrap_err()
+            .kind(),
+        Kind::UnknownToken
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_never_carries_the_secret_key_away() {
+    let world = World::new().await;
+    let elsewhere = World::new().await;
+    let target = format!(
+        "{}/v1/oauth_applications/access_tokens/verify",
+        elsewhere.clerk.backend_api_url()
+    );
+    world
+        .clerk
+        .fault(Route::VerifyAccessToken, Fault::Redirect(target));
+    let error = verify_clerk_token(&world.verifier(), &world.opaque())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(elsewhere.clerk.calls(Route::VerifyAccessToken), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_opaque_token_costs_no_call() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    for token in [
+        "oat_",
+        "oat_a.b",
+        "oat_a/../b",
+        "mt_abc",
+        "ak_abc",
+        "sk_test_abc",
+        "abc",
+        "",
+    ] {
+        assert!(
+            verify_clerk_token(&verifier, token)
+                .await
+                .unwrap_err()
+                .kind()
+                .is_invalid_token(),
+            "{token}"
+        );
+    }
+    assert!(
+        verify_clerk_token(&verifier, &format!("oat_{}", "a".repeat(600)))
+            .await
+            .is_err()
+    );
+    assert_eq!(world.clerk.calls(Route::VerifyAccessToken), 0);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_from_then_on() {
+    let world = World::new().await;
+    let (verifier, token) = (world.verifier(), world.opaque());
+    assert!(verify_clerk_token(&verifier, &token).await.is_ok());
+    assert!(world.clerk.revoke(&token));
+    assert_eq!(
+        verify_clerk_token(&verifier, &token).await.unwrap_err().kind(),
+        Kind::Revoked
+    );
+}

@@ -1,0 +1,144 @@
+//! rmcp's own client goes through the whole flow against the example's server: refused, signed in, served.
+
+#[path = "../../examples/rmcp_axum.rs"]
+#[expect(
+    dead_code,
+    reason = "the tests use the router and leave the rest to `cargo run --example`"
+)]
+mod example;
+
+use clerk_mcp_tools::testing::{FakeClerk, Route, TokenFormat};
+use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, FrontendApi, Scopes, SecretKey};
+use reqwest::redirect::Policy;
+use rmcp::ServiceExt;
+use rmcp::model::{CallToolRequestParams, CallToolResult};
+use rmcp::service::{RoleClient, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::auth::{AuthClient, AuthorizationManager, AuthorizationRequest, OAuthState};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+const REDIRECT_URI: &str = "http://127.0.0.1:8080/callback";
+
+/// The example's server on a port of its own, with the stand-in as its Clerk.
+async fn serve(clerk: &FakeClerk) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let verifier = ClerkVerifier::builder()
+        .frontend_api(FrontendApi::parse(clerk.frontend_api_url()).unwrap())
+        .secret_key(SecretKey::parse(clerk.secret_key()).unwrap())
+        .api_url(clerk.backend_api_url())
+        .build()
+        .unwrap();
+    let scopes = Scopes::parse("profile email").unwrap();
+    let guard = ClerkMcp::builder(url.clone())
+        .verifier(verifier)
+        .scopes(scopes)
+        .build()
+        .unwrap();
+    let router = example::router(&guard);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+/// Signs in as a user's browser would; the stand-in approves by itself.
+async fn sign_in(url: &str) -> AuthorizationManager {
+    let refused = reqwest::Client::new().post(url).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+
+    let mut state = OAuthState::new(url, None).await.unwrap();
+    let request = AuthorizationRequest::new(REDIRECT_URI)
+        .with_client_name("rmcp test")
+        .with_challenge(challenge);
+    state.start_authorization(request).await.unwrap();
+    let authorization_url = state.get_authorization_url().await.unwrap();
+    let browser = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .build()
+        .unwrap();
+    let approved = browser.get(authorization_url).send().await.unwrap();
+    let callback = approved.headers()["location"].to_str().unwrap();
+    state.handle_callback_url(callback).await.unwrap();
+    state.into_authorization_manager().unwrap()
+}
+
+async fn connect(url: &str, manager: AuthorizationManager) -> RunningService<RoleClient, ()> {
+    let client = AuthClient::new(reqwest::Client::default(), manager);
+    let config = StreamableHttpClientTransportConfig::with_uri(url);
+    ().serve(StreamableHttpClientTransport::with_client(client, config))
+        .await
+        .unwrap()
+}
+
+async fn call(client: &RunningService<RoleClient, ()>, tool: &'static str) -> CallToolResult {
+    client.call_tool(CallToolRequestParams::new(tool)).await.unwrap()
+}
+
+fn json(result: &CallToolResult) -> Value {
+    serde_json::from_str(&result.content[0].as_text().unwrap().text).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_without_a_token_is_refused() {
+    let clerk = FakeClerk::start().await.unwrap();
+    let url = serve(&clerk).await;
+    let outcome = ().serve(StreamableHttpClientTransport::from_uri(url)).await;
+    let error = format!("{:?}", outcome.err().unwrap());
+    assert!(error.contains("AuthRequired"), "{error}");
+    assert!(error.contains("oauth-protected-resource/mcp"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
+    for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
+        let clerk = FakeClerk::builder().token_format(format).start().await.unwrap();
+        let url = serve(&clerk).await;
+        let client = connect(&url, sign_in(&url).await).await;
+
+        let mut tools: Vec<_> = client
+            .list_all_tools()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|tool| tool.name)
+            .collect();
+        tools.sort();
+        assert_eq!(tools, ["get_clerk_user_data", "whoami"]);
+
+        let who = json(&call(&client, "whoami").await);
+        assert_eq!(who["userId"], clerk.default_user_id());
+        // The client adds `offline_access` by itself where the authorization server offers it.
+        assert_eq!(
+            who["scopes"],
+            serde_json::json!(["profile", "email", "offline_access"])
+        );
+
+        let user = json(&call(&client, "get_clerk_user_data").await);
+        assert_eq!(user["id"], clerk.default_user_id());
+        assert_eq!(user["primaryEmailAddress"], "ada@example.com");
+        assert_eq!(clerk.calls(Route::User), 1);
+        client.cancel().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_renews_its_token() {
+    let clerk = FakeClerk::builder()
+        .token_format(TokenFormat::Opaque)
+        .start()
+        .await
+        .unwrap();
+    let url = serve(&clerk).await;
+    let manager = sign_in(&url).await;
+    let first = manager.get_access_token().await.unwrap();
+    manager.refresh_token().await.unwrap();
+    assert_ne!(manager.get_access_token().await.unwrap(), first);
+    let client = connect(&url, manager).await;
+    assert_eq!(
+        json(&call(&client, "whoami").await)["userId"],
+        clerk.default_user_id()
+    );
+    client.cancel().await.unwrap();
+}
