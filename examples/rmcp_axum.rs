@@ -37,23 +37,14 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
     let listener = TcpListener::bind(var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned())).await?;
-    let resource = var("MCP_RESOURCE_URL").map_or_else(
-        || Ok::<_, std::io::Error>(format!("http://{}/mcp", listener.local_addr()?)),
-        Ok,
-    )?;
+    let resource = var("MCP_RESOURCE_URL")
+        .map_or_else(|| Ok::<_, std::io::Error>(format!("http://{}/mcp", listener.local_addr()?)), Ok)?;
     let scopes = Scopes::parse(&var("MCP_SCOPES").unwrap_or_else(|| "profile email".to_owned()))?;
 
-    let stand_in = if has_clerk_settings() {
-        None
-    } else {
-        Some(FakeClerk::start().await?)
-    };
+    let stand_in = if has_clerk_settings() { None } else { Some(FakeClerk::start().await?) };
     let settings = |name: &str| match &stand_in {
         Some(clerk) => stand_in_setting(clerk, name),
         None => var(name),
@@ -67,28 +58,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let router = router(&clerk);
     println!("listening on http://{}", listener.local_addr()?);
     print_lines_to_try(&clerk, stand_in.as_ref());
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stopped())
-        .await?;
+    axum::serve(listener, router).with_graceful_shutdown(stopped()).await?;
     Ok(())
 }
 
 /// All that guards an MCP server: one layer around it, and the routes of the metadata.
 pub fn router(clerk: &ClerkMcp) -> Router {
-    let tools = Tools {
-        clerk: clerk.verifier().client().cloned(),
-    };
+    let tools = Tools { clerk: clerk.verifier().client().cloned() };
     // rmcp refuses requests for any other host; behind a proxy, the public one has to be on its list.
     let host = clerk.resource().authority();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", host]);
-    let mcp = StreamableHttpService::new(
-        move || Ok(tools.clone()),
-        NeverSessionManager::default().into(),
-        config,
-    );
+    let mcp =
+        StreamableHttpService::new(move || Ok(tools.clone()), NeverSessionManager::default().into(), config);
     let guarded = clerk.bearer_auth_layer().layer(mcp);
 
     let path = clerk.resource().path().trim_end_matches('/');

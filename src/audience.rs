@@ -45,11 +45,7 @@ impl Audience {
         audience: Option<&'a [String]>,
     ) -> Result<Option<&'a str>, VerifyError> {
         let named = resource.and_then(|resource| {
-            audience
-                .unwrap_or_default()
-                .iter()
-                .map(String::as_str)
-                .find(|name| resource.matches(name))
+            audience.unwrap_or_default().iter().map(String::as_str).find(|name| resource.matches(name))
         });
         match self {
             Self::Any => Ok(named),
@@ -93,37 +89,18 @@ mod tests {
     #[test]
     fn the_three_ways_to_look_at_an_audience() {
         use VerifyErrorKind::{InvalidAudience, Misconfigured};
-        type Row = (
-            Audience,
-            bool,
-            Option<&'static [&'static str]>,
-            Result<Option<&'static str>, VerifyErrorKind>,
-        );
+        type Row =
+            (Audience, bool, Option<&'static [&'static str]>, Result<Option<&'static str>, VerifyErrorKind>);
         let rows: [Row; 16] = [
             (Audience::Require, true, Some(&[RESOURCE]), Ok(Some(RESOURCE))),
-            (
-                Audience::Require,
-                true,
-                Some(&["https://o.example", RESOURCE]),
-                Ok(Some(RESOURCE)),
-            ),
-            (
-                Audience::Require,
-                true,
-                Some(&["https://o.example"]),
-                Err(InvalidAudience),
-            ),
+            (Audience::Require, true, Some(&["https://o.example", RESOURCE]), Ok(Some(RESOURCE))),
+            (Audience::Require, true, Some(&["https://o.example"]), Err(InvalidAudience)),
             (Audience::Require, true, Some(&[]), Err(InvalidAudience)),
             (Audience::Require, true, None, Err(InvalidAudience)),
             (Audience::Require, false, Some(&[RESOURCE]), Err(Misconfigured)),
             (Audience::Require, false, None, Err(Misconfigured)),
             (Audience::IfPresent, true, Some(&[RESOURCE]), Ok(Some(RESOURCE))),
-            (
-                Audience::IfPresent,
-                true,
-                Some(&["https://o.example"]),
-                Err(InvalidAudience),
-            ),
+            (Audience::IfPresent, true, Some(&["https://o.example"]), Err(InvalidAudience)),
             (Audience::IfPresent, true, Some(&[]), Err(InvalidAudience)),
             (Audience::IfPresent, true, None, Ok(None)),
             (Audience::IfPresent, false, Some(&[RESOURCE]), Err(Misconfigured)),
@@ -137,11 +114,7 @@ mod tests {
             let audience: Option<Vec<String>> =
                 audience.map(|list| list.iter().map(ToString::to_string).collect());
             let answer = mode.check(known.then_some(&resource), audience.as_deref());
-            assert_eq!(
-                answer.map_err(|error| error.kind()),
-                expected,
-                "{mode:?} {known} {audience:?}"
-            );
+            assert_eq!(answer.map_err(|error| error.kind()), expected, "{mode:?} {known} {audience:?}");
         }
     }
 }

@@ -231,8 +231,6 @@ impl AuthInfoBuilder {
 
 impl fmt::Debug for AuthInfoBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthInfoBuilder")
-            .field("user_id", &self.0.user_id)
-            .finish_non_exhaustive()
+        f.debug_struct("AuthInfoBuilder").field("user_id", &self.0.user_id).finish_non_exhaustive()
     }
 }

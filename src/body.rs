@@ -45,23 +45,15 @@ impl Body for NoInner {
 
 impl<B> ResponseBody<B> {
     pub(crate) fn inner(body: B) -> Self {
-        Self {
-            kind: Kind::Inner { body },
-        }
+        Self { kind: Kind::Inner { body } }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
-        Self {
-            kind: Kind::Own {
-                bytes: (!bytes.is_empty()).then_some(bytes),
-            },
-        }
+        Self { kind: Kind::Own { bytes: (!bytes.is_empty()).then_some(bytes) } }
     }
 
     pub(crate) fn empty() -> Self {
-        Self {
-            kind: Kind::Own { bytes: None },
-        }
+        Self { kind: Kind::Own { bytes: None } }
     }
 }
 
@@ -77,9 +69,7 @@ impl ResponseBody<NoInner> {
     pub(crate) fn widen<B>(self) -> ResponseBody<B> {
         match self.kind {
             Kind::Inner { body } => match body {},
-            Kind::Own { bytes } => ResponseBody {
-                kind: Kind::Own { bytes },
-            },
+            Kind::Own { bytes } => ResponseBody { kind: Kind::Own { bytes } },
         }
     }
 }
@@ -109,9 +99,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
             Kind::Own { bytes } => SizeHint::with_exact(
-                bytes
-                    .as_ref()
-                    .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+                bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             ),
         }
     }

@@ -32,11 +32,7 @@ pub struct BearerChallenge<'a> {
 impl<'a> BearerChallenge<'a> {
     /// A challenge that names where the resource's metadata stands, and no error.
     pub fn new(resource_metadata: &'a str) -> Self {
-        Self {
-            error: None,
-            resource_metadata,
-            scope: String::new(),
-        }
+        Self { error: None, resource_metadata, scope: String::new() }
     }
 
     /// Names every scope that the request needs. `offline_access` is left out: it grants nothing here.
@@ -106,9 +102,6 @@ mod tests {
     #[test]
     fn lets_no_input_out_of_its_quotes() {
         let value = BearerChallenge::new("https://h.example/\"\\\r\nX: y\u{e4}").to_header_value();
-        assert_eq!(
-            value,
-            "Bearer resource_metadata=\"https://h.example/\\\"\\\\X: y\""
-        );
+        assert_eq!(value, "Bearer resource_metadata=\"https://h.example/\\\"\\\\X: y\"");
     }
 }

@@ -49,9 +49,7 @@ impl SystemClock {
     /// A clock whose [`monotonic`](Clock::monotonic) reading starts at zero now.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 }
 
@@ -64,9 +62,7 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn unix_time(&self) -> Duration {
         // On a machine whose clock stands before 1970 every token counts as expired: the safe side.
-        SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or(Duration::MAX)
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::MAX)
     }
 
     fn monotonic(&self) -> Duration {

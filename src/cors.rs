@@ -47,17 +47,13 @@ impl CorsPreflightService {
     /// For the path of a metadata document: `GET`, `HEAD` and `OPTIONS` are allowed.
     #[must_use]
     pub fn metadata() -> Self {
-        Self {
-            route: Route::Metadata,
-        }
+        Self { route: Route::Metadata }
     }
 
     /// For an MCP endpoint: `GET`, `POST`, `DELETE` and `OPTIONS` are allowed.
     #[must_use]
     pub fn endpoint() -> Self {
-        Self {
-            route: Route::Endpoint,
-        }
+        Self { route: Route::Endpoint }
     }
 }
 
@@ -84,8 +80,6 @@ pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseB
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response.headers_mut().extend(CORS_HEADERS);
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

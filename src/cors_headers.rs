@@ -41,10 +41,7 @@ const fn allowing(methods: &'static str) -> [(HeaderName, HeaderValue); 4] {
     [
         (ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN),
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods)),
-        (
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static(ALLOWED_REQUEST_HEADERS),
-        ),
+        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_REQUEST_HEADERS)),
         (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE)),
     ]
 }
@@ -76,8 +73,5 @@ fn no_content<B>(headers: [(HeaderName, HeaderValue); 4]) -> Response<ResponseBo
 /// Lets a page read the answer of an MCP endpoint, the session's id among it.
 pub(crate) fn allow_reading(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-    headers.insert(
-        ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS),
-    );
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
 }

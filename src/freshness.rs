@@ -89,19 +89,8 @@ pub(crate) struct Mark(u64);
 
 impl<S: Source> Fresh<S> {
     pub(crate) fn new(source: S, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        let state = State {
-            held: None,
-            attempts: 0,
-            failure: None,
-            demanded_at: None,
-        };
-        Self(Arc::new(Inner {
-            source,
-            limits,
-            clock,
-            state: RwLock::new(state),
-            flight: Arc::default(),
-        }))
+        let state = State { held: None, attempts: 0, failure: None, demanded_at: None };
+        Self(Arc::new(Inner { source, limits, clock, state: RwLock::new(state), flight: Arc::default() }))
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -122,11 +111,7 @@ impl<S: Source> Fresh<S> {
             return Ok(value);
         }
         let fetched = self.0.fetch(Cause::Age).await;
-        if age < limits.stale_limit {
-            Ok(fetched.unwrap_or(value))
-        } else {
-            fetched
-        }
+        if age < limits.stale_limit { Ok(fetched.unwrap_or(value)) } else { fetched }
     }
 
     /// A value newer than one in which something was missed. The same one again where it was fetched on behalf of this
@@ -152,10 +137,7 @@ impl<S: Source> Inner<S> {
     fn held(&self) -> Option<(Arc<S::Value>, Duration)> {
         let state = self.read();
         let held = state.held.as_ref()?;
-        Some((
-            Arc::clone(&held.value),
-            self.clock.monotonic().saturating_sub(held.fetched_at),
-        ))
+        Some((Arc::clone(&held.value), self.clock.monotonic().saturating_sub(held.fetched_at)))
     }
 
     /// Fetches, or shares the outcome of the fetch that is under way.
@@ -239,17 +221,13 @@ impl<S: Source> Inner<S> {
         }
         let now = self.clock.monotonic();
         let state = self.read();
-        let too_early = state
-            .demanded_at
-            .is_some_and(|at| now.saturating_sub(at) < self.limits.demand_interval);
+        let too_early =
+            state.demanded_at.is_some_and(|at| now.saturating_sub(at) < self.limits.demand_interval);
         if state.attempts == mark.0 && !too_early {
             return None;
         }
         Some(
-            state
-                .failure
-                .as_ref()
-                .map_or_else(|| Ok(Arc::clone(seen)), |failure| Err(failure.error.clone())),
+            state.failure.as_ref().map_or_else(|| Ok(Arc::clone(seen)), |failure| Err(failure.error.clone())),
         )
     }
 
@@ -268,27 +246,16 @@ impl<S: Source> Inner<S> {
         match outcome {
             Ok(value) => {
                 let value = Arc::new(value);
-                state.held = Some(Held {
-                    value: Arc::clone(&value),
-                    fetched_at: started,
-                });
+                state.held = Some(Held { value: Arc::clone(&value), fetched_at: started });
                 state.failure = None;
                 Ok(value)
             }
             Err(error) => {
-                let in_a_row = state
-                    .failure
-                    .as_ref()
-                    .map_or(0, |failure| failure.in_a_row)
-                    .saturating_add(1);
+                let in_a_row = state.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
                 let pause = pause_after(in_a_row, error.retry_after());
                 let error = error.with_retry_after(Some(pause));
                 let not_before = now.saturating_add(pause);
-                state.failure = Some(Failure {
-                    error: error.clone(),
-                    in_a_row,
-                    not_before,
-                });
+                state.failure = Some(Failure { error: error.clone(), in_a_row, not_before });
                 Err(error)
             }
         }
@@ -297,10 +264,7 @@ impl<S: Source> Inner<S> {
     fn failure_in_pause(&self) -> Option<ClerkError> {
         let state = self.read();
         let failure = state.failure.as_ref()?;
-        let left = failure
-            .not_before
-            .checked_sub(self.clock.monotonic())
-            .filter(|left| !left.is_zero())?;
+        let left = failure.not_before.checked_sub(self.clock.monotonic()).filter(|left| !left.is_zero())?;
         Some(failure.error.clone().with_retry_after(Some(left)))
     }
 
@@ -327,8 +291,6 @@ impl<S: Source> Clone for Fresh<S> {
 
 impl<S: Source> fmt::Debug for Fresh<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fresh")
-            .field("limits", &self.0.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Fresh").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }

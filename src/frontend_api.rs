@@ -103,10 +103,7 @@ mod tests {
             "http://localhost",
             "http://[::1]:1",
         ] {
-            assert_eq!(
-                FrontendApi::parse(good).unwrap().issuer(),
-                good.trim_end_matches('/')
-            );
+            assert_eq!(FrontendApi::parse(good).unwrap().issuer(), good.trim_end_matches('/'));
         }
         let bad = [
             "",
@@ -122,11 +119,7 @@ mod tests {
             "https://a b",
         ];
         for text in bad {
-            assert_eq!(
-                FrontendApi::parse(text).unwrap_err().setting(),
-                SETTING,
-                "{text:?}"
-            );
+            assert_eq!(FrontendApi::parse(text).unwrap_err().setting(), SETTING, "{text:?}");
         }
     }
 }

@@ -36,17 +36,9 @@ impl KeySet {
         }
         let wire: Wire = serde_json::from_slice(json)
             .map_err(|error| unusable("the key set is not a JWK set").with_source(error))?;
-        let keys: Vec<_> = wire
-            .keys
-            .into_iter()
-            .filter_map(usable)
-            .take(MOST_KEYS)
-            .map(Arc::new)
-            .collect();
+        let keys: Vec<_> = wire.keys.into_iter().filter_map(usable).take(MOST_KEYS).map(Arc::new).collect();
         if keys.is_empty() {
-            return Err(unusable(
-                "the key set has no key that access tokens can be verified with",
-            ));
+            return Err(unusable("the key set has no key that access tokens can be verified with"));
         }
         Ok(Self(keys))
     }

@@ -73,11 +73,7 @@ impl PublishableKey {
         if !is_host(host) {
             return Err(invalid("it does not name the host of a Frontend API"));
         }
-        Ok(Self {
-            text: text.to_owned(),
-            host: host.to_owned(),
-            environment,
-        })
+        Ok(Self { text: text.to_owned(), host: host.to_owned(), environment })
     }
 
     /// The key of an instance whose Frontend API has this host (`host` or `host:port`).
@@ -86,11 +82,7 @@ impl PublishableKey {
     ///
     /// When the host is not a plain host with a dot in it.
     pub fn for_host(environment: Environment, host: &str) -> Result<Self, ConfigError> {
-        Self::parse(&format!(
-            "pk_{}_{}",
-            environment.infix(),
-            STANDARD.encode(format!("{host}$"))
-        ))
+        Self::parse(&format!("pk_{}_{}", environment.infix(), STANDARD.encode(format!("{host}$"))))
     }
 
     /// The host of the instance's Frontend API, with its port where the key names one.
@@ -140,18 +132,13 @@ fn split(text: &str) -> Option<(Environment, &str)> {
 }
 
 fn decode(encoded: &str) -> Option<String> {
-    let bytes = STANDARD
-        .decode(encoded)
-        .or_else(|_| URL_SAFE.decode(encoded))
-        .ok()?;
+    let bytes = STANDARD.decode(encoded).or_else(|_| URL_SAFE.decode(encoded)).ok()?;
     String::from_utf8(bytes).ok()
 }
 
 /// A dotted name or address, with an optional port: nothing that could turn `https://{host}` into another origin.
 fn is_host(text: &str) -> bool {
-    let (name, port) = text
-        .split_once(':')
-        .map_or((text, None), |(name, port)| (name, Some(port)));
+    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let labels_fit = name.split('.').all(is_label);
     let port_fits =
         port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
@@ -182,21 +169,14 @@ mod tests {
     #[test]
     fn reads_keys_in_every_tolerated_spelling() {
         let rows = [
-            (
-                "pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk",
-                "foo-bar-13.clerk.accounts.dev",
-            ),
+            ("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk", "foo-bar-13.clerk.accounts.dev"),
             ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k", "clerk.example.com"),
             ("pk_live_YS5leGFtcGxlLmNvbSQ=", "a.example.com"),
             ("pk_live_YS5leGFtcGxlLmNvbSQ", "a.example.com"),
             ("pk_test_MTI3LjAuMC4xOjgwODAk", "127.0.0.1:8080"),
         ];
         for (text, host) in rows {
-            assert_eq!(
-                PublishableKey::parse(text).unwrap().frontend_api_host(),
-                host,
-                "{text}"
-            );
+            assert_eq!(PublishableKey::parse(text).unwrap().frontend_api_host(), host, "{text}");
         }
     }
 

@@ -82,10 +82,7 @@ impl From<VerifyError> for Rejection {
             VerifyErrorKind::Misconfigured => RejectionReason::Misconfigured,
             kind => RejectionReason::InvalidToken(kind),
         };
-        Self {
-            reason,
-            error: Some(error),
-        }
+        Self { reason, error: Some(error) }
     }
 }
 
@@ -109,12 +106,9 @@ impl RejectionReason {
     fn wire(self) -> Wire {
         let (status, code, description, challenge) = match self {
             // RFC 6750 section 3.1: "the resource server SHOULD NOT include an error code".
-            Self::MissingToken => (
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "An access token is required",
-                Challenge::Plain,
-            ),
+            Self::MissingToken => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "An access token is required", Challenge::Plain)
+            }
             // RFC 6750 section 3.1: a request that "uses more than one method for including an access token".
             Self::AmbiguousCredentials => (
                 StatusCode::BAD_REQUEST,
@@ -123,12 +117,9 @@ impl RejectionReason {
                 Challenge::WithError,
             ),
             // RFC 6750 section 3.1.
-            Self::InvalidToken(kind) => (
-                StatusCode::UNAUTHORIZED,
-                "invalid_token",
-                kind.description(),
-                Challenge::WithError,
-            ),
+            Self::InvalidToken(kind) => {
+                (StatusCode::UNAUTHORIZED, "invalid_token", kind.description(), Challenge::WithError)
+            }
             // RFC 6750 section 3.1; MCP 2026-07-28, authorization: a client steps up on this very code.
             Self::InsufficientScope => (
                 StatusCode::FORBIDDEN,
@@ -163,12 +154,7 @@ impl RejectionReason {
                 Challenge::None,
             ),
         };
-        Wire {
-            status,
-            code,
-            description,
-            challenge,
-        }
+        Wire { status, code, description, challenge }
     }
 }
 
@@ -197,18 +183,11 @@ pub(crate) struct Refusals {
 impl Refusals {
     pub(crate) fn new(challenged: Challenged) -> Self {
         let prepare = |reason| (reason, Prepared::new(reason, Some(&challenged)));
-        Self {
-            prepared: FREQUENT.into_iter().map(prepare).collect(),
-            challenged,
-        }
+        Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenged }
     }
 
     pub(crate) fn refuse<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
-        match self
-            .prepared
-            .iter()
-            .find(|(reason, _)| *reason == rejection.reason)
-        {
+        match self.prepared.iter().find(|(reason, _)| *reason == rejection.reason) {
             Some((_, prepared)) => prepared.response(rejection),
             None => self.challenged.refuse(rejection),
         }
@@ -223,10 +202,7 @@ pub(crate) fn unknown_host<B>() -> Response<ResponseBody<B>> {
 /// The answer of a metadata service that has nothing to show.
 pub(crate) fn metadata_unavailable<B>(error: ClerkError) -> Response<ResponseBody<B>> {
     let error = VerifyError::from(error);
-    without_challenge(Rejection {
-        reason: RejectionReason::MetadataUnavailable,
-        error: Some(error),
-    })
+    without_challenge(Rejection { reason: RejectionReason::MetadataUnavailable, error: Some(error) })
 }
 
 fn without_challenge<B>(rejection: Rejection) -> Response<ResponseBody<B>> {
@@ -260,11 +236,7 @@ impl Prepared {
 
     /// Which header a page has to be allowed to read.
     fn exposed(&self) -> &'static str {
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            "Retry-After"
-        } else {
-            "WWW-Authenticate"
-        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE { "Retry-After" } else { "WWW-Authenticate" }
     }
 
     fn response<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
@@ -275,10 +247,7 @@ impl Prepared {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A page may read why it was refused: without these two a browser hides the challenge from its client.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(self.exposed()),
-        );
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(self.exposed()));
         if let Some(challenge) = &self.challenge {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
@@ -292,12 +261,8 @@ impl Prepared {
 
 /// Whole seconds, rounded up: to ask a little late is better than to ask in vain.
 fn retry_after(error: Option<&VerifyError>) -> HeaderValue {
-    let after = error
-        .and_then(VerifyError::retry_after)
-        .unwrap_or(DEFAULT_RETRY_AFTER);
-    let seconds = after
-        .as_secs()
-        .saturating_add(u64::from(after.subsec_nanos() > 0));
+    let after = error.and_then(VerifyError::retry_after).unwrap_or(DEFAULT_RETRY_AFTER);
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
     HeaderValue::from(seconds.max(1))
 }
 

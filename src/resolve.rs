@@ -110,10 +110,7 @@ impl ResolveResource for ResourcesByHost {
         if hosts.next().is_some() {
             return None;
         }
-        self.0
-            .iter()
-            .find(|resource| resource.has_authority(host))
-            .cloned()
+        self.0.iter().find(|resource| resource.has_authority(host)).cloned()
     }
 }
 
@@ -125,34 +122,18 @@ mod tests {
     fn picks_by_host_and_believes_no_forwarded_header() {
         let resources =
             ResourcesByHost::new(["https://a.example/mcp", "https://b.example:8443/mcp"]).unwrap();
-        type Row = (
-            &'static str,
-            &'static [(&'static str, &'static str)],
-            Option<&'static str>,
-        );
+        type Row = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
         let rows: [Row; 9] = [
             ("/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
-            (
-                "/mcp",
-                &[("host", "A.Example:443")],
-                Some("https://a.example/mcp"),
-            ),
-            (
-                "/mcp",
-                &[("host", "b.example:8443")],
-                Some("https://b.example:8443/mcp"),
-            ),
+            ("/mcp", &[("host", "A.Example:443")], Some("https://a.example/mcp")),
+            ("/mcp", &[("host", "b.example:8443")], Some("https://b.example:8443/mcp")),
             ("https://a.example/mcp", &[], Some("https://a.example/mcp")),
             ("/mcp", &[("host", "b.example")], None),
             ("/mcp", &[("host", "a.example.evil")], None),
             ("/mcp", &[("host", "a.example"), ("host", "b.example:8443")], None),
             (
                 "/mcp",
-                &[
-                    ("host", "evil"),
-                    ("x-forwarded-host", "a.example"),
-                    ("forwarded", "host=a.example"),
-                ],
+                &[("host", "evil"), ("x-forwarded-host", "a.example"), ("forwarded", "host=a.example")],
                 None,
             ),
             ("/mcp", &[], None),
@@ -164,11 +145,7 @@ mod tests {
             }
             let request = request.body(()).unwrap();
             let resource = resources.resolve(request.uri(), request.headers());
-            assert_eq!(
-                resource.as_ref().map(ResourceUrl::as_str),
-                expected,
-                "{target} {headers:?}"
-            );
+            assert_eq!(resource.as_ref().map(ResourceUrl::as_str), expected, "{target} {headers:?}");
         }
     }
 

@@ -57,11 +57,7 @@ impl ResourceUrl {
         }
         let uri = parse_uri(text).ok_or_else(|| invalid(text, "has a character that a URL must escape"))?;
         check_origin(&uri).map_err(|why| invalid(text, why))?;
-        Ok(Self {
-            text: text.into(),
-            authority: parts.authority,
-            query: parts.query,
-        })
+        Ok(Self { text: text.into(), authority: parts.authority, query: parts.query })
     }
 
     /// The URL as it was given.
@@ -191,9 +187,7 @@ pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 struct Parts {
@@ -206,18 +200,11 @@ fn split(text: &str) -> Option<Parts> {
     let rest = text.get(start..)?;
     let end = start + rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let query = end + text.get(end..)?.find(['?', '#']).unwrap_or(text.len() - end);
-    (end > start).then_some(Parts {
-        authority: start..end,
-        query,
-    })
+    (end > start).then_some(Parts { authority: start..end, query })
 }
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let default = if scheme.eq_ignore_ascii_case("https://") {
-        ":443"
-    } else {
-        ":80"
-    };
+    let default = if scheme.eq_ignore_ascii_case("https://") { ":443" } else { ":80" };
     authority.strip_suffix(default).unwrap_or(authority)
 }
 
@@ -247,22 +234,14 @@ mod tests {
             ("https://h.example", "https://h.example", "", ""),
             ("https://h.example/", "https://h.example", "/", ""),
             ("https://h.example/a/mcp", "https://h.example", "/a/mcp", ""),
-            (
-                "https://h.example:8443/mcp?x=1",
-                "https://h.example:8443",
-                "/mcp",
-                "?x=1",
-            ),
+            ("https://h.example:8443/mcp?x=1", "https://h.example:8443", "/mcp", "?x=1"),
             ("http://localhost:3000/mcp", "http://localhost:3000", "/mcp", ""),
             ("http://127.0.0.1:3000?x", "http://127.0.0.1:3000", "", "?x"),
             ("http://[::1]:3000/mcp", "http://[::1]:3000", "/mcp", ""),
         ];
         for (text, origin, path, query) in rows {
             let url = ResourceUrl::parse(text).unwrap();
-            assert_eq!(
-                (url.as_str(), url.origin(), url.path(), url.query()),
-                (text, origin, path, query)
-            );
+            assert_eq!((url.as_str(), url.origin(), url.path(), url.query()), (text, origin, path, query));
         }
     }
 
@@ -324,11 +303,7 @@ mod tests {
             ("https://h.example", "https://h.example:443:443", false),
         ];
         for (own, audience, expected) in rows {
-            assert_eq!(
-                ResourceUrl::parse(own).unwrap().matches(audience),
-                expected,
-                "{own} ~ {audience}"
-            );
+            assert_eq!(ResourceUrl::parse(own).unwrap().matches(audience), expected, "{own} ~ {audience}");
         }
     }
 }

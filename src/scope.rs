@@ -109,13 +109,7 @@ impl Scopes {
 
     /// What may be named in a challenge or in `scopes_supported`.
     pub(crate) fn advertisable(&self) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|scope| *scope != OFFLINE_ACCESS)
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|scope| *scope != OFFLINE_ACCESS).cloned().collect())
     }
 }
 
@@ -187,11 +181,9 @@ impl ScopeHierarchy {
     #[must_use]
     pub fn grants(&self, granted: &Scopes, required: &str) -> bool {
         granted.contains(required)
-            || granted.iter().any(|broad| {
-                self.closure
-                    .get(broad)
-                    .is_some_and(|narrow| narrow.contains(required))
-            })
+            || granted
+                .iter()
+                .any(|broad| self.closure.get(broad).is_some_and(|narrow| narrow.contains(required)))
     }
 
     /// Whether `granted` is enough for all of `required`.
@@ -220,10 +212,7 @@ fn close(closure: &mut BTreeMap<String, Scopes>) {
 
 /// RFC 6749 section 3.3: `%x21 / %x23-5B / %x5D-7E`.
 fn is_scope_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
 
 fn not_a_scope(text: &str) -> String {
@@ -243,12 +232,7 @@ mod tests {
             assert!(ScopeHierarchy::new().implies(text, ["x"]).is_err(), "{text:?}");
             assert!(ScopeHierarchy::new().implies("x", [text]).is_err(), "{text:?}");
         }
-        assert_eq!(
-            Scopes::new(["!", "#", "[", "]", "~", "user:org:read"])
-                .unwrap()
-                .len(),
-            6
-        );
+        assert_eq!(Scopes::new(["!", "#", "[", "]", "~", "user:org:read"]).unwrap().len(), 6);
     }
 
     #[test]
@@ -259,10 +243,7 @@ mod tests {
 
     #[test]
     fn granted_passes_over_what_can_never_be_required() {
-        assert_eq!(
-            Scopes::granted(["profile", "profile email", "", "e\"mail"]).to_string(),
-            "profile"
-        );
+        assert_eq!(Scopes::granted(["profile", "profile email", "", "e\"mail"]).to_string(), "profile");
     }
 
     #[test]
@@ -274,10 +255,7 @@ mod tests {
             .unwrap();
         for broad in ["a", "b", "c"] {
             let granted = Scopes::new([broad]).unwrap();
-            assert!(
-                hierarchy.grants_all(&granted, &Scopes::parse("a b c d").unwrap()),
-                "{broad}"
-            );
+            assert!(hierarchy.grants_all(&granted, &Scopes::parse("a b c d").unwrap()), "{broad}");
         }
         assert!(!hierarchy.grants(&Scopes::parse("d").unwrap(), "a"));
         assert!(!hierarchy.grants(&Scopes::parse("aa").unwrap(), "a"));

@@ -89,10 +89,7 @@ impl SecretKey {
         if !rest.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(invalid("it contains white space or a character that no key has"));
         }
-        Ok(Self {
-            text: text.into(),
-            environment,
-        })
+        Ok(Self { text: text.into(), environment })
     }
 
     /// Which kind of instance the key belongs to.
@@ -127,14 +124,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_secret_key_and_never_repeats_it() {
-        for text in [
-            "",
-            "sk_test_",
-            "pk_test_marked",
-            "sk_prod_marked",
-            "sk_test_mar ked",
-            "sk_live_marked\n",
-        ] {
+        for text in
+            ["", "sk_test_", "pk_test_marked", "sk_prod_marked", "sk_test_mar ked", "sk_live_marked\n"]
+        {
             let error = SecretKey::parse(text).unwrap_err();
             assert_eq!(error.setting(), "CLERK_SECRET_KEY");
             assert!(!format!("{error} {error:?}").contains("mar"), "{text:?}: {error}");

@@ -17,10 +17,7 @@ pub(crate) enum TokenFormat {
 /// Refuses what no server could have issued: other characters than those of a token, or too many of them.
 pub(crate) fn check_form(token: &str) -> Result<(), VerifyError> {
     if !is_token68(token) || token.len() > MOST_BYTES {
-        return Err(refuse(
-            Kind::Malformed,
-            "the text is not a token, or it is too long",
-        ));
+        return Err(refuse(Kind::Malformed, "the text is not a token, or it is too long"));
     }
     Ok(())
 }
@@ -29,22 +26,14 @@ pub(crate) fn check_form(token: &str) -> Result<(), VerifyError> {
 pub(crate) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
     check_form(token)?;
     if let Some(rest) = token.strip_prefix("oat_") {
-        let is_word = !rest.is_empty()
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        let is_word =
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
         if !is_word || token.len() > MOST_OPAQUE_BYTES {
-            return Err(refuse(
-                Kind::Malformed,
-                "the text after oat_ is not that of a token",
-            ));
+            return Err(refuse(Kind::Malformed, "the text after oat_ is not that of a token"));
         }
         return Ok(TokenFormat::Opaque);
     }
-    if ["mt_", "ak_", "sk_", "pk_"]
-        .iter()
-        .any(|prefix| token.starts_with(prefix))
-    {
+    if ["mt_", "ak_", "sk_", "pk_"].iter().any(|prefix| token.starts_with(prefix)) {
         return Err(refuse(
             Kind::WrongTokenType,
             "the text is a machine token, an API key or a key of Clerk's",
@@ -53,19 +42,13 @@ pub(crate) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
     if token.bytes().filter(|b| *b == b'.').count() == 2 {
         return Ok(TokenFormat::Jwt);
     }
-    Err(refuse(
-        Kind::Malformed,
-        "the text is neither a JWT nor an opaque token of Clerk's",
-    ))
+    Err(refuse(Kind::Malformed, "the text is neither a JWT nor an opaque token of Clerk's"))
 }
 
 /// RFC 9110 section 11.2: letters, digits and `-._~+/`, then any number of `=`.
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    !body.is_empty()
-        && body
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
 }
 
 fn refuse(kind: Kind, detail: &'static str) -> VerifyError {
@@ -104,11 +87,7 @@ mod tests {
             (&long, Err(Kind::Malformed)),
         ];
         for (token, expected) in rows {
-            assert_eq!(
-                token_format(token).map_err(|error| error.kind()),
-                expected,
-                "{token:?}"
-            );
+            assert_eq!(token_format(token).map_err(|error| error.kind()), expected, "{token:?}");
         }
         assert!(token_format(&format!("a.b.{long}")).is_err());
         assert!(token_format(&format!("oat_{}", "a".repeat(509))).is_err());

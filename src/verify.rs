@@ -24,10 +24,7 @@ impl<'a> TokenRequest<'a> {
     /// A token that is presented to no resource in particular.
     #[must_use]
     pub fn new(token: &'a str) -> Self {
-        Self {
-            token,
-            resource: None,
-        }
+        Self { token, resource: None }
     }
 
     /// Says which resource the token is presented to. The token has to be issued for it (RFC 8707).
@@ -52,9 +49,7 @@ impl<'a> TokenRequest<'a> {
 
 impl fmt::Debug for TokenRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenRequest")
-            .field("resource", &self.resource)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenRequest").field("resource", &self.resource).finish_non_exhaustive()
     }
 }
 

@@ -46,10 +46,7 @@ mod tests {
     fn reads_the_header_as_the_rfcs_have_it() {
         use RejectionReason::{AmbiguousCredentials, InvalidToken};
         const MALFORMED: RejectionReason = InvalidToken(VerifyErrorKind::Malformed);
-        type Row = (
-            &'static [&'static [u8]],
-            Result<Option<&'static str>, RejectionReason>,
-        );
+        type Row = (&'static [&'static [u8]], Result<Option<&'static str>, RejectionReason>);
         let rows: [Row; 18] = [
             (&[], Ok(None)),
             (&[b""], Ok(None)),

@@ -56,35 +56,19 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
     pub(super) fn answered(response: Response<ResponseBody<ResBody>>) -> Self {
-        Self {
-            kind: Kind::Answered {
-                response: Some(response),
-            },
-        }
+        Self { kind: Kind::Answered { response: Some(response) } }
     }
 
     pub(super) fn anonymous(future: S::Future) -> Self {
-        Self {
-            kind: Kind::Inner {
-                future,
-                readable: false,
-            },
-        }
+        Self { kind: Kind::Inner { future, readable: false } }
     }
 
     pub(super) fn admitted(service: &mut S, request: Request<ReqBody>, caller: AuthInfo) -> Self {
-        Self {
-            kind: Kind::admitted(service, request, caller),
-        }
+        Self { kind: Kind::admitted(service, request, caller) }
     }
 
     pub(super) fn verifying(verification: Verification, pending: Pending<S, ReqBody>) -> Self {
-        Self {
-            kind: Kind::Verifying {
-                verification,
-                pending: Some(pending),
-            },
-        }
+        Self { kind: Kind::Verifying { verification, pending: Some(pending) } }
     }
 }
 
@@ -100,10 +84,7 @@ where
             credentials.set_sensitive(true);
         }
         request.extensions_mut().insert(caller);
-        Self::Inner {
-            future: service.call(request),
-            readable,
-        }
+        Self::Inner { future: service.call(request), readable }
     }
 }
 
@@ -112,14 +93,10 @@ impl<S, ReqBody> Pending<S, ReqBody> {
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
-        let admitted = outcome
-            .map_err(Rejection::from)
-            .and_then(|caller| self.gate.admit(caller));
+        let admitted = outcome.map_err(Rejection::from).and_then(|caller| self.gate.admit(caller));
         match admitted {
             Ok(caller) => Kind::admitted(&mut self.service, self.request, caller),
-            Err(rejection) => Kind::Answered {
-                response: Some(self.gate.refuse(&self.resource, rejection)),
-            },
+            Err(rejection) => Kind::Answered { response: Some(self.gate.refuse(&self.resource, rejection)) },
         }
     }
 }
@@ -135,9 +112,7 @@ where
         loop {
             let next = match kind.as_mut().project() {
                 KindProj::Answered { response } => {
-                    return response
-                        .take()
-                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                    return response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
                 }
                 KindProj::Inner { future, readable } => {
                     let mut response = ready!(future.poll(cx))?.map(ResponseBody::inner);
@@ -146,10 +121,7 @@ where
                     }
                     return Poll::Ready(Ok(response));
                 }
-                KindProj::Verifying {
-                    verification,
-                    pending,
-                } => {
+                KindProj::Verifying { verification, pending } => {
                     let outcome = ready!(verification.as_mut().poll(cx));
                     let Some(pending) = pending.take() else {
                         return Poll::Pending;

@@ -24,10 +24,7 @@ pub(super) struct Gate {
 /// What stands behind the gate.
 pub(super) enum Guarded {
     /// One resource, whose refusals are written beforehand.
-    One {
-        resource: ResourceUrl,
-        refusals: Refusals,
-    },
+    One { resource: ResourceUrl, refusals: Refusals },
     /// One of several.
     Several(Arc<dyn ResolveResource>),
 }
@@ -63,10 +60,7 @@ impl Gate {
 }
 
 pub(super) fn challenged(resource: &ResourceUrl, required: &Scopes) -> Challenged {
-    Challenged {
-        resource_metadata: protected_resource_metadata_url(resource),
-        scopes: required.clone(),
-    }
+    Challenged { resource_metadata: protected_resource_metadata_url(resource), scopes: required.clone() }
 }
 
 impl fmt::Debug for Gate {

@@ -80,16 +80,12 @@ impl<V> BearerAuthLayer<V> {
             Target::Several(resolver) => Guarded::Several(Arc::clone(resolver)),
             Target::One(resource) => {
                 let challenged = match &self.resource_metadata {
-                    Some(url) => Challenged {
-                        resource_metadata: url.to_string(),
-                        scopes: self.required.clone(),
-                    },
+                    Some(url) => {
+                        Challenged { resource_metadata: url.to_string(), scopes: self.required.clone() }
+                    }
                     None => challenged(resource, &self.required),
                 };
-                Guarded::One {
-                    resource: resource.clone(),
-                    refusals: Refusals::new(challenged),
-                }
+                Guarded::One { resource: resource.clone(), refusals: Refusals::new(challenged) }
             }
         };
         Gate {

@@ -26,11 +26,7 @@ pub struct BearerAuth<S, V> {
 
 impl<S, V> BearerAuth<S, V> {
     pub(super) fn new(inner: S, verifier: Arc<V>, gate: Arc<Gate>) -> Self {
-        Self {
-            inner,
-            verifier,
-            gate,
-        }
+        Self { inner, verifier, gate }
     }
 }
 
@@ -60,10 +56,7 @@ where
             Ok(None) => return self.refuse(&resource, Rejection::new(RejectionReason::MissingToken)),
             Err(rejection) => return self.refuse(&resource, rejection),
         };
-        let Some(caller) = self
-            .verifier
-            .known(TokenRequest::new(token).for_resource(&resource))
-        else {
+        let Some(caller) = self.verifier.known(TokenRequest::new(token).for_resource(&resource)) else {
             let token = AccessToken::from(token);
             return self.verify(token, resource, request);
         };
@@ -99,17 +92,10 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
         let clone = self.inner.clone();
         let service = mem::replace(&mut self.inner, clone);
         let gate = Arc::clone(&self.gate);
-        let pending = Pending {
-            service,
-            request,
-            resource: resource.clone(),
-            gate,
-        };
+        let pending = Pending { service, request, resource: resource.clone(), gate };
         let verifier = Arc::clone(&self.verifier);
         let verification = async move {
-            verifier
-                .verify_token(TokenRequest::new(token.expose()).for_resource(&resource))
-                .await
+            verifier.verify_token(TokenRequest::new(token.expose()).for_resource(&resource)).await
         };
         ResponseFuture::verifying(Box::pin(verification), pending)
     }
@@ -117,11 +103,7 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
 
 impl<S: Clone, V> Clone for BearerAuth<S, V> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            verifier: Arc::clone(&self.verifier),
-            gate: Arc::clone(&self.gate),
-        }
+        Self { inner: self.inner.clone(), verifier: Arc::clone(&self.verifier), gate: Arc::clone(&self.gate) }
     }
 }
 

@@ -56,15 +56,12 @@ impl ClerkClient {
     ///
     /// When the secret key is missing or a setting cannot be used.
     pub fn from_env() -> Result<Self, ConfigError> {
-        super::ClerkVerifier::builder()
-            .env()
-            .backend_client()?
-            .ok_or_else(|| {
-                ConfigError::missing(
-                    "CLERK_SECRET_KEY",
-                    "is not set: copy it from the Clerk Dashboard, page API keys, section Secret keys",
-                )
-            })
+        super::ClerkVerifier::builder().env().backend_client()?.ok_or_else(|| {
+            ConfigError::missing(
+                "CLERK_SECRET_KEY",
+                "is not set: copy it from the Clerk Dashboard, page API keys, section Secret keys",
+            )
+        })
     }
 
     /// A user, by an id such as the one of [`AuthInfo::user_id`](crate::AuthInfo::user_id).
@@ -77,10 +74,7 @@ impl ClerkClient {
         // The id becomes a part of a path.
         let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if user_id.is_empty() || user_id.len() > 128 || !user_id.bytes().all(is_id) {
-            return Err(ClerkError::new(
-                ClerkErrorKind::InvalidRequest,
-                "the text cannot be a user id",
-            ));
+            return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "the text cannot be a user id"));
         }
         let body = send(self.authorized(self.http.get(&self.path(&format!("users/{user_id}")))))
             .await?
@@ -89,18 +83,13 @@ impl ClerkClient {
             ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is not a user").with_source(error)
         })?;
         if user.id != user_id {
-            return Err(ClerkError::new(
-                ClerkErrorKind::InvalidResponse,
-                "the answer is about another user",
-            ));
+            return Err(ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is about another user"));
         }
         Ok(user)
     }
 
     pub(super) async fn key_set(&self) -> Result<KeySet, ClerkError> {
-        let body = send(self.authorized(self.http.get(&self.path("jwks"))))
-            .await?
-            .ok_with_key()?;
+        let body = send(self.authorized(self.http.get(&self.path("jwks")))).await?.ok_with_key()?;
         KeySet::parse(&body)
     }
 
@@ -163,11 +152,8 @@ impl ClerkClientBuilder {
     ///
     /// When the origin is none, uses `http:` off a loopback host, or the version is not of the form `v1`.
     pub fn build(self) -> Result<ClerkClient, ConfigError> {
-        let base = check_base_url(
-            "CLERK_API_URL",
-            &self.api_url,
-            "leave it out, or set https://api.clerk.com",
-        )?;
+        let base =
+            check_base_url("CLERK_API_URL", &self.api_url, "leave it out, or set https://api.clerk.com")?;
         let digits = self.api_version.strip_prefix('v').unwrap_or_default();
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(ConfigError::invalid(
@@ -178,10 +164,6 @@ impl ClerkClientBuilder {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", self.secret_key.expose()))
             .map_err(|_| ConfigError::invalid("CLERK_SECRET_KEY", "cannot be sent in a header"))?;
         authorization.set_sensitive(true);
-        Ok(ClerkClient {
-            http: Http::new(base)?,
-            version: self.api_version,
-            authorization,
-        })
+        Ok(ClerkClient { http: Http::new(base)?, version: self.api_version, authorization })
     }
 }

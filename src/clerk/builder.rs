@@ -201,10 +201,9 @@ impl ClerkVerifierBuilder {
                 let client = backend.clone().ok_or_else(key_set_needs_secret_key)?;
                 JwtKeys::Set(Keys::new(KeySource::BackendApi(client), Arc::clone(&clock)))
             }
-            (None, false) => JwtKeys::Set(Keys::new(
-                KeySource::FrontendApi(public.clone()),
-                Arc::clone(&clock),
-            )),
+            (None, false) => {
+                JwtKeys::Set(Keys::new(KeySource::FrontendApi(public.clone()), Arc::clone(&clock)))
+            }
         };
         let (resource, audience, leeway) = (self.resource, self.audience, self.leeway);
         Ok(ClerkVerifier(Arc::new(Inner {
@@ -272,10 +271,7 @@ fn audience(mode: &str) -> Result<Audience, ConfigError> {
         "require" => Ok(Audience::Require),
         "if-present" => Ok(Audience::IfPresent),
         "any" => Ok(Audience::Any),
-        _ => Err(ConfigError::invalid(
-            "MCP_AUDIENCE",
-            "is none of require, if-present and any",
-        )),
+        _ => Err(ConfigError::invalid("MCP_AUDIENCE", "is none of require, if-present and any")),
     }
 }
 

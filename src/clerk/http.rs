@@ -68,9 +68,7 @@ impl Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http")
-            .field("base", &self.base)
-            .finish_non_exhaustive()
+        f.debug_struct("Http").field("base", &self.base).finish_non_exhaustive()
     }
 }
 
@@ -80,19 +78,12 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Answer, ClerkError> 
     let status = response.status();
     let retry_after = retry_after(response.headers());
     let body = read(response).await?;
-    Ok(Answer {
-        status,
-        body,
-        retry_after,
-    })
+    Ok(Answer { status, body, retry_after })
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Bytes, ClerkError> {
     let too_long = || ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is too long");
-    if response
-        .content_length()
-        .is_some_and(|length| length > MOST_BYTES as u64)
-    {
+    if response.content_length().is_some_and(|length| length > MOST_BYTES as u64) {
         return Err(too_long());
     }
     let mut body = BytesMut::new();

@@ -48,10 +48,7 @@ pub(crate) struct MetadataSource {
 
 impl MetadataSource {
     pub(crate) fn new(instance: FrontendApi) -> Result<Self, ConfigError> {
-        Ok(Self {
-            http: Http::new(instance.issuer())?,
-            instance,
-        })
+        Ok(Self { http: Http::new(instance.issuer())?, instance })
     }
 }
 

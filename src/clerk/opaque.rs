@@ -68,10 +68,7 @@ fn refuse_inactive(
     let is = |name: &str, flag: bool| answer.get(name) == Some(&Value::Bool(flag));
     let refused = |kind, detail| Err(VerifyError::new(kind).with_detail(detail));
     if is("active", false) {
-        return refused(
-            VerifyErrorKind::UnknownToken,
-            "Clerk says that the token is not active",
-        );
+        return refused(VerifyErrorKind::UnknownToken, "Clerk says that the token is not active");
     }
     if is("revoked", true) {
         return refused(VerifyErrorKind::Revoked, "Clerk says that the token was revoked");
@@ -91,14 +88,8 @@ fn expiration(value: Option<&Value>) -> Result<Option<u64>, VerifyError> {
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return Ok(None);
     };
-    let seconds = value
-        .as_f64()
-        .map(|time| if time > MOST_SECONDS { time / 1000.0 } else { time });
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the range is checked here"
-    )]
+    let seconds = value.as_f64().map(|time| if time > MOST_SECONDS { time / 1000.0 } else { time });
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked here")]
     seconds
         .filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds))
         .map(|seconds| Some(seconds.floor() as u64))

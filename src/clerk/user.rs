@@ -47,10 +47,7 @@ impl User {
     #[must_use]
     pub fn primary_email_address(&self) -> Option<&str> {
         let id = self.primary_email_address_id.as_deref()?;
-        let primary = self
-            .email_addresses
-            .iter()
-            .find(|address| address.id.as_deref() == Some(id))?;
+        let primary = self.email_addresses.iter().find(|address| address.id.as_deref() == Some(id))?;
         Some(&primary.email_address)
     }
 }

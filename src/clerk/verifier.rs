@@ -149,10 +149,7 @@ impl ClerkVerifier {
     }
 
     pub(crate) fn metadata_source(&self) -> MetadataSource {
-        MetadataSource {
-            http: self.0.public.clone(),
-            instance: self.0.instance.clone(),
-        }
+        MetadataSource { http: self.0.public.clone(), instance: self.0.instance.clone() }
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -176,10 +173,7 @@ impl ClerkVerifier {
                 token.verify_signature(&key)?
             }
         };
-        let policy = Policy {
-            issuer: self.0.instance.issuer(),
-            leeway: self.0.leeway,
-        };
+        let policy = Policy { issuer: self.0.instance.issuer(), leeway: self.0.leeway };
         let claims = signed.validate(&policy, self.now())?;
         let caller = AuthInfo::builder(request.token(), claims.subject, claims.client_id)
             .scopes(claims.scopes)
@@ -192,10 +186,8 @@ impl ClerkVerifier {
 
     async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let backend = self.0.backend.as_ref().ok_or_else(no_secret_key)?;
-        let answer = backend
-            .verify_access_token(request.token())
-            .await
-            .map_err(|error| match error.kind() {
+        let answer =
+            backend.verify_access_token(request.token()).await.map_err(|error| match error.kind() {
                 ClerkErrorKind::NotFound => VerifyError::new(VerifyErrorKind::UnknownToken)
                     .with_detail("Clerk does not know the token")
                     .with_source(error),
@@ -219,15 +211,8 @@ impl ClerkVerifier {
         request: TokenRequest<'_>,
     ) -> Result<AuthInfo, VerifyError> {
         let resource = request.resource().or(self.0.resource.as_ref());
-        let named = self
-            .0
-            .audience
-            .check(resource, audience.as_deref())?
-            .map(str::to_owned);
-        Ok(caller
-            .resource(named)
-            .audience(audience.unwrap_or_default())
-            .build())
+        let named = self.0.audience.check(resource, audience.as_deref())?.map(str::to_owned);
+        Ok(caller.resource(named).audience(audience.unwrap_or_default()).build())
     }
 
     fn now(&self) -> u64 {

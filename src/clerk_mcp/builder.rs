@@ -115,10 +115,7 @@ impl ClerkMcpBuilder {
             return Err(problem);
         }
         let resource = self.resource.ok_or_else(|| {
-            ConfigError::missing(
-                "MCP_RESOURCE_URL",
-                "is not set: it is the public URL of the MCP endpoint",
-            )
+            ConfigError::missing("MCP_RESOURCE_URL", "is not set: it is the public URL of the MCP endpoint")
         })?;
         let resource = ResourceUrl::parse(&resource)?;
         let verifier = self.verifier.map_or_else(ClerkVerifier::from_env, Ok)?;

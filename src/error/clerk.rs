@@ -55,12 +55,7 @@ pub struct ClerkError {
 
 impl ClerkError {
     pub(crate) fn new(kind: ClerkErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            retry_after: None,
-            source: None,
-        }
+        Self { kind, detail: detail.into(), retry_after: None, source: None }
     }
 
     pub(crate) fn with_retry_after(mut self, after: Option<Duration>) -> Self {
@@ -105,9 +100,7 @@ impl fmt::Debug for ClerkError {
 
 impl Error for ClerkError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 

@@ -48,29 +48,17 @@ impl ConfigError {
     }
 
     pub(crate) fn missing(setting: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind: ConfigErrorKind::Missing,
-            setting: setting.into(),
-            problem: problem.into(),
-        }
+        Self { kind: ConfigErrorKind::Missing, setting: setting.into(), problem: problem.into() }
     }
 
     pub(crate) fn invalid(
         setting: impl Into<Cow<'static, str>>,
         problem: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            kind: ConfigErrorKind::Invalid,
-            setting: setting.into(),
-            problem: problem.into(),
-        }
+        Self { kind: ConfigErrorKind::Invalid, setting: setting.into(), problem: problem.into() }
     }
 
     pub(crate) fn conflict(setting: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind: ConfigErrorKind::Conflict,
-            setting: setting.into(),
-            problem: problem.into(),
-        }
+        Self { kind: ConfigErrorKind::Conflict, setting: setting.into(), problem: problem.into() }
     }
 }

@@ -96,12 +96,7 @@ impl VerifyError {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: VerifyErrorKind) -> Self {
-        Self {
-            kind,
-            detail: None,
-            retry_after: None,
-            source: None,
-        }
+        Self { kind, detail: None, retry_after: None, source: None }
     }
 
     /// Adds what the operator should know. It is logged, never sent: keep secrets out of it all the same.
@@ -169,8 +164,6 @@ impl fmt::Debug for VerifyError {
 
 impl Error for VerifyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }

@@ -43,15 +43,11 @@ impl ValidClaims {
     /// Issuer, then time, then the rest.
     pub(super) fn check(mut members: Members, policy: &Policy<'_>, now: u64) -> Result<Self, VerifyError> {
         if members.get("iss").and_then(Value::as_str) != Some(policy.issuer) {
-            return Err(refuse(
-                Kind::InvalidIssuer,
-                "`iss` is not the Frontend API of this Clerk instance",
-            ));
+            return Err(refuse(Kind::InvalidIssuer, "`iss` is not the Frontend API of this Clerk instance"));
         }
         let expires_at = check_times(&members, policy.leeway.as_secs(), now)?;
-        let subject = members
-            .take_text("sub")?
-            .ok_or_else(|| refuse(Kind::InvalidClaim, "`sub` is missing"))?;
+        let subject =
+            members.take_text("sub")?.ok_or_else(|| refuse(Kind::InvalidClaim, "`sub` is missing"))?;
         if subject.starts_with("mch_") {
             return Err(refuse(Kind::WrongTokenType, "`sub` is a machine"));
         }
@@ -75,27 +71,17 @@ impl ValidClaims {
 
 /// Returns when the token's time is over.
 fn check_times(members: &Members, leeway: u64, now: u64) -> Result<u64, VerifyError> {
-    let expires_at = members
-        .time("exp", f64::floor)?
-        .ok_or_else(|| refuse(Kind::InvalidClaim, "`exp` is missing"))?;
+    let expires_at =
+        members.time("exp", f64::floor)?.ok_or_else(|| refuse(Kind::InvalidClaim, "`exp` is missing"))?;
     if expires_at <= now.saturating_sub(leeway) {
         return Err(refuse(Kind::Expired, "`exp` has passed"));
     }
     let latest = now.saturating_add(leeway);
-    if members
-        .time("nbf", f64::ceil)?
-        .is_some_and(|not_before| not_before > latest)
-    {
+    if members.time("nbf", f64::ceil)?.is_some_and(|not_before| not_before > latest) {
         return Err(refuse(Kind::NotYetValid, "`nbf` has not come"));
     }
-    if members
-        .time("iat", f64::ceil)?
-        .is_some_and(|issued_at| issued_at > latest)
-    {
-        return Err(refuse(
-            Kind::NotYetValid,
-            "`iat` has not come: compare this machine's clock",
-        ));
+    if members.time("iat", f64::ceil)?.is_some_and(|issued_at| issued_at > latest) {
+        return Err(refuse(Kind::NotYetValid, "`iat` has not come: compare this machine's clock"));
     }
     Ok(expires_at)
 }
@@ -139,11 +125,7 @@ fn take_actor(members: &mut Members) -> Result<Option<Actor>, VerifyError> {
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
-    value
-        .as_array()?
-        .iter()
-        .map(|item| item.as_str().map(str::to_owned))
-        .collect()
+    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 /// The members of a JSON object, each name once.
@@ -171,10 +153,7 @@ impl Members {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(_) => Err(refuse(
-                Kind::InvalidClaim,
-                "`sub`, `client_id` or `org_id` is no text or empty",
-            )),
+            Some(_) => Err(refuse(Kind::InvalidClaim, "`sub`, `client_id` or `org_id` is no text or empty")),
         }
     }
 
@@ -183,20 +162,15 @@ impl Members {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        let seconds = value
-            .as_f64()
-            .filter(|seconds| (0.0..=END_OF_TIME).contains(seconds));
+        let seconds = value.as_f64().filter(|seconds| (0.0..=END_OF_TIME).contains(seconds));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "the range was checked above"
         )]
-        seconds.map(|seconds| Some(round(seconds) as u64)).ok_or_else(|| {
-            refuse(
-                Kind::InvalidClaim,
-                "`exp`, `nbf` or `iat` is no number of seconds",
-            )
-        })
+        seconds
+            .map(|seconds| Some(round(seconds) as u64))
+            .ok_or_else(|| refuse(Kind::InvalidClaim, "`exp`, `nbf` or `iat` is no number of seconds"))
     }
 
     fn into_rest(mut self) -> Map<String, Value> {

@@ -44,17 +44,10 @@ impl VerificationKey {
         if !is_sound_exponent(&exponent) {
             return Err("its exponent is even, below 65537 or too large");
         }
-        let key = RsaPublicKeyComponents {
-            n: modulus,
-            e: exponent,
-        }
-        .to_parsed_public_key(parameters(algorithm))
-        .map_err(|_| "it does not form an RSA key")?;
-        Ok(Self {
-            id: Some(id),
-            algorithm,
-            key,
-        })
+        let key = RsaPublicKeyComponents { n: modulus, e: exponent }
+            .to_parsed_public_key(parameters(algorithm))
+            .map_err(|_| "it does not form an RSA key")?;
+        Ok(Self { id: Some(id), algorithm, key })
     }
 
     /// The key of `CLERK_JWT_KEY`: PEM with the label `PUBLIC KEY` (RFC 7468 section 13). It is used with RS256.
@@ -68,11 +61,7 @@ impl VerificationKey {
             .map_err(|_| invalid_pem("it is not an RSA key of 2048 to 8192 bits"))?;
         let key = ParsedPublicKey::new(parameters(Algorithm::RS256), &spki)
             .map_err(|_| invalid_pem("it is not an RSA key"))?;
-        Ok(Self {
-            id: None,
-            algorithm: Algorithm::RS256,
-            key,
-        })
+        Ok(Self { id: None, algorithm: Algorithm::RS256, key })
     }
 
     /// The key's id; none where there is only one key.
@@ -99,11 +88,7 @@ impl fmt::Debug for VerificationKey {
 }
 
 fn is_for_signatures(jwk: &Jwk) -> bool {
-    let by_use = jwk
-        .common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let by_use = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
     let by_operations = jwk
         .common
         .key_operations
@@ -132,10 +117,7 @@ fn parameters(algorithm: Algorithm) -> &'static RsaParameters {
 
 /// Base64urlUInt (RFC 7518 section 2): no padding, and no leading zero octet.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()
-        .filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
+    URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
 }
 
 fn bit_length(bytes: &[u8]) -> usize {

@@ -37,13 +37,7 @@ impl<'a> UnverifiedToken<'a> {
             Some(Value::String(id)) => Some(id.clone()),
             Some(_) => return Err(malformed()),
         };
-        Ok(Self {
-            algorithm,
-            key_id,
-            signing_input,
-            claims,
-            signature: decode(signature)?,
-        })
+        Ok(Self { algorithm, key_id, signing_input, claims, signature: decode(signature)? })
     }
 
     /// Which key the token claims to be signed with.
@@ -61,22 +55,15 @@ impl<'a> UnverifiedToken<'a> {
             ));
         }
         if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
-            return Err(refuse(
-                Kind::InvalidSignature,
-                "the signature does not belong to header and claims",
-            ));
+            return Err(refuse(Kind::InvalidSignature, "the signature does not belong to header and claims"));
         }
-        Ok(SignedToken {
-            claims: decode(self.claims)?,
-        })
+        Ok(SignedToken { claims: decode(self.claims)? })
     }
 }
 
 impl fmt::Debug for UnverifiedToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedToken")
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("UnverifiedToken").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 
@@ -89,10 +76,7 @@ impl SignedToken {
     /// Proves that the claims hold at this time, in seconds since 1970-01-01T00:00:00Z.
     pub(crate) fn validate(self, policy: &Policy<'_>, now: u64) -> Result<ValidClaims, VerifyError> {
         let members = Members::parse(&self.claims).ok_or_else(|| {
-            refuse(
-                Kind::InvalidClaim,
-                "the claims are not a JSON object with unique members",
-            )
+            refuse(Kind::InvalidClaim, "the claims are not a JSON object with unique members")
         })?;
         ValidClaims::check(members, policy, now)
     }
@@ -115,10 +99,7 @@ fn check_header(header: &Members) -> Result<Algorithm, VerifyError> {
         Some("RS384") => Algorithm::RS384,
         Some("RS512") => Algorithm::RS512,
         _ => {
-            return Err(refuse(
-                Kind::UnsupportedAlgorithm,
-                "the header names no algorithm that is accepted",
-            ));
+            return Err(refuse(Kind::UnsupportedAlgorithm, "the header names no algorithm that is accepted"));
         }
     };
     // RFC 9068 section 4: this is what keeps a session token or an ID token of the same instance out.
@@ -130,10 +111,7 @@ fn check_header(header: &Members) -> Result<Algorithm, VerifyError> {
     match header.get("cat") {
         None => Ok(algorithm),
         Some(Value::String(category)) if !OTHER_CATEGORIES.contains(&category.as_str()) => Ok(algorithm),
-        Some(_) => Err(refuse(
-            Kind::WrongTokenType,
-            "the header's `cat` is that of another class of tokens",
-        )),
+        Some(_) => Err(refuse(Kind::WrongTokenType, "the header's `cat` is that of another class of tokens")),
     }
 }
 
@@ -143,8 +121,5 @@ fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
 }
 
 fn malformed() -> VerifyError {
-    refuse(
-        Kind::Malformed,
-        "the text is not a JWS of three parts with a JSON object as its header",
-    )
+    refuse(Kind::Malformed, "the text is not a JWS of three parts with a JSON object as its header")
 }

@@ -91,14 +91,8 @@ impl AuthorizationServerMetadata {
     pub fn with_scopes_narrowed_to(mut self, scopes: &Scopes) -> Self {
         let own = self.scopes_supported.as_deref();
         let known = |scope: &str| own.is_none_or(|own| own.iter().any(|known| known == scope));
-        self.scopes_supported = Some(
-            scopes
-                .advertisable()
-                .iter()
-                .filter(|scope| known(scope))
-                .map(str::to_owned)
-                .collect(),
-        );
+        self.scopes_supported =
+            Some(scopes.advertisable().iter().filter(|scope| known(scope)).map(str::to_owned).collect());
         self
     }
 }
@@ -125,19 +119,12 @@ mod tests {
             "issuer": "https://as.example", "token_endpoint": "https://as.example/token",
         }));
         assert_eq!(good.check("https://as.example"), Ok(()));
-        for issuer in [
-            "https://as.example/",
-            "https://AS.example",
-            "https://evil.example",
-        ] {
+        for issuer in ["https://as.example/", "https://AS.example", "https://evil.example"] {
             assert!(good.check(issuer).is_err(), "{issuer}");
         }
-        for endpoint in [
-            "http://as.example/token",
-            "javascript:alert(1)",
-            "/token",
-            "https://u@as.example/token",
-        ] {
+        for endpoint in
+            ["http://as.example/token", "javascript:alert(1)", "/token", "https://u@as.example/token"]
+        {
             let bad =
                 document(serde_json::json!({"issuer": "https://as.example", "token_endpoint": endpoint}));
             assert!(bad.check("https://as.example").is_err(), "{endpoint}");

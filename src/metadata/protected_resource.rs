@@ -286,34 +286,14 @@ mod tests {
         assert!(DEFINED.iter().all(|name| names.contains(name)), "{names:?}");
         assert_eq!(names.len(), DEFINED.len() + 1);
         assert_eq!(json["scopes_supported"], serde_json::json!(["a", "b"]));
-        assert_eq!(
-            serde_json::from_value::<ProtectedResourceMetadata>(json).unwrap(),
-            document
-        );
+        assert_eq!(serde_json::from_value::<ProtectedResourceMetadata>(json).unwrap(), document);
     }
 
     #[test]
     fn refuses_extras_that_would_break_the_document() {
-        assert_eq!(
-            builder()
-                .extra("resource", "https://evil")
-                .build()
-                .unwrap_err()
-                .setting(),
-            "resource"
-        );
-        assert_eq!(
-            builder().extra("x", Value::Null).build().unwrap_err().setting(),
-            "x"
-        );
-        assert_eq!(
-            builder()
-                .extra("x", Value::Array(vec![]))
-                .build()
-                .unwrap_err()
-                .setting(),
-            "x"
-        );
+        assert_eq!(builder().extra("resource", "https://evil").build().unwrap_err().setting(), "resource");
+        assert_eq!(builder().extra("x", Value::Null).build().unwrap_err().setting(), "x");
+        assert_eq!(builder().extra("x", Value::Array(vec![])).build().unwrap_err().setting(), "x");
         let resource = ResourceUrl::parse("https://h.example/mcp").unwrap();
         assert!(ProtectedResourceMetadata::builder(&resource).build().is_err());
     }

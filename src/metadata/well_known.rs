@@ -26,16 +26,8 @@ pub const AUTHORIZATION_SERVER_WELL_KNOWN: &str = "/.well-known/oauth-authorizat
 #[must_use]
 pub fn protected_resource_metadata_url(resource: &ResourceUrl) -> String {
     // A lone slash is dropped before the well-known part is put in (RFC 9728 section 3.1).
-    let path = if resource.path() == "/" {
-        ""
-    } else {
-        resource.path()
-    };
-    format!(
-        "{}{PROTECTED_RESOURCE_WELL_KNOWN}{path}{}",
-        resource.origin(),
-        resource.query()
-    )
+    let path = if resource.path() == "/" { "" } else { resource.path() };
+    format!("{}{PROTECTED_RESOURCE_WELL_KNOWN}{path}{}", resource.origin(), resource.query())
 }
 
 /// Every path at which a client may look for a document about this resource: with the resource's path behind the
@@ -75,36 +67,15 @@ mod tests {
     #[test]
     fn puts_the_well_known_part_between_host_and_path() {
         let rows = [
-            (
-                "https://h.example",
-                "https://h.example/.well-known/oauth-protected-resource",
-            ),
-            (
-                "https://h.example/",
-                "https://h.example/.well-known/oauth-protected-resource",
-            ),
-            (
-                "https://h.example:8443/mcp",
-                "https://h.example:8443/.well-known/oauth-protected-resource/mcp",
-            ),
-            (
-                "https://h.example/a/mcp/",
-                "https://h.example/.well-known/oauth-protected-resource/a/mcp/",
-            ),
-            (
-                "https://h.example/mcp?k=v",
-                "https://h.example/.well-known/oauth-protected-resource/mcp?k=v",
-            ),
-            (
-                "https://h.example?k=v",
-                "https://h.example/.well-known/oauth-protected-resource?k=v",
-            ),
+            ("https://h.example", "https://h.example/.well-known/oauth-protected-resource"),
+            ("https://h.example/", "https://h.example/.well-known/oauth-protected-resource"),
+            ("https://h.example:8443/mcp", "https://h.example:8443/.well-known/oauth-protected-resource/mcp"),
+            ("https://h.example/a/mcp/", "https://h.example/.well-known/oauth-protected-resource/a/mcp/"),
+            ("https://h.example/mcp?k=v", "https://h.example/.well-known/oauth-protected-resource/mcp?k=v"),
+            ("https://h.example?k=v", "https://h.example/.well-known/oauth-protected-resource?k=v"),
         ];
         for (resource, url) in rows {
-            assert_eq!(
-                protected_resource_metadata_url(&ResourceUrl::parse(resource).unwrap()),
-                url
-            );
+            assert_eq!(protected_resource_metadata_url(&ResourceUrl::parse(resource).unwrap()), url);
         }
     }
 
@@ -115,9 +86,6 @@ mod tests {
             assert_eq!(well_known_paths("/w", &resource), ["/w", "/w/"]);
         }
         let resource = ResourceUrl::parse("https://h.example/a/mcp/").unwrap();
-        assert_eq!(
-            well_known_paths("/w", &resource),
-            ["/w", "/w/", "/w/a/mcp", "/w/a/mcp/"]
-        );
+        assert_eq!(well_known_paths("/w", &resource), ["/w", "/w/", "/w/a/mcp", "/w/a/mcp/"]);
     }
 }

@@ -65,13 +65,8 @@ impl AuthorizationServerService {
         narrowed_to: Option<Scopes>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let source = DocumentSource {
-            metadata: Arc::new(metadata),
-            narrowed_to,
-        };
-        Self {
-            document: Fresh::new(source, LIMITS, clock),
-        }
+        let source = DocumentSource { metadata: Arc::new(metadata), narrowed_to };
+        Self { document: Fresh::new(source, LIMITS, clock) }
     }
 }
 
@@ -118,9 +113,9 @@ impl Future for AuthorizationServerFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.kind {
-            Kind::Answered(response) => response
-                .take()
-                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            Kind::Answered(response) => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
             Kind::Fetching(future) => future.as_mut().poll(cx).map(Ok),
         }
     }
@@ -128,14 +123,12 @@ impl Future for AuthorizationServerFuture {
 
 impl fmt::Debug for AuthorizationServerFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizationServerFuture")
-            .finish_non_exhaustive()
+        f.debug_struct("AuthorizationServerFuture").finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for AuthorizationServerService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizationServerService")
-            .finish_non_exhaustive()
+        f.debug_struct("AuthorizationServerService").finish_non_exhaustive()
     }
 }

@@ -24,11 +24,8 @@ impl Document {
 
     fn response<B>(&self, method: &Method) -> Response<ResponseBody<B>> {
         // A HEAD has the headers of the GET, its length among them, and no body (RFC 9110 section 9.3.2).
-        let body = if *method == Method::HEAD {
-            ResponseBody::empty()
-        } else {
-            ResponseBody::own(self.0.clone())
-        };
+        let body =
+            if *method == Method::HEAD { ResponseBody::empty() } else { ResponseBody::own(self.0.clone()) };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

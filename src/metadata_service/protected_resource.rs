@@ -39,10 +39,7 @@ pub struct ProtectedResourceService(Source);
 #[derive(Clone)]
 enum Source {
     One(Document),
-    Several {
-        template: Arc<ProtectedResourceMetadata>,
-        resolver: Arc<dyn ResolveResource>,
-    },
+    Several { template: Arc<ProtectedResourceMetadata>, resolver: Arc<dyn ResolveResource> },
 }
 
 impl ProtectedResourceService {
@@ -56,10 +53,7 @@ impl ProtectedResourceService {
     /// none of them is answered with 421.
     #[must_use]
     pub fn with_resolver(template: ProtectedResourceMetadata, resolver: impl ResolveResource) -> Self {
-        Self(Source::Several {
-            template: Arc::new(template),
-            resolver: Arc::new(resolver),
-        })
+        Self(Source::Several { template: Arc::new(template), resolver: Arc::new(resolver) })
     }
 
     pub(super) fn answer<B, ResBody>(&self, request: &Request<B>) -> Response<ResponseBody<ResBody>> {

@@ -58,9 +58,9 @@ impl Future for WellKnownServiceFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Answer::Ready(response) => response
-                .take()
-                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            Answer::Ready(response) => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
             Answer::Awaited(future) => Pin::new(future).poll(cx),
         }
     }
@@ -95,9 +95,7 @@ pub struct WellKnownLayer {
 impl WellKnownLayer {
     /// Answers each of these paths with its service. A path is compared as a whole, without the query.
     pub fn new(routes: impl IntoIterator<Item = (String, WellKnownService)>) -> Self {
-        Self {
-            routes: Arc::new(routes.into_iter().collect()),
-        }
+        Self { routes: Arc::new(routes.into_iter().collect()) }
     }
 }
 
@@ -105,10 +103,7 @@ impl<S> Layer<S> for WellKnownLayer {
     type Service = WellKnown<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WellKnown {
-            inner,
-            routes: Arc::clone(&self.routes),
-        }
+        WellKnown { inner, routes: Arc::clone(&self.routes) }
     }
 }
 
@@ -133,12 +128,8 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let kind = match self.routes.get(request.uri().path()) {
-            Some(service) => Kind::Own {
-                future: service.clone().call(request),
-            },
-            None => Kind::Inner {
-                future: self.inner.call(request),
-            },
+            Some(service) => Kind::Own { future: service.clone().call(request) },
+            None => Kind::Inner { future: self.inner.call(request) },
         };
         WellKnownFuture { kind }
     }

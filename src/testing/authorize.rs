@@ -52,15 +52,10 @@ fn target(client: &Client, params: &Params) -> Result<Target, OAuthError> {
         (None, [only]) => only,
         (None, _) => return Err(OAuthError::invalid_request("redirect_uri is missing")),
         (Some(_), _) => {
-            return Err(OAuthError::invalid_request(
-                "redirect_uri is not one of the client's",
-            ));
+            return Err(OAuthError::invalid_request("redirect_uri is not one of the client's"));
         }
     };
-    Ok(Target {
-        uri: uri.to_owned(),
-        sent: asked.is_some(),
-    })
+    Ok(Target { uri: uri.to_owned(), sent: asked.is_some() })
 }
 
 /// Checks the rest of the request and returns an authorization code.
@@ -106,15 +101,11 @@ fn scopes(shared: &Shared, params: &Params) -> Result<Vec<String>, OAuthError> {
 fn challenge(params: &Params) -> Result<String, OAuthError> {
     let challenge = params.need("code_challenge", "code_challenge is missing: PKCE is required")?;
     if params.one("code_challenge_method")? != Some("S256") {
-        return Err(OAuthError::invalid_request(
-            "code_challenge_method has to be S256",
-        ));
+        return Err(OAuthError::invalid_request("code_challenge_method has to be S256"));
     }
     let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if challenge.len() != CHALLENGE_LENGTH || !challenge.bytes().all(is_base64url) {
-        return Err(OAuthError::invalid_request(
-            "code_challenge is not a SHA-256 in base64url",
-        ));
+        return Err(OAuthError::invalid_request("code_challenge is not a SHA-256 in base64url"));
     }
     Ok(challenge.to_owned())
 }
@@ -124,8 +115,6 @@ fn redirect(location: &str) -> Result<Reply, OAuthError> {
         .map_err(|_| OAuthError::invalid_request("redirect_uri does not fit into a header"))?;
     let mut reply = reply::empty(StatusCode::FOUND);
     reply.headers_mut().insert(LOCATION, location);
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(reply)
 }

@@ -37,10 +37,7 @@ pub(super) fn user(shared: &Shared, request: &RecordedRequest) -> Result<Reply, 
 }
 
 fn authenticate(shared: &Shared, request: &RecordedRequest) -> Result<(), ClerkFailure> {
-    let header = request
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(("Bearer", key)) = header.and_then(|header| header.split_once(' ')) else {
         return Err(ClerkFailure {
             status: StatusCode::UNAUTHORIZED,
@@ -59,9 +56,5 @@ fn authenticate(shared: &Shared, request: &RecordedRequest) -> Result<(), ClerkF
 }
 
 fn not_found() -> ClerkFailure {
-    ClerkFailure {
-        status: StatusCode::NOT_FOUND,
-        code: "resource_not_found",
-        message: "Resource not found",
-    }
+    ClerkFailure { status: StatusCode::NOT_FOUND, code: "resource_not_found", message: "Resource not found" }
 }

@@ -17,15 +17,8 @@ use super::user::user;
 use crate::{Clock, Environment, PublishableKey, SystemClock};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const SCOPES: [&str; 7] = [
-    "openid",
-    "profile",
-    "email",
-    "offline_access",
-    "user:org:read",
-    "public_metadata",
-    "private_metadata",
-];
+const SCOPES: [&str; 7] =
+    ["openid", "profile", "email", "offline_access", "user:org:read", "public_metadata", "private_metadata"];
 
 /// The format of the access tokens that an instance issues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -146,13 +139,9 @@ impl FakeClerkBuilder {
                 .map_err(io::Error::other)?,
             settings: Settings {
                 clock: self.clock,
-                secret_key: self
-                    .secret_key
-                    .unwrap_or_else(|| format!("sk_test_{}", ids.secret())),
+                secret_key: self.secret_key.unwrap_or_else(|| format!("sk_test_{}", ids.secret())),
                 token_lifetime: self.token_lifetime,
-                grantable_scopes: self
-                    .grantable_scopes
-                    .unwrap_or_else(|| self.scopes_supported.clone()),
+                grantable_scopes: self.grantable_scopes.unwrap_or_else(|| self.scopes_supported.clone()),
                 scopes_supported: self.scopes_supported,
                 dynamic_registration: self.dynamic_registration,
             },

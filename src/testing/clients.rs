@@ -23,10 +23,7 @@ pub(super) async fn find(shared: &Shared, client_id: &str) -> Result<Client, OAu
         return shared.state().clients.get(client_id).cloned().ok_or(unknown);
     };
     let client = fetch(shared, client_id, url).await?;
-    shared
-        .state()
-        .clients
-        .insert(client_id.to_owned(), client.clone());
+    shared.state().clients.insert(client_id.to_owned(), client.clone());
     Ok(client)
 }
 
@@ -41,9 +38,7 @@ pub(super) fn authenticate(
     let posted_secret = params.one("client_secret")?;
     let (client_id, secret) = match (basic, posted_id) {
         (Some(_), _) if posted_secret.is_some() => {
-            return Err(OAuthError::invalid_request(
-                "two ways of client authentication at once",
-            ));
+            return Err(OAuthError::invalid_request("two ways of client authentication at once"));
         }
         (Some((id, _)), Some(posted)) if id != posted => {
             return Err(OAuthError::invalid_request("two different clients are named"));
@@ -117,16 +112,11 @@ fn read_document(client_id: &str, body: &[u8]) -> Result<Client, OAuthError> {
     let document: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|_| refused("the client metadata document is not a JSON object"))?;
     if document.get("client_id").and_then(Value::as_str) != Some(client_id) {
-        return Err(refused(
-            "client_id in the client metadata document is not its URL",
-        ));
+        return Err(refused("client_id in the client metadata document is not its URL"));
     }
     let method = document.get("token_endpoint_auth_method");
     if method.is_some_and(|method| method != "none") || document.contains_key("client_secret") {
         return Err(refused("only public clients are known by a metadata document"));
     }
-    Ok(Client {
-        redirect_uris: redirect_uri::registered(&document)?,
-        secret: None,
-    })
+    Ok(Client { redirect_uris: redirect_uri::registered(&document)?, secret: None })
 }

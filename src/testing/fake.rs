@@ -68,17 +68,12 @@ impl FakeClerk {
     }
 
     pub(super) fn serving(listener: TcpListener, shared: Arc<Shared>) -> Self {
-        let default_client = Client {
-            redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
-            secret: None,
-        };
+        let default_client =
+            Client { redirect_uris: vec!["http://127.0.0.1/callback".to_owned()], secret: None };
         let client_id = shared.defaults.client_id.clone();
         shared.state().clients.insert(client_id, default_client);
         let task = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
-        Self {
-            shared,
-            _server: Arc::new(Server(task)),
-        }
+        Self { shared, _server: Arc::new(Server(task)) }
     }
 
     /// The OAuth issuer: `http://127.0.0.1:<port>`, without a slash at its end.
@@ -132,10 +127,7 @@ impl FakeClerk {
     /// Registers a public client with this redirect URI, taken as it is, and returns its `client_id`.
     pub fn register_client(&self, redirect_uri: impl Into<String>) -> String {
         let client_id = self.shared.ids.id("client_");
-        let client = Client {
-            redirect_uris: vec![redirect_uri.into()],
-            secret: None,
-        };
+        let client = Client { redirect_uris: vec![redirect_uri.into()], secret: None };
         self.shared.state().clients.insert(client_id.clone(), client);
         client_id
     }
@@ -248,8 +240,6 @@ impl FakeClerk {
 
 impl fmt::Debug for FakeClerk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeClerk")
-            .field("issuer", &self.shared.issuer)
-            .finish_non_exhaustive()
+        f.debug_struct("FakeClerk").field("issuer", &self.shared.issuer).finish_non_exhaustive()
     }
 }

@@ -79,9 +79,7 @@ impl Fault {
     #[must_use]
     pub fn hold() -> (Self, Gate) {
         let state = Arc::new(watch::Sender::new(GateState::default()));
-        let latch = Latch {
-            state: Arc::clone(&state),
-        };
+        let latch = Latch { state: Arc::clone(&state) };
         (Self::Held(latch), Gate { state })
     }
 }
@@ -157,8 +155,7 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0
-            .send_modify(|state| state.waiting = state.waiting.saturating_sub(1));
+        self.0.send_modify(|state| state.waiting = state.waiting.saturating_sub(1));
     }
 }
 
@@ -230,11 +227,7 @@ async fn verdict(fault: &Fault) -> Verdict {
             Verdict::Proceed
         }
         Fault::Status { status, retry_after } => Verdict::Answer(failure(*status, *retry_after)),
-        Fault::Body {
-            status,
-            content_type,
-            body,
-        } => {
+        Fault::Body { status, content_type, body } => {
             let reply = reply::whole(status_code(*status), body.clone());
             Verdict::Answer(with_header(reply, CONTENT_TYPE, content_type))
         }
@@ -262,9 +255,7 @@ fn failure(status: u16, retry_after: Option<u64>) -> Reply {
 fn truncated() -> Reply {
     let body = ReplyBody::Truncated(Bytes::from_static(b"{\"keys\":["));
     let mut reply = with_header(Response::new(body), CONTENT_TYPE, "application/json");
-    reply
-        .headers_mut()
-        .insert(CONTENT_LENGTH, HeaderValue::from_static("1024"));
+    reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1024"));
     reply
 }
 

@@ -18,10 +18,7 @@ impl Ids {
     pub(super) fn new() -> io::Result<Self> {
         let mut seed = [0; 32];
         rand::fill(&mut seed).map_err(|_| io::Error::other("the system gave no random bytes"))?;
-        Ok(Self {
-            seed,
-            drawn: AtomicU64::new(0),
-        })
+        Ok(Self { seed, drawn: AtomicU64::new(0) })
     }
 
     /// An identifier as Clerk writes them: the prefix and 27 letters and digits.

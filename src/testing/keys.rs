@@ -22,11 +22,7 @@ pub(super) struct KeySet {
 
 impl KeySet {
     pub(super) fn new(current: SigningKey) -> Self {
-        Self {
-            current: Arc::new(current),
-            retired: Vec::new(),
-            extra: Vec::new(),
-        }
+        Self { current: Arc::new(current), retired: Vec::new(), extra: Vec::new() }
     }
 
     pub(super) fn rotate(&mut self, next: SigningKey) {
@@ -46,12 +42,7 @@ impl KeySet {
     /// The JWK Set (RFC 7517 section 5). What a test added comes first, where a careless reader trips over it.
     pub(super) fn jwks(&self) -> Value {
         let own = std::iter::once(&self.current).chain(&self.retired);
-        let keys: Vec<Value> = self
-            .extra
-            .iter()
-            .cloned()
-            .chain(own.map(|key| key.jwk.clone()))
-            .collect();
+        let keys: Vec<Value> = self.extra.iter().cloned().chain(own.map(|key| key.jwk.clone())).collect();
         json!({ "keys": keys })
     }
 }
@@ -88,10 +79,7 @@ impl SigningKey {
     /// The RS256 signature. Should signing ever fail it is empty, which every verifier refuses.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        match self
-            .pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-        {
+        match self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature) {
             Ok(()) => signature,
             Err(_) => Vec::new(),
         }
@@ -104,11 +92,7 @@ impl SigningKey {
 }
 
 pub(super) fn compact(header: &str, claims: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
-    let message = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(claims)
-    );
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
     format!("{message}.{signature}")
 }
@@ -142,9 +126,9 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
         return rest.split_at_checked(usize::from(*length));
     }
     let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-    let length = octets.iter().try_fold(0_usize, |sum, octet| {
-        sum.checked_mul(256)?.checked_add(usize::from(*octet))
-    })?;
+    let length = octets
+        .iter()
+        .try_fold(0_usize, |sum, octet| sum.checked_mul(256)?.checked_add(usize::from(*octet)))?;
     rest.split_at_checked(length)
 }
 

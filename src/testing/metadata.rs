@@ -38,10 +38,7 @@ fn document(shared: &Shared) -> Value {
         "authorization_response_iss_parameter_supported": true,
     });
     if let (true, Value::Object(members)) = (shared.settings.dynamic_registration, &mut document) {
-        members.insert(
-            "registration_endpoint".into(),
-            json!(format!("{issuer}/oauth/register")),
-        );
+        members.insert("registration_endpoint".into(), json!(format!("{issuer}/oauth/register")));
     }
     document
 }

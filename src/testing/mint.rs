@@ -78,10 +78,7 @@ impl TokenBuilder {
 
     /// The granted scopes (`scope`, separated by spaces).
     pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        let scopes: Vec<String> = scopes
-            .into_iter()
-            .map(|scope| scope.as_ref().to_owned())
-            .collect();
+        let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
         self.claim("scope", scopes.join(" "))
     }
 
@@ -240,12 +237,8 @@ impl TokenBuilder {
     }
 
     fn remember(self, text: String) {
-        let token = AccessToken {
-            claims: self.claims,
-            grant_id: None,
-            revoked: self.revoked,
-            shape: self.shape,
-        };
+        let token =
+            AccessToken { claims: self.claims, grant_id: None, revoked: self.revoked, shape: self.shape };
         self.shared.state().access_tokens.insert(text, token);
     }
 }

@@ -31,13 +31,7 @@ impl Params {
     /// The values of `scope`, in the order they were sent.
     pub(super) fn scopes(&self) -> Result<Option<Vec<String>>, OAuthError> {
         let scope = self.one("scope")?;
-        Ok(scope.map(|scope| {
-            scope
-                .split(' ')
-                .filter(|s| !s.is_empty())
-                .map(str::to_owned)
-                .collect()
-        }))
+        Ok(scope.map(|scope| scope.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect()))
     }
 
     /// The resource indicators: absolute URIs without a fragment (RFC 8707 section 2).
@@ -47,16 +41,10 @@ impl Params {
         if resources.iter().all(usable) {
             return Ok(resources);
         }
-        Err(OAuthError::new(
-            "invalid_target",
-            "resource is not an absolute URI without a fragment",
-        ))
+        Err(OAuthError::new("invalid_target", "resource is not an absolute URI without a fragment"))
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }

@@ -19,11 +19,7 @@ pub(super) fn register(shared: &Shared, body: &[u8]) -> Result<Reply, OAuthError
         serde_json::from_slice(body).map_err(|_| invalid_metadata("the body is not a JSON object"))?;
     let redirect_uris = redirect_uri::registered(&metadata)?;
     let is_public = auth_method(&mut metadata)? == "none";
-    narrow(
-        &mut metadata,
-        "grant_types",
-        &["authorization_code", "refresh_token"],
-    )?;
+    narrow(&mut metadata, "grant_types", &["authorization_code", "refresh_token"])?;
     narrow(&mut metadata, "response_types", &["code"])?;
 
     // Only the server gives these out.
@@ -37,19 +33,14 @@ pub(super) fn register(shared: &Shared, body: &[u8]) -> Result<Reply, OAuthError
         metadata.insert("client_secret".into(), json!(secret));
         metadata.insert("client_secret_expires_at".into(), json!(0));
     }
-    let client = Client {
-        redirect_uris,
-        secret,
-    };
+    let client = Client { redirect_uris, secret };
     shared.state().clients.insert(client_id, client);
     let reply = reply::json(StatusCode::CREATED, &Value::Object(metadata));
     Ok(reply::uncached(reply))
 }
 
 fn auth_method(metadata: &mut Map<String, Value>) -> Result<String, OAuthError> {
-    let method = metadata
-        .entry("token_endpoint_auth_method")
-        .or_insert_with(|| json!("client_secret_basic"));
+    let method = metadata.entry("token_endpoint_auth_method").or_insert_with(|| json!("client_secret_basic"));
     match method.as_str() {
         Some(method) if AUTH_METHODS.contains(&method) => Ok(method.to_owned()),
         _ => Err(invalid_metadata("token_endpoint_auth_method is not supported")),

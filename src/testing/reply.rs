@@ -68,16 +68,12 @@ pub(super) fn whole(status: StatusCode, body: Bytes) -> Reply {
 
 pub(super) fn json(status: StatusCode, body: &Value) -> Reply {
     let mut reply = whole(status, Bytes::from(body.to_string()));
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
 }
 
 pub(super) fn uncached(mut reply: Reply) -> Reply {
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
@@ -91,11 +87,7 @@ pub(super) struct OAuthError {
 
 impl OAuthError {
     pub(super) fn new(code: &'static str, description: &'static str) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            description,
-        }
+        Self { status: StatusCode::BAD_REQUEST, code, description }
     }
 
     pub(super) fn invalid_request(description: &'static str) -> Self {
@@ -107,10 +99,7 @@ impl OAuthError {
     }
 
     pub(super) fn invalid_client(description: &'static str) -> Self {
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            ..Self::new("invalid_client", description)
-        }
+        Self { status: StatusCode::UNAUTHORIZED, ..Self::new("invalid_client", description) }
     }
 }
 

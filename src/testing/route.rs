@@ -93,8 +93,7 @@ impl Route {
 
 /// The user that a path of [`Route::User`] names.
 pub(super) fn user_id(path: &str) -> Option<&str> {
-    path.strip_prefix(USERS)
-        .filter(|id| !id.is_empty() && !id.contains('/'))
+    path.strip_prefix(USERS).filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// A request that arrived at the stand-in.
@@ -141,13 +140,7 @@ impl RequestLog {
     pub(super) fn record(&self, route: Route, request: RecordedRequest) {
         let mut seen = locked(&self.seen);
         let calls = seen.get(&route).map_or(0, |seen| seen.calls);
-        seen.insert(
-            route,
-            Seen {
-                calls: calls.saturating_add(1),
-                last: request,
-            },
-        );
+        seen.insert(route, Seen { calls: calls.saturating_add(1), last: request });
     }
 
     pub(super) fn calls(&self, route: Route) -> usize {

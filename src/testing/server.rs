@@ -45,10 +45,8 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| answer(Arc::clone(&shared), request));
     // Its error is a client that went away, or a fault that was asked for.
-    let _ = http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ =
+        http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// The connection is to be closed without an answer.
@@ -116,9 +114,7 @@ async fn received(request: Request<Incoming>) -> Result<(RecordedRequest, bool),
 async fn handle(shared: &Shared, route: Route, request: &RecordedRequest) -> Reply {
     if !route.allows(&request.method) {
         let mut reply = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
-        reply
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static(route.allow()));
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static(route.allow()));
         return reply;
     }
     match route {
@@ -143,15 +139,9 @@ fn preflight(route: Route) -> Reply {
     let mut reply = reply::empty(StatusCode::NO_CONTENT);
     add_cors(&mut reply);
     let headers = reply.headers_mut();
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static(route.allow()),
-    );
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.allow()));
     // The asterisk does not cover Authorization.
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("*, Authorization"),
-    );
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     reply
 }

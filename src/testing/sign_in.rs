@@ -38,11 +38,7 @@ pub struct SignIn {
 
 impl SignIn {
     pub(super) fn new(clerk: FakeClerk) -> Self {
-        Self {
-            clerk,
-            scopes: vec!["profile".to_owned(), "email".to_owned()],
-            resources: Vec::new(),
-        }
+        Self { clerk, scopes: vec!["profile".to_owned(), "email".to_owned()], resources: Vec::new() }
     }
 
     /// The scopes to ask for. Default: `profile email`.
@@ -65,9 +61,7 @@ impl SignIn {
     pub async fn access_token(self) -> io::Result<String> {
         let response = self.token_response().await?;
         let token = response.get("access_token").and_then(Value::as_str);
-        token
-            .map(str::to_owned)
-            .ok_or_else(|| io::Error::other("no access token in the answer"))
+        token.map(str::to_owned).ok_or_else(|| io::Error::other("no access token in the answer"))
     }
 
     /// Signs in and returns the whole token response (RFC 6749 section 5.1), with `refresh_token` and `scope`.
@@ -100,9 +94,7 @@ impl SignIn {
         let answer = self.post("/oauth/register", "application/json", body, StatusCode::CREATED);
         let answer = answer.await?;
         let client_id = answer.get("client_id").and_then(Value::as_str);
-        client_id
-            .map(str::to_owned)
-            .ok_or_else(|| io::Error::other("no client_id in the answer"))
+        client_id.map(str::to_owned).ok_or_else(|| io::Error::other("no client_id in the answer"))
     }
 
     async fn authorize(&self, client_id: &str, challenge: &str) -> io::Result<String> {
@@ -116,18 +108,8 @@ impl SignIn {
             ("code_challenge_method", "S256"),
         ]);
         let url = format!("{}/oauth/authorize?{query}", self.clerk.issuer());
-        let response = self
-            .clerk
-            .shared()
-            .http
-            .get(url)
-            .send()
-            .await
-            .map_err(io::Error::other)?;
-        let location = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|value| value.to_str().ok());
+        let response = self.clerk.shared().http.get(url).send().await.map_err(io::Error::other)?;
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(location) = location.and_then(|location| Url::parse(location).ok()) else {
             let answer = response.text().await.map_err(io::Error::other)?;
             return Err(refused("/oauth/authorize", &answer));

@@ -33,10 +33,7 @@ pub(super) fn revoke(shared: &Shared, request: &RecordedRequest) -> Result<Reply
     let client_id = clients::authenticate(shared, request, &params)?;
     let token = params.need("token", "token is missing")?;
     let mut state = shared.state();
-    let of_refresh = state
-        .refresh_tokens
-        .get(token)
-        .map(|grant| grant.client_id.as_str());
+    let of_refresh = state.refresh_tokens.get(token).map(|grant| grant.client_id.as_str());
     let of_access = || state.access_tokens.get(token)?.claims.get("client_id")?.as_str();
     if of_refresh.or_else(of_access) == Some(client_id.as_str()) {
         state.revoke(token);
@@ -45,15 +42,9 @@ pub(super) fn revoke(shared: &Shared, request: &RecordedRequest) -> Result<Reply
 }
 
 fn form(request: &RecordedRequest) -> Result<Params, OAuthError> {
-    let content_type = request
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|text| text.split(';').next());
-    if !media_type.is_some_and(|text| {
-        text.trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    }) {
+    if !media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
         return Err(OAuthError::invalid_request("the body has to be form-urlencoded"));
     }
     Ok(Params::parse(&request.body))
@@ -81,11 +72,7 @@ fn take_code(shared: &Shared, client_id: &str, text: &str) -> Result<Code, OAuth
     let now = shared.now();
     let mut state = shared.state();
     state.codes.retain(|_, code| now < code.expires_at);
-    if state
-        .codes
-        .get(text)
-        .is_none_or(|code| code.grant.client_id != client_id)
-    {
+    if state.codes.get(text).is_none_or(|code| code.grant.client_id != client_id) {
         return Err(invalid);
     }
     state.codes.remove(text).ok_or(invalid)
@@ -99,9 +86,7 @@ fn check_redirect_uri(code: &Code, params: &Params) -> Result<(), OAuthError> {
     if fits {
         return Ok(());
     }
-    Err(OAuthError::invalid_grant(
-        "redirect_uri is not that of the authorization request",
-    ))
+    Err(OAuthError::invalid_grant("redirect_uri is not that of the authorization request"))
 }
 
 /// RFC 7636 section 4.6.
@@ -110,9 +95,7 @@ fn check_verifier(code: &Code, params: &Params) -> Result<(), OAuthError> {
     if challenge_of(verifier) == code.challenge {
         return Ok(());
     }
-    Err(OAuthError::invalid_grant(
-        "code_verifier does not fit the code_challenge",
-    ))
+    Err(OAuthError::invalid_grant("code_verifier does not fit the code_challenge"))
 }
 
 /// The S256 code challenge of a verifier (RFC 7636 section 4.2).
@@ -125,9 +108,7 @@ fn refresh(shared: &Shared, client_id: &str, params: &Params) -> Result<Reply, O
     let invalid =
         OAuthError::invalid_grant("the refresh token is unknown, used, revoked or of another client");
     let known = shared.state().refresh_tokens.get(text).cloned();
-    let grant = known
-        .filter(|grant| grant.client_id == client_id)
-        .ok_or(invalid)?;
+    let grant = known.filter(|grant| grant.client_id == client_id).ok_or(invalid)?;
     let scopes = narrowed(params.scopes()?.unwrap_or_default(), &grant.scopes)
         .ok_or_else(|| OAuthError::new("invalid_scope", "a scope was not granted originally"))?;
     let resources = narrowed(params.resources()?, &grant.resources).ok_or_else(invalid_target)?;
@@ -146,10 +127,7 @@ fn narrowed(asked: Vec<String>, granted: &[String]) -> Option<Vec<String>> {
 }
 
 fn invalid_target() -> OAuthError {
-    OAuthError::new(
-        "invalid_target",
-        "resource is not within the authorization request's",
-    )
+    OAuthError::new("invalid_target", "resource is not within the authorization request's")
 }
 
 /// The successful response (RFC 6749 section 5.1), with an ID token where `openid` was granted. The new refresh token
@@ -189,12 +167,8 @@ fn issue(shared: &Shared, grant: &Grant, scopes: &[String], resources: &[String]
             key.jwt(&header.to_string(), &Value::Object(claims.clone()).to_string())
         }
     };
-    let token = AccessToken {
-        claims,
-        grant_id: Some(grant.id.clone()),
-        revoked: false,
-        shape: Shape::default(),
-    };
+    let token =
+        AccessToken { claims, grant_id: Some(grant.id.clone()), revoked: false, shape: Shape::default() };
     state.access_tokens.insert(text.clone(), token);
     text
 }

@@ -7,10 +7,7 @@ pub(super) fn user(ids: &Ids, id: &str, given: Map<String, Value>, now_ms: u64) 
     let email_id = ids.id("idn_");
     let mut user = person(id, &email_id, now_ms);
     if let Value::Object(members) = &mut user {
-        members.insert(
-            "email_addresses".into(),
-            json!([email_address(&email_id, now_ms)]),
-        );
+        members.insert("email_addresses".into(), json!([email_address(&email_id, now_ms)]));
         members.extend(given);
     }
     user

@@ -27,11 +27,7 @@ fn assert_refused(
     assert_eq!(answer.status.as_u16(), status, "{what}");
     let body = format!(r#"{{"error":"{code}","error_description":"{description}"}}"#);
     assert_eq!(answer.body, body, "{what}");
-    let exposed = if status == 503 {
-        "Retry-After"
-    } else {
-        "WWW-Authenticate"
-    };
+    let exposed = if status == 503 { "Retry-After" } else { "WWW-Authenticate" };
     let mut headers = vec![
         ("access-control-allow-origin", "*"),
         ("access-control-expose-headers", exposed),
@@ -39,16 +35,10 @@ fn assert_refused(
         ("content-type", "application/json"),
     ];
     headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
-    headers.extend(
-        answer
-            .header("retry-after")
-            .map(|seconds| ("retry-after", seconds)),
-    );
+    headers.extend(answer.header("retry-after").map(|seconds| ("retry-after", seconds)));
     headers.sort();
-    let headers: Vec<_> = headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let headers: Vec<_> =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert_eq!(answer.sorted_headers(), headers, "{what}");
     assert_eq!(answer.header("retry-after").is_some(), status == 503, "{what}");
 }
@@ -72,30 +62,13 @@ async fn with_credentials(service: &TestService, values: &[&str]) -> Answer {
 async fn no_token_is_401_without_an_error() {
     let world = World::new().await;
     let service = guarded(world.layer());
-    let rows: [&[&str]; 7] = [
-        &[],
-        &[""],
-        &["Bearer"],
-        &["Bearer   "],
-        &["bearer "],
-        &["Basic dXNlcjpwYXNz"],
-        &["DPoP abc"],
-    ];
+    let rows: [&[&str]; 7] =
+        [&[], &[""], &["Bearer"], &["Bearer   "], &["bearer "], &["Basic dXNlcjpwYXNz"], &["DPoP abc"]];
     for values in rows {
         let answer = with_credentials(&service, values).await;
         let what = format!("{values:?}");
-        assert_refused(
-            &answer,
-            401,
-            "unauthorized",
-            "An access token is required",
-            Some(PLAIN),
-            &what,
-        );
-        assert_eq!(
-            answer.extensions.get::<Rejection>().unwrap().reason(),
-            RejectionReason::MissingToken
-        );
+        assert_refused(&answer, 401, "unauthorized", "An access token is required", Some(PLAIN), &what);
+        assert_eq!(answer.extensions.get::<Rejection>().unwrap().reason(), RejectionReason::MissingToken);
     }
 }
 
@@ -105,21 +78,12 @@ async fn two_authorization_headers_are_400_and_neither_is_looked_at() {
     let service = guarded(world.layer());
     let good = format!("Bearer {}", world.jwt());
     let description = "More than one Authorization header was sent";
-    for values in [
-        [good.as_str(), good.as_str()],
-        ["Basic dXNlcjpwYXNz", &good],
-        [&good, "Basic dXNlcjpwYXNz"],
-    ] {
+    for values in
+        [[good.as_str(), good.as_str()], ["Basic dXNlcjpwYXNz", &good], [&good, "Basic dXNlcjpwYXNz"]]
+    {
         let answer = with_credentials(&service, &values).await;
         let challenge = challenge("invalid_request", description);
-        assert_refused(
-            &answer,
-            400,
-            "invalid_request",
-            description,
-            Some(&challenge),
-            "two headers",
-        );
+        assert_refused(&answer, 400, "invalid_request", description, Some(&challenge), "two headers");
     }
     assert_eq!(world.clerk.calls(Route::Jwks), 0);
 }
@@ -135,11 +99,7 @@ async fn a_good_token_passes_in_every_spelling_of_the_header() {
                 (answer.status, answer.body.as_str()),
                 (StatusCode::OK, world.clerk.default_user_id())
             );
-            assert_eq!(
-                answer.sorted_headers(),
-                [],
-                "nothing is added to the answer of the service"
-            );
+            assert_eq!(answer.sorted_headers(), [], "nothing is added to the answer of the service");
         }
     }
 }
@@ -156,87 +116,31 @@ async fn a_token_that_is_not_good_is_401_invalid_token() {
         ("a comma", format!("{good},"), Kind::Malformed),
         ("no token at all", "abc".to_owned(), Kind::Malformed),
         ("four parts", format!("{good}.x"), Kind::Malformed),
-        (
-            "over-long",
-            format!("{good}{}", "A".repeat(8 * 1024)),
-            Kind::Malformed,
-        ),
-        (
-            "a header that is no JSON",
-            mint().raw_header("{").jwt(),
-            Kind::Malformed,
-        ),
-        (
-            "a critical extension",
-            mint().header("crit", serde_json::json!(["exp"])).jwt(),
-            Kind::Malformed,
-        ),
-        (
-            "a session token",
-            mint().header("typ", "JWT").jwt(),
-            Kind::WrongTokenType,
-        ),
+        ("over-long", format!("{good}{}", "A".repeat(8 * 1024)), Kind::Malformed),
+        ("a header that is no JSON", mint().raw_header("{").jwt(), Kind::Malformed),
+        ("a critical extension", mint().header("crit", serde_json::json!(["exp"])).jwt(), Kind::Malformed),
+        ("a session token", mint().header("typ", "JWT").jwt(), Kind::WrongTokenType),
         ("a machine token", "mt_abc".to_owned(), Kind::WrongTokenType),
         ("an API key", "ak_abc".to_owned(), Kind::WrongTokenType),
         ("a secret key", "sk_test_abc".to_owned(), Kind::WrongTokenType),
-        (
-            "no algorithm",
-            mint().header("alg", "none").jwt(),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "a symmetric algorithm",
-            mint().header("alg", "HS256").jwt(),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "an unknown key",
-            mint().header("kid", "ins_other").jwt(),
-            Kind::UnknownKey,
-        ),
-        (
-            "somebody else's signature",
-            mint().foreign_key().jwt(),
-            Kind::InvalidSignature,
-        ),
-        (
-            "another issuer",
-            mint().claim("iss", "https://clerk.evil.example").jwt(),
-            Kind::InvalidIssuer,
-        ),
+        ("no algorithm", mint().header("alg", "none").jwt(), Kind::UnsupportedAlgorithm),
+        ("a symmetric algorithm", mint().header("alg", "HS256").jwt(), Kind::UnsupportedAlgorithm),
+        ("an unknown key", mint().header("kid", "ins_other").jwt(), Kind::UnknownKey),
+        ("somebody else's signature", mint().foreign_key().jwt(), Kind::InvalidSignature),
+        ("another issuer", mint().claim("iss", "https://clerk.evil.example").jwt(), Kind::InvalidIssuer),
         ("no expiry", mint().without_claim("exp").jwt(), Kind::InvalidClaim),
         ("expired", mint().expires_at(now - 60).jwt(), Kind::Expired),
-        (
-            "not valid yet",
-            mint().not_before(now + 60).jwt(),
-            Kind::NotYetValid,
-        ),
+        ("not valid yet", mint().not_before(now + 60).jwt(), Kind::NotYetValid),
         (
             "another audience",
             world.clerk.mint().audience("https://o.example/mcp").jwt(),
             Kind::InvalidAudience,
         ),
         ("no audience", world.clerk.mint().jwt(), Kind::InvalidAudience),
-        (
-            "an opaque token nobody knows",
-            "oat_unknown".to_owned(),
-            Kind::UnknownToken,
-        ),
-        (
-            "an opaque token that was revoked",
-            mint().revoked(true).opaque(),
-            Kind::Revoked,
-        ),
-        (
-            "an opaque token that has expired",
-            mint().expired(true).opaque(),
-            Kind::Expired,
-        ),
-        (
-            "an opaque token for another audience",
-            world.clerk.mint().opaque(),
-            Kind::InvalidAudience,
-        ),
+        ("an opaque token nobody knows", "oat_unknown".to_owned(), Kind::UnknownToken),
+        ("an opaque token that was revoked", mint().revoked(true).opaque(), Kind::Revoked),
+        ("an opaque token that has expired", mint().expired(true).opaque(), Kind::Expired),
+        ("an opaque token for another audience", world.clerk.mint().opaque(), Kind::InvalidAudience),
     ];
     for (what, token, kind) in rows {
         assert_invalid(&call(&service, &token).await, kind, what);
@@ -261,10 +165,7 @@ async fn scopes_come_last_and_are_403_with_all_that_are_needed() {
     let description = "The access token does not have every scope that is needed";
     let challenge = challenge("insufficient_scope", description);
     for scopes in [vec!["profile"], vec![], vec!["Profile", "Email"]] {
-        for token in [
-            mint().scopes(scopes.clone()).jwt(),
-            mint().scopes(scopes.clone()).opaque(),
-        ] {
+        for token in [mint().scopes(scopes.clone()).jwt(), mint().scopes(scopes.clone()).opaque()] {
             let answer = call(&service, &token).await;
             assert_refused(
                 &answer,
@@ -276,15 +177,8 @@ async fn scopes_come_last_and_are_403_with_all_that_are_needed() {
             );
         }
     }
-    let expired = mint()
-        .scopes(["profile"])
-        .expires_at(crate::support::NOW - 60)
-        .jwt();
-    assert_invalid(
-        &call(&service, &expired).await,
-        Kind::Expired,
-        "expired and without scopes",
-    );
+    let expired = mint().scopes(["profile"]).expires_at(crate::support::NOW - 60).jwt();
+    assert_invalid(&call(&service, &expired).await, Kind::Expired, "expired and without scopes");
 }
 
 #[tokio::test]
@@ -292,34 +186,14 @@ async fn an_outage_is_503_and_says_nothing_about_the_token() {
     let description = Kind::Unavailable.description();
     let faults = [
         Fault::Down,
-        Fault::Status {
-            status: 500,
-            retry_after: None,
-        },
-        Fault::Status {
-            status: 429,
-            retry_after: Some(7),
-        },
-        Fault::Status {
-            status: 302,
-            retry_after: None,
-        },
-        Fault::Status {
-            status: 403,
-            retry_after: None,
-        },
+        Fault::Status { status: 500, retry_after: None },
+        Fault::Status { status: 429, retry_after: Some(7) },
+        Fault::Status { status: 302, retry_after: None },
+        Fault::Status { status: 403, retry_after: None },
         Fault::Truncated,
         Fault::Endless,
-        Fault::Body {
-            status: 200,
-            content_type: "text/html".into(),
-            body: "<html>".into(),
-        },
-        Fault::Body {
-            status: 200,
-            content_type: "application/json".into(),
-            body: r#"{"keys":[]}"#.into(),
-        },
+        Fault::Body { status: 200, content_type: "text/html".into(), body: "<html>".into() },
+        Fault::Body { status: 200, content_type: "application/json".into(), body: r#"{"keys":[]}"#.into() },
     ];
     for fault in faults {
         let world = World::new().await;
@@ -328,30 +202,15 @@ async fn an_outage_is_503_and_says_nothing_about_the_token() {
         world.clerk.fault_all(fault.clone());
         for token in [&jwt, &opaque] {
             let answer = call(&service, token).await;
-            assert_refused(
-                &answer,
-                503,
-                "temporarily_unavailable",
-                description,
-                None,
-                &format!("{fault:?}"),
-            );
-            if let Fault::Status {
-                retry_after: Some(seconds),
-                ..
-            } = fault
-            {
+            assert_refused(&answer, 503, "temporarily_unavailable", description, None, &format!("{fault:?}"));
+            if let Fault::Status { retry_after: Some(seconds), .. } = fault {
                 assert_eq!(answer.header("retry-after"), Some(seconds.to_string().as_str()));
             }
         }
         world.clerk.heal_all();
         world.advance(60);
         for token in [&jwt, &opaque] {
-            assert_eq!(
-                call(&service, token).await.status,
-                StatusCode::OK,
-                "healed from {fault:?}"
-            );
+            assert_eq!(call(&service, token).await.status, StatusCode::OK, "healed from {fault:?}");
         }
     }
 }
@@ -367,22 +226,7 @@ async fn a_server_that_is_not_set_up_is_500_and_gives_no_challenge() {
     assert_eq!(world.clerk.calls(Route::VerifyAccessToken), 0);
 
     let wrong_key = SecretKey::parse("sk_test_wrong").unwrap();
-    let wrong_key = world
-        .public_verifier_builder()
-        .secret_key(wrong_key)
-        .build()
-        .unwrap();
-    let answer = call(
-        &guarded(BearerAuthLayer::new(wrong_key, resource())),
-        &world.opaque(),
-    )
-    .await;
-    assert_refused(
-        &answer,
-        500,
-        "server_error",
-        description,
-        None,
-        "Clerk refuses the secret key",
-    );
+    let wrong_key = world.public_verifier_builder().secret_key(wrong_key).build().unwrap();
+    let answer = call(&guarded(BearerAuthLayer::new(wrong_key, resource())), &world.opaque()).await;
+    assert_refused(&answer, 500, "server_error", description, None, "Clerk refuses the secret key");
 }

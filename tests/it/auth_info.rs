@@ -30,9 +30,7 @@ async fn the_whole_form_reads_back_as_it_was() {
         .without_claim("nbf")
         .claim("jti", "1")
         .jwt();
-    let caller = clerk_mcp_tools::verify_clerk_token(&world.verifier(), &token)
-        .await
-        .unwrap();
+    let caller = clerk_mcp_tools::verify_clerk_token(&world.verifier(), &token).await.unwrap();
     let expected = json!({
         "token": token,
         "clientId": "client_1",
@@ -53,9 +51,7 @@ async fn the_whole_form_reads_back_as_it_was() {
 
 #[test]
 fn is_found_in_the_parts_of_a_request() {
-    let caller = AuthInfo::builder("token", "user_1", "client_1")
-        .scopes(Scopes::parse("a").unwrap())
-        .build();
+    let caller = AuthInfo::builder("token", "user_1", "client_1").scopes(Scopes::parse("a").unwrap()).build();
     let (mut parts, ()) = http::Request::new(()).into_parts();
     assert_eq!(AuthInfo::from_parts(&parts), None);
     parts.extensions.insert(caller.clone());

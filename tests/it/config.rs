@@ -10,32 +10,22 @@ use clerk_mcp_tools::{
 const TEST_KEY: &str = "pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk";
 const LIVE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
+type Vars<'a> = &'a [(&'a str, &'a str)];
+
 /// What the environment would make of these variables.
-fn build(vars: &[(&str, &str)]) -> Result<ClerkVerifier, ConfigError> {
-    let find = |name: &str| {
-        vars.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| (*value).to_owned())
-    };
+fn build(vars: Vars<'_>) -> Result<ClerkVerifier, ConfigError> {
+    let find =
+        |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     ClerkVerifier::builder().vars(find).build()
 }
 
 #[test]
 fn takes_what_the_environment_may_hold() {
-    let rows: [(&[(&str, &str)], &str); 6] = [
+    let rows: [(Vars<'_>, &str); 6] = [
+        (&[("CLERK_PUBLISHABLE_KEY", TEST_KEY)], "https://foo-bar-13.clerk.accounts.dev"),
+        (&[("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", LIVE_KEY)], "https://clerk.example.com"),
         (
-            &[("CLERK_PUBLISHABLE_KEY", TEST_KEY)],
-            "https://foo-bar-13.clerk.accounts.dev",
-        ),
-        (
-            &[("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", LIVE_KEY)],
-            "https://clerk.example.com",
-        ),
-        (
-            &[
-                ("CLERK_PUBLISHABLE_KEY", LIVE_KEY),
-                ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", TEST_KEY),
-            ],
+            &[("CLERK_PUBLISHABLE_KEY", LIVE_KEY), ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", TEST_KEY)],
             "https://clerk.example.com",
         ),
         (
@@ -47,10 +37,7 @@ fn takes_what_the_environment_may_hold() {
             "https://foo-bar-13.clerk.accounts.dev",
         ),
         (
-            &[
-                ("CLERK_PUBLISHABLE_KEY", TEST_KEY),
-                ("CLERK_FAPI", "http://127.0.0.1:4000/"),
-            ],
+            &[("CLERK_PUBLISHABLE_KEY", TEST_KEY), ("CLERK_FAPI", "http://127.0.0.1:4000/")],
             "http://127.0.0.1:4000",
         ),
         (
@@ -73,7 +60,7 @@ fn takes_what_the_environment_may_hold() {
 #[test]
 fn refuses_what_cannot_work_and_says_what_to_set() {
     let good = ("CLERK_PUBLISHABLE_KEY", TEST_KEY);
-    let rows: [(&[(&str, &str)], &str, Kind, &str); 20] = [
+    let rows: [(Vars<'_>, &str, Kind, &str); 20] = [
         (&[], "CLERK_PUBLISHABLE_KEY", Kind::Missing, "Clerk Dashboard"),
         (
             &[("CLERK_SECRET_KEY", "sk_test_marked")],
@@ -87,45 +74,22 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
             Kind::Invalid,
             "Clerk Dashboard",
         ),
-        (
-            &[good, ("CLERK_SECRET_KEY", "marked")],
-            "CLERK_SECRET_KEY",
-            Kind::Invalid,
-            "Clerk Dashboard",
-        ),
+        (&[good, ("CLERK_SECRET_KEY", "marked")], "CLERK_SECRET_KEY", Kind::Invalid, "Clerk Dashboard"),
         (
             &[good, ("CLERK_SECRET_KEY", "sk_test_marked key")],
             "CLERK_SECRET_KEY",
             Kind::Invalid,
             "white space",
         ),
+        (&[good, ("CLERK_SECRET_KEY", "sk_live_marked")], "CLERK_SECRET_KEY", Kind::Conflict, "one instance"),
         (
-            &[good, ("CLERK_SECRET_KEY", "sk_live_marked")],
+            &[("CLERK_PUBLISHABLE_KEY", LIVE_KEY), ("CLERK_SECRET_KEY", "sk_test_marked")],
             "CLERK_SECRET_KEY",
             Kind::Conflict,
             "one instance",
         ),
-        (
-            &[
-                ("CLERK_PUBLISHABLE_KEY", LIVE_KEY),
-                ("CLERK_SECRET_KEY", "sk_test_marked"),
-            ],
-            "CLERK_SECRET_KEY",
-            Kind::Conflict,
-            "one instance",
-        ),
-        (
-            &[good, ("CLERK_FAPI", "http://clerk.example.com")],
-            "CLERK_FAPI",
-            Kind::Invalid,
-            "https:",
-        ),
-        (
-            &[good, ("CLERK_FAPI", "https://clerk.example.com/path")],
-            "CLERK_FAPI",
-            Kind::Invalid,
-            "origin",
-        ),
+        (&[good, ("CLERK_FAPI", "http://clerk.example.com")], "CLERK_FAPI", Kind::Invalid, "https:"),
+        (&[good, ("CLERK_FAPI", "https://clerk.example.com/path")], "CLERK_FAPI", Kind::Invalid, "origin"),
         (
             &[good, ("CLERK_FAPI", "clerk.example.com")],
             "CLERK_FAPI",
@@ -133,39 +97,20 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
             "https://clerk.example.com",
         ),
         (
-            &[
-                good,
-                ("CLERK_SECRET_KEY", "sk_test_marked"),
-                ("CLERK_API_URL", "http://api.clerk.com"),
-            ],
+            &[good, ("CLERK_SECRET_KEY", "sk_test_marked"), ("CLERK_API_URL", "http://api.clerk.com")],
             "CLERK_API_URL",
             Kind::Invalid,
             "https:",
         ),
         (
-            &[
-                good,
-                ("CLERK_SECRET_KEY", "sk_test_marked"),
-                ("CLERK_API_VERSION", "../v1"),
-            ],
+            &[good, ("CLERK_SECRET_KEY", "sk_test_marked"), ("CLERK_API_VERSION", "../v1")],
             "CLERK_API_VERSION",
             Kind::Invalid,
             "v1",
         ),
+        (&[good, ("CLERK_JWT_KEY", "marked")], "CLERK_JWT_KEY", Kind::Invalid, "PUBLIC KEY"),
         (
-            &[good, ("CLERK_JWT_KEY", "marked")],
-            "CLERK_JWT_KEY",
-            Kind::Invalid,
-            "PUBLIC KEY",
-        ),
-        (
-            &[
-                good,
-                (
-                    "CLERK_JWT_KEY",
-                    "-----BEGIN PUBLIC KEY-----\nbWFya2Vk\n-----END PUBLIC KEY-----",
-                ),
-            ],
+            &[good, ("CLERK_JWT_KEY", "-----BEGIN PUBLIC KEY-----\nbWFya2Vk\n-----END PUBLIC KEY-----")],
             "CLERK_JWT_KEY",
             Kind::Invalid,
             "Clerk Dashboard",
@@ -176,45 +121,22 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
             Kind::Invalid,
             "fragment",
         ),
-        (
-            &[good, ("MCP_RESOURCE_URL", "http://h.example/mcp")],
-            "MCP_RESOURCE_URL",
-            Kind::Invalid,
-            "https:",
-        ),
+        (&[good, ("MCP_RESOURCE_URL", "http://h.example/mcp")], "MCP_RESOURCE_URL", Kind::Invalid, "https:"),
         (
             &[good, ("MCP_RESOURCE_URL", "https://u:marked@h.example/")],
             "MCP_RESOURCE_URL",
             Kind::Invalid,
             "user name",
         ),
-        (
-            &[good, ("MCP_RESOURCE_URL", "/mcp")],
-            "MCP_RESOURCE_URL",
-            Kind::Invalid,
-            "absolute",
-        ),
-        (
-            &[good, ("MCP_AUDIENCE", "none")],
-            "MCP_AUDIENCE",
-            Kind::Invalid,
-            "if-present",
-        ),
-        (
-            &[good, ("MCP_AUDIENCE", "Any")],
-            "MCP_AUDIENCE",
-            Kind::Invalid,
-            "if-present",
-        ),
+        (&[good, ("MCP_RESOURCE_URL", "/mcp")], "MCP_RESOURCE_URL", Kind::Invalid, "absolute"),
+        (&[good, ("MCP_AUDIENCE", "none")], "MCP_AUDIENCE", Kind::Invalid, "if-present"),
+        (&[good, ("MCP_AUDIENCE", "Any")], "MCP_AUDIENCE", Kind::Invalid, "if-present"),
     ];
     for (vars, setting, kind, helps) in rows {
         let error = build(vars).unwrap_err();
         assert_eq!((error.setting(), error.kind()), (setting, kind), "{vars:?}");
         let text = error.to_string();
-        assert!(
-            text.starts_with(setting) && text.contains(helps),
-            "{vars:?}: {text}"
-        );
+        assert!(text.starts_with(setting) && text.contains(helps), "{vars:?}: {text}");
         assert!(!format!("{error:?}{text}").contains("marked"), "{vars:?}: {text}");
     }
 }
@@ -222,26 +144,18 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
 #[test]
 fn refuses_other_settings_in_the_same_way() {
     let verifier = || {
-        build(&[
-            ("CLERK_PUBLISHABLE_KEY", TEST_KEY),
-            ("MCP_RESOURCE_URL", "https://h.example/mcp"),
-        ])
-        .unwrap()
+        build(&[("CLERK_PUBLISHABLE_KEY", TEST_KEY), ("MCP_RESOURCE_URL", "https://h.example/mcp")]).unwrap()
     };
     let scopes = |list| Scopes::parse(list).unwrap();
     let rows: [(&str, Result<ClerkMcp, ConfigError>, &str); 5] = [
         (
             "a fragment",
-            ClerkMcp::builder("https://h.example/#f")
-                .verifier(verifier())
-                .build(),
+            ClerkMcp::builder("https://h.example/#f").verifier(verifier()).build(),
             "MCP_RESOURCE_URL",
         ),
         (
             "another resource",
-            ClerkMcp::builder("https://h.example/x")
-                .verifier(verifier())
-                .build(),
+            ClerkMcp::builder("https://h.example/x").verifier(verifier()).build(),
             "MCP_RESOURCE_URL",
         ),
         (
@@ -261,29 +175,19 @@ fn refuses_other_settings_in_the_same_way() {
                 .build(),
             "authorization_servers",
         ),
-        (
-            "an empty URL",
-            ClerkMcp::builder("").verifier(verifier()).build(),
-            "MCP_RESOURCE_URL",
-        ),
+        ("an empty URL", ClerkMcp::builder("").verifier(verifier()).build(), "MCP_RESOURCE_URL"),
     ];
     for (what, outcome, setting) in rows {
         assert_eq!(outcome.unwrap_err().setting(), setting, "{what}");
     }
     let key = PublishableKey::parse(TEST_KEY).unwrap();
-    let leeway = ClerkVerifier::builder()
-        .publishable_key(key.clone())
-        .leeway(Duration::from_secs(301))
-        .build();
+    let leeway =
+        ClerkVerifier::builder().publishable_key(key.clone()).leeway(Duration::from_secs(301)).build();
     assert_eq!(leeway.unwrap_err().setting(), "leeway");
-    let keys = ClerkVerifier::builder()
-        .publishable_key(key)
-        .keys_from_backend_api()
-        .build();
+    let keys = ClerkVerifier::builder().publishable_key(key).keys_from_backend_api().build();
     assert_eq!(keys.unwrap_err().setting(), "CLERK_SECRET_KEY");
-    let client = ClerkClient::builder(SecretKey::parse("sk_test_a").unwrap())
-        .api_url("http://10.0.0.1")
-        .build();
+    let client =
+        ClerkClient::builder(SecretKey::parse("sk_test_a").unwrap()).api_url("http://10.0.0.1").build();
     assert_eq!(client.unwrap_err().setting(), "CLERK_API_URL");
     assert_eq!(Scopes::new(["quo\"te"]).unwrap_err().setting(), "scopes");
     assert!(FrontendApi::parse("https://a.example#").is_err());

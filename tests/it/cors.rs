@@ -13,10 +13,7 @@ use crate::support::{
 const PREFLIGHT: [(&str, &str); 3] = [
     ("origin", "https://inspector.example"),
     ("access-control-request-method", "POST"),
-    (
-        "access-control-request-headers",
-        "authorization,content-type,mcp-protocol-version",
-    ),
+    ("access-control-request-headers", "authorization,content-type,mcp-protocol-version"),
 ];
 
 async fn options(service: &TestService, headers: &[(&str, &str)]) -> Answer {
@@ -28,10 +25,7 @@ async fn a_preflight_is_answered_without_a_token_and_without_the_verifier() {
     let world = World::new().await;
     let service = guarded(world.layer());
     let answer = options(&service, &PREFLIGHT).await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (StatusCode::NO_CONTENT, "")
-    );
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::NO_CONTENT, ""));
     let headers = [
         (
             "access-control-allow-headers",
@@ -42,10 +36,8 @@ async fn a_preflight_is_answered_without_a_token_and_without_the_verifier() {
         ("access-control-allow-origin", "*"),
         ("access-control-max-age", "86400"),
     ];
-    let headers: Vec<_> = headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let headers: Vec<_> =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert_eq!(answer.sorted_headers(), headers);
     assert_eq!(world.clerk.calls(Route::Jwks), 0);
 }
@@ -55,11 +47,7 @@ async fn not_every_options_is_a_preflight() {
     let world = World::new().await;
     let service = guarded(world.layer());
     for headers in [&PREFLIGHT[..0], &PREFLIGHT[..1], &PREFLIGHT[1..2]] {
-        assert_eq!(
-            options(&service, headers).await.status,
-            StatusCode::UNAUTHORIZED,
-            "{headers:?}"
-        );
+        assert_eq!(options(&service, headers).await.status, StatusCode::UNAUTHORIZED, "{headers:?}");
     }
 }
 
@@ -78,36 +66,23 @@ async fn a_page_can_read_what_its_token_opened_and_why_it_was_refused() {
     let credentials = format!("Bearer {}", world.jwt());
     let page = ("origin", "https://inspector.example");
 
-    let opened = send(
-        &service,
-        request(Method::POST, "/mcp", &[page, ("authorization", &credentials)]),
-    )
-    .await;
+    let opened =
+        send(&service, request(Method::POST, "/mcp", &[page, ("authorization", &credentials)])).await;
     assert_eq!(opened.header("access-control-allow-origin"), Some("*"));
     let exposed = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";
     assert_eq!(opened.header("access-control-expose-headers"), Some(exposed));
 
     let refused = send(&service, request(Method::POST, "/mcp", &[page])).await;
     assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(
-        refused.header("access-control-expose-headers"),
-        Some("WWW-Authenticate")
-    );
+    assert_eq!(refused.header("access-control-expose-headers"), Some("WWW-Authenticate"));
 }
 
 #[tokio::test]
 async fn an_answer_to_nobody_stays_as_the_service_made_it() {
     let world = World::new().await;
     let service = guarded(world.layer().optional());
-    let answer = send(
-        &service,
-        request(Method::POST, "/mcp", &[("origin", "https://evil.example")]),
-    )
-    .await;
-    assert_eq!(
-        (answer.body.as_str(), answer.header("access-control-allow-origin")),
-        (ANONYMOUS, None)
-    );
+    let answer = send(&service, request(Method::POST, "/mcp", &[("origin", "https://evil.example")])).await;
+    assert_eq!((answer.body.as_str(), answer.header("access-control-allow-origin")), (ANONYMOUS, None));
 }
 
 #[tokio::test]

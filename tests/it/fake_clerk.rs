@@ -46,10 +46,7 @@ struct Answer {
 
 impl Answer {
     fn error(&self) -> (u16, &str) {
-        (
-            self.status.as_u16(),
-            self.json["error"].as_str().unwrap_or_default(),
-        )
+        (self.status.as_u16(), self.json["error"].as_str().unwrap_or_default())
     }
 
     fn text(&self, member: &str) -> String {
@@ -65,9 +62,7 @@ impl Answer {
         assert_eq!(self.status, StatusCode::FOUND, "{}", self.json);
         let location = Url::parse(self.header("location").unwrap()).unwrap();
         let mut pairs = location.query_pairs();
-        pairs
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 }
 
@@ -91,13 +86,7 @@ async fn get_backend(clerk: &FakeClerk, path: &str) -> Answer {
 
 async fn post_json(clerk: &FakeClerk, path: &str, body: Value) -> Answer {
     let url = format!("{}{path}", clerk.backend_api_url());
-    send(
-        http()
-            .post(url)
-            .bearer_auth(clerk.secret_key())
-            .body(body.to_string()),
-    )
-    .await
+    send(http().post(url).bearer_auth(clerk.secret_key()).body(body.to_string())).await
 }
 
 fn form(clerk: &FakeClerk, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
@@ -108,9 +97,7 @@ fn form(clerk: &FakeClerk, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder
 }
 
 fn encoded(pairs: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish()
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 /// An authorization request that is good but for these parameters; an empty value takes one out.
@@ -124,11 +111,7 @@ async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)])
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
-    get(
-        clerk,
-        &format!("/oauth/authorize?{}", encoded(&changed(&good, changes))),
-    )
-    .await
+    get(clerk, &format!("/oauth/authorize?{}", encoded(&changed(&good, changes)))).await
 }
 
 /// A token request for this code that is good but for these parameters.
@@ -144,13 +127,8 @@ async fn redeem(clerk: &FakeClerk, client_id: &str, code: &str, changes: &[(&str
 }
 
 fn changed<'a>(good: &[(&'a str, &'a str)], changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let kept = good
-        .iter()
-        .filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
-    kept.chain(changes)
-        .copied()
-        .filter(|(_, value)| !value.is_empty())
-        .collect()
+    let kept = good.iter().filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
+    kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Header or claims of a JWT, by their place.

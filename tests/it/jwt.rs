@@ -42,10 +42,7 @@ async fn every_claim_arrives_in_the_auth_info() {
     let actor = caller.actor().unwrap();
     assert_eq!((actor.sub.as_str(), &actor.iss), ("client_agent", &None));
     let before = actor.act.as_deref().unwrap();
-    assert_eq!(
-        (before.sub.as_str(), before.iss.as_deref()),
-        ("client_root", Some("https://i.example"))
-    );
+    assert_eq!((before.sub.as_str(), before.iss.as_deref()), ("client_root", Some("https://i.example")));
     assert_eq!(caller.claims()["jti"], "token_1");
     assert_eq!(caller.claims()["custom"], json!({"a": [1, null]}));
     for known in ["iss", "sub", "client_id", "exp", "aud", "scope", "org_id", "act"] {
@@ -63,29 +60,15 @@ async fn tolerates_what_the_standards_tolerate() {
         ("a key in the header that nobody reads", |t| {
             t.header("jwk", json!({"kty": "oct"})).header("jku", "https://e")
         }),
-        ("no iat, nbf and jti", |t| {
-            t.without_claim("iat").without_claim("nbf").without_claim("jti")
-        }),
-        ("times with a fraction", |t| {
-            t.claim("exp", NOW as f64 + 1.5).claim("nbf", NOW as f64 - 1.5)
-        }),
+        ("no iat, nbf and jti", |t| t.without_claim("iat").without_claim("nbf").without_claim("jti")),
+        ("times with a fraction", |t| t.claim("exp", NOW as f64 + 1.5).claim("nbf", NOW as f64 - 1.5)),
         ("expired within the leeway", |t| t.expires_at(NOW - 4)),
-        ("not valid yet within the leeway", |t| {
-            t.not_before(NOW + 5).issued_at(NOW + 5)
-        }),
-        ("scp wins over scope", |t| {
-            t.scopes(["x"]).claim("scp", json!(["profile", "email"]))
-        }),
+        ("not valid yet within the leeway", |t| t.not_before(NOW + 5).issued_at(NOW + 5)),
+        ("scp wins over scope", |t| t.scopes(["x"]).claim("scp", json!(["profile", "email"]))),
         ("no scopes at all", |t| t.without_claim("scope")),
-        ("the resource with its host in capitals", |t| {
-            t.audience("HTTPS://MCP.Example.com/mcp")
-        }),
-        ("the resource with its default port", |t| {
-            t.audience("https://mcp.example.com:443/mcp")
-        }),
-        ("the last second of the year 9999", |t| {
-            t.expires_at(253_402_300_799)
-        }),
+        ("the resource with its host in capitals", |t| t.audience("HTTPS://MCP.Example.com/mcp")),
+        ("the resource with its default port", |t| t.audience("https://mcp.example.com:443/mcp")),
+        ("the last second of the year 9999", |t| t.expires_at(253_402_300_799)),
         ("a subject of any form", |t| t.subject("service-1")),
     ];
     for (what, change) in rows {
@@ -99,79 +82,23 @@ async fn refuses_by_kind() {
     let world = World::new().await;
     let rows: [(&str, Change, Kind); 54] = [
         ("typ missing", |t| t.without_header("typ"), Kind::WrongTokenType),
-        (
-            "typ of a session",
-            |t| t.header("typ", "JWT"),
-            Kind::WrongTokenType,
-        ),
-        (
-            "typ of an ID token with a suffix",
-            |t| t.header("typ", "at+jwt; x"),
-            Kind::WrongTokenType,
-        ),
-        (
-            "typ no text",
-            |t| t.header("typ", json!(["at+jwt"])),
-            Kind::WrongTokenType,
-        ),
-        (
-            "cat of machines",
-            |t| t.header("cat", "cl_B7d4PD333AAA"),
-            Kind::WrongTokenType,
-        ),
-        (
-            "cat of templates",
-            |t| t.header("cat", "cl_B7d4PD222AAA"),
-            Kind::WrongTokenType,
-        ),
-        (
-            "cat of sessions",
-            |t| t.header("cat", "cl_B7d4PD111AAA"),
-            Kind::WrongTokenType,
-        ),
+        ("typ of a session", |t| t.header("typ", "JWT"), Kind::WrongTokenType),
+        ("typ of an ID token with a suffix", |t| t.header("typ", "at+jwt; x"), Kind::WrongTokenType),
+        ("typ no text", |t| t.header("typ", json!(["at+jwt"])), Kind::WrongTokenType),
+        ("cat of machines", |t| t.header("cat", "cl_B7d4PD333AAA"), Kind::WrongTokenType),
+        ("cat of templates", |t| t.header("cat", "cl_B7d4PD222AAA"), Kind::WrongTokenType),
+        ("cat of sessions", |t| t.header("cat", "cl_B7d4PD111AAA"), Kind::WrongTokenType),
         ("cat no text", |t| t.header("cat", 1), Kind::WrongTokenType),
         ("a machine", |t| t.subject("mch_1"), Kind::WrongTokenType),
-        (
-            "alg missing",
-            |t| t.without_header("alg"),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "alg none",
-            |t| t.header("alg", "none"),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "alg None",
-            |t| t.header("alg", "None"),
-            Kind::UnsupportedAlgorithm,
-        ),
+        ("alg missing", |t| t.without_header("alg"), Kind::UnsupportedAlgorithm),
+        ("alg none", |t| t.header("alg", "none"), Kind::UnsupportedAlgorithm),
+        ("alg None", |t| t.header("alg", "None"), Kind::UnsupportedAlgorithm),
         ("alg empty", |t| t.header("alg", ""), Kind::UnsupportedAlgorithm),
-        (
-            "alg rs256",
-            |t| t.header("alg", "rs256"),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "alg HS256",
-            |t| t.header("alg", "HS256"),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "alg ES256",
-            |t| t.header("alg", "ES256"),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "alg PS256",
-            |t| t.header("alg", "PS256"),
-            Kind::UnsupportedAlgorithm,
-        ),
-        (
-            "alg that the key does not have",
-            |t| t.header("alg", "RS512"),
-            Kind::UnsupportedAlgorithm,
-        ),
+        ("alg rs256", |t| t.header("alg", "rs256"), Kind::UnsupportedAlgorithm),
+        ("alg HS256", |t| t.header("alg", "HS256"), Kind::UnsupportedAlgorithm),
+        ("alg ES256", |t| t.header("alg", "ES256"), Kind::UnsupportedAlgorithm),
+        ("alg PS256", |t| t.header("alg", "PS256"), Kind::UnsupportedAlgorithm),
+        ("alg that the key does not have", |t| t.header("alg", "RS512"), Kind::UnsupportedAlgorithm),
         ("crit", |t| t.header("crit", json!([])), Kind::Malformed),
         ("b64", |t| t.header("b64", false), Kind::Malformed),
         ("kid missing", |t| t.without_header("kid"), Kind::UnknownKey),
@@ -183,115 +110,39 @@ async fn refuses_by_kind() {
             Kind::Malformed,
         ),
         ("a header that is a list", |t| t.raw_header("[]"), Kind::Malformed),
-        (
-            "a header with something behind it",
-            |t| t.raw_header("{} {}"),
-            Kind::Malformed,
-        ),
-        (
-            "a foreign key under our key's name",
-            TokenBuilder::foreign_key,
-            Kind::InvalidSignature,
-        ),
+        ("a header with something behind it", |t| t.raw_header("{} {}"), Kind::Malformed),
+        ("a foreign key under our key's name", TokenBuilder::foreign_key, Kind::InvalidSignature),
         ("an empty signature", |t| t.signature([]), Kind::InvalidSignature),
-        (
-            "a signature of zeros",
-            |t| t.signature([0; 256]),
-            Kind::InvalidSignature,
-        ),
-        (
-            "claims that are a list",
-            |t| t.raw_claims("[]"),
-            Kind::InvalidClaim,
-        ),
-        (
-            "claims that are no JSON",
-            |t| t.raw_claims("{"),
-            Kind::InvalidClaim,
-        ),
-        (
-            "a claim twice",
-            |t| t.raw_claims(r#"{"sub":"user_1","sub":"user_2"}"#),
-            Kind::InvalidClaim,
-        ),
+        ("a signature of zeros", |t| t.signature([0; 256]), Kind::InvalidSignature),
+        ("claims that are a list", |t| t.raw_claims("[]"), Kind::InvalidClaim),
+        ("claims that are no JSON", |t| t.raw_claims("{"), Kind::InvalidClaim),
+        ("a claim twice", |t| t.raw_claims(r#"{"sub":"user_1","sub":"user_2"}"#), Kind::InvalidClaim),
         ("iss missing", |t| t.without_claim("iss"), Kind::InvalidIssuer),
-        (
-            "iss of another instance",
-            |t| t.claim("iss", "https://clerk.other.example"),
-            Kind::InvalidIssuer,
-        ),
-        (
-            "iss no text",
-            |t| t.claim("iss", json!(["x"])),
-            Kind::InvalidIssuer,
-        ),
+        ("iss of another instance", |t| t.claim("iss", "https://clerk.other.example"), Kind::InvalidIssuer),
+        ("iss no text", |t| t.claim("iss", json!(["x"])), Kind::InvalidIssuer),
         ("exp missing", |t| t.without_claim("exp"), Kind::InvalidClaim),
         ("exp a text", |t| t.claim("exp", "1900000000"), Kind::InvalidClaim),
         ("exp null", |t| t.claim("exp", Value::Null), Kind::InvalidClaim),
         ("exp negative", |t| t.claim("exp", -1), Kind::InvalidClaim),
-        (
-            "exp in milliseconds",
-            |t| t.expires_at((NOW + 60) * 1000),
-            Kind::InvalidClaim,
-        ),
-        (
-            "exp past counting",
-            |t| t.expires_at(u64::MAX),
-            Kind::InvalidClaim,
-        ),
-        (
-            "exp at the leeway's end",
-            |t| t.expires_at(NOW - 5),
-            Kind::Expired,
-        ),
-        (
-            "nbf behind the leeway",
-            |t| t.not_before(NOW + 6),
-            Kind::NotYetValid,
-        ),
-        (
-            "iat behind the leeway",
-            |t| t.issued_at(NOW + 6),
-            Kind::NotYetValid,
-        ),
+        ("exp in milliseconds", |t| t.expires_at((NOW + 60) * 1000), Kind::InvalidClaim),
+        ("exp past counting", |t| t.expires_at(u64::MAX), Kind::InvalidClaim),
+        ("exp at the leeway's end", |t| t.expires_at(NOW - 5), Kind::Expired),
+        ("nbf behind the leeway", |t| t.not_before(NOW + 6), Kind::NotYetValid),
+        ("iat behind the leeway", |t| t.issued_at(NOW + 6), Kind::NotYetValid),
         ("nbf a text", |t| t.claim("nbf", "0"), Kind::InvalidClaim),
         ("sub missing", |t| t.without_claim("sub"), Kind::InvalidClaim),
         ("sub empty", |t| t.subject(""), Kind::InvalidClaim),
-        (
-            "client_id missing, as in a session token",
-            |t| t.without_claim("client_id"),
-            Kind::InvalidClaim,
-        ),
-        (
-            "scope a list",
-            |t| t.claim("scope", json!(["profile"])),
-            Kind::InvalidClaim,
-        ),
+        ("client_id missing, as in a session token", |t| t.without_claim("client_id"), Kind::InvalidClaim),
+        ("scope a list", |t| t.claim("scope", json!(["profile"])), Kind::InvalidClaim),
         ("scp a text", |t| t.claim("scp", "profile"), Kind::InvalidClaim),
-        (
-            "scp with a number",
-            |t| t.claim("scp", json!(["profile", 1])),
-            Kind::InvalidClaim,
-        ),
+        ("scp with a number", |t| t.claim("scp", json!(["profile", 1])), Kind::InvalidClaim),
         ("aud an object", |t| t.claim("aud", json!({})), Kind::InvalidClaim),
-        (
-            "aud a prefix of the resource",
-            |t| t.audience("https://mcp.example.com"),
-            Kind::InvalidAudience,
-        ),
-        (
-            "aud an empty list",
-            |t| t.audiences([""; 0]),
-            Kind::InvalidAudience,
-        ),
+        ("aud a prefix of the resource", |t| t.audience("https://mcp.example.com"), Kind::InvalidAudience),
+        ("aud an empty list", |t| t.audiences([""; 0]), Kind::InvalidAudience),
     ];
     for (what, change, kind) in rows {
         let outcome = verify(&world, change).await.map_err(|error| error.kind());
-        assert_eq!(
-            outcome.map(|caller| caller.user_id().to_owned()),
-            Err(kind),
-            "{what}"
-        );
+        assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{what}");
     }
 }
 
@@ -299,18 +150,10 @@ async fn refuses_by_kind() {
 async fn the_issuer_is_compared_to_the_byte() {
     let world = World::new().await;
     let issuer = world.clerk.issuer();
-    for other in [
-        format!("{issuer}/"),
-        issuer.to_uppercase(),
-        issuer.replace("http:", "https:"),
-        format!(" {issuer}"),
-    ] {
-        let token = world
-            .clerk
-            .mint()
-            .audience(RESOURCE)
-            .claim("iss", other.clone())
-            .jwt();
+    for other in
+        [format!("{issuer}/"), issuer.to_uppercase(), issuer.replace("http:", "https:"), format!(" {issuer}")]
+    {
+        let token = world.clerk.mint().audience(RESOURCE).claim("iss", other.clone()).jwt();
         let error = verify_clerk_token(&world.verifier(), &token).await.unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidIssuer, "{other}");
     }
@@ -324,10 +167,7 @@ async fn a_token_expires_to_the_second() {
     world.advance(9);
     assert!(verify_clerk_token(&verifier, &token).await.is_ok());
     world.advance(1);
-    assert_eq!(
-        verify_clerk_token(&verifier, &token).await.unwrap_err().kind(),
-        Kind::Expired
-    );
+    assert_eq!(verify_clerk_token(&verifier, &token).await.unwrap_err().kind(), Kind::Expired);
 }
 
 #[tokio::test]
@@ -340,19 +180,12 @@ async fn one_token_has_one_spelling() {
     let (header, claims) = rest.split_once('.').unwrap();
     // The last character of 256 bytes in base64url carries 4 bits of its 6: each of the others is another spelling.
     let last = signature.chars().last().unwrap();
-    let other_last = if last == 'A' {
-        'B'
-    } else {
-        char::from(last as u8 + 1)
-    };
+    let other_last = if last == 'A' { 'B' } else { char::from(last as u8 + 1) };
     let non_canonical = format!("{}{other_last}", &signature[..signature.len() - 1]);
     let rows = [
         format!("{good}="),
         format!("{header}=.{claims}.{signature}"),
-        format!(
-            "{header}.{claims}.{}",
-            signature.replace('-', "+").replace('_', "/") + "+"
-        ),
+        format!("{header}.{claims}.{}", signature.replace('-', "+").replace('_', "/") + "+"),
         format!("{header}.{claims}.{non_canonical}"),
         format!("{header}.{claims}."),
         format!("{header}.{claims}"),
@@ -362,10 +195,7 @@ async fn one_token_has_one_spelling() {
     ];
     for token in rows {
         let kind = verify_clerk_token(&verifier, &token).await.unwrap_err().kind();
-        assert!(
-            matches!(kind, Kind::Malformed | Kind::InvalidSignature),
-            "{token}: {kind:?}"
-        );
+        assert!(matches!(kind, Kind::Malformed | Kind::InvalidSignature), "{token}: {kind:?}");
     }
 }
 
@@ -375,11 +205,7 @@ async fn the_audience_can_be_looked_at_less_closely() {
     let none = world.clerk.mint().jwt();
     let other = world.clerk.mint().audience("https://other.example/mcp").jwt();
     let rows = [
-        (
-            Audience::Require,
-            Err(Kind::InvalidAudience),
-            Err(Kind::InvalidAudience),
-        ),
+        (Audience::Require, Err(Kind::InvalidAudience), Err(Kind::InvalidAudience)),
         (Audience::IfPresent, Ok(None), Err(Kind::InvalidAudience)),
         (Audience::Any, Ok(None), Ok(None)),
     ];
@@ -387,15 +213,11 @@ async fn the_audience_can_be_looked_at_less_closely() {
         let verifier = world.verifier_builder().audience(mode).build().unwrap();
         for (token, expected) in [(&none, of_none), (&other, of_other)] {
             let outcome = verify_clerk_token(&verifier, token).await;
-            let outcome = outcome
-                .map(|caller| caller.resource().map(str::to_owned))
-                .map_err(|error| error.kind());
+            let outcome =
+                outcome.map(|caller| caller.resource().map(str::to_owned)).map_err(|error| error.kind());
             assert_eq!(outcome, expected, "{mode:?}");
         }
-        assert!(
-            verify_clerk_token(&verifier, &world.jwt()).await.is_ok(),
-            "{mode:?}"
-        );
+        assert!(verify_clerk_token(&verifier, &world.jwt()).await.is_ok(), "{mode:?}");
     }
 }
 
@@ -407,9 +229,7 @@ async fn without_a_resource_no_audience_can_be_required() {
             .frontend_api(clerk_mcp_tools::FrontendApi::parse(world.clerk.frontend_api_url()).unwrap())
             .clock(world.clock.clone())
     };
-    let error = verify_clerk_token(&builder().build().unwrap(), &world.jwt())
-        .await
-        .unwrap_err();
+    let error = verify_clerk_token(&builder().build().unwrap(), &world.jwt()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Misconfigured);
     assert!(error.detail().unwrap().contains("MCP_RESOURCE_URL"));
     let any = builder().audience(Audience::Any).build().unwrap();
@@ -424,18 +244,12 @@ async fn a_pem_key_needs_no_network() {
         let verifier = world.verifier_builder().jwt_key(pem).build().unwrap();
         assert!(verify_clerk_token(&verifier, &world.jwt()).await.is_ok());
         let foreign = world.clerk.mint().audience(RESOURCE).foreign_key().jwt();
-        assert_eq!(
-            verify_clerk_token(&verifier, &foreign).await.unwrap_err().kind(),
-            Kind::InvalidSignature
-        );
+        assert_eq!(verify_clerk_token(&verifier, &foreign).await.unwrap_err().kind(), Kind::InvalidSignature);
         let rs512 = world.clerk.mint().audience(RESOURCE).header("alg", "RS512").jwt();
         assert_eq!(
             verify_clerk_token(&verifier, &rs512).await.unwrap_err().kind(),
             Kind::UnsupportedAlgorithm
         );
     }
-    assert_eq!(
-        world.clerk.calls(Route::Jwks) + world.clerk.calls(Route::BackendJwks),
-        0
-    );
+    assert_eq!(world.clerk.calls(Route::Jwks) + world.clerk.calls(Route::BackendJwks), 0);
 }

@@ -10,10 +10,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 async fn kind(verifier: &ClerkVerifier, token: &str) -> Option<Kind> {
-    verify_clerk_token(verifier, token)
-        .await
-        .err()
-        .map(|error| error.kind())
+    verify_clerk_token(verifier, token).await.err().map(|error| error.kind())
 }
 
 impl World {
@@ -62,11 +59,7 @@ async fn whoever_gives_up_harms_nobody() {
     let second = tokio::spawn(async move { verify_clerk_token(&verifier, &token).await });
     gate.open();
     assert!(second.await.unwrap().is_ok());
-    assert_eq!(
-        world.key_set_calls(),
-        1,
-        "the fetch goes on without the one who started it"
-    );
+    assert_eq!(world.key_set_calls(), 1, "the fetch goes on without the one who started it");
 }
 
 #[tokio::test]
@@ -81,11 +74,7 @@ async fn a_new_key_costs_one_fetch_and_no_refusal() {
         assert_eq!(kind(&verifier, &new).await, None);
     }
     assert_eq!(world.key_set_calls(), 2);
-    assert_eq!(
-        kind(&verifier, &old).await,
-        Some(Kind::UnknownKey),
-        "the key that signed it is gone"
-    );
+    assert_eq!(kind(&verifier, &old).await, Some(Kind::UnknownKey), "the key that signed it is gone");
     assert_eq!(world.key_set_calls(), 2);
 }
 
@@ -110,10 +99,7 @@ async fn unknown_key_ids_ask_again_every_thirty_seconds_at_most() {
 async fn the_first_fetch_counts_for_whoever_caused_it() {
     let world = World::new().await;
     let verifier = world.verifier();
-    assert_eq!(
-        kind(&verifier, &world.jwt_with_key_id("ins_other")).await,
-        Some(Kind::UnknownKey)
-    );
+    assert_eq!(kind(&verifier, &world.jwt_with_key_id("ins_other")).await, Some(Kind::UnknownKey));
     assert_eq!(world.key_set_calls(), 1);
 }
 
@@ -154,11 +140,7 @@ async fn an_outage_keeps_the_last_good_keys_for_a_day() {
     assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
     world.clerk.heal_all();
     world.advance(MINUTE);
-    assert_eq!(
-        kind(&verifier, &world.jwt()).await,
-        None,
-        "recovery needs no restart"
-    );
+    assert_eq!(kind(&verifier, &world.jwt()).await, None, "recovery needs no restart");
 }
 
 #[tokio::test]
@@ -166,26 +148,12 @@ async fn an_unknown_key_during_an_outage_is_no_verdict() {
     let world = World::new().await;
     let verifier = world.verifier();
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
-    world.clerk.fault_all(Fault::Status {
-        status: 503,
-        retry_after: None,
-    });
+    world.clerk.fault_all(Fault::Status { status: 503, retry_after: None });
     for _ in 0..3 {
-        assert_eq!(
-            kind(&verifier, &world.jwt_with_key_id("ins_new")).await,
-            Some(Kind::Unavailable)
-        );
-        assert_eq!(
-            kind(&verifier, &world.jwt()).await,
-            None,
-            "known keys go on working"
-        );
+        assert_eq!(kind(&verifier, &world.jwt_with_key_id("ins_new")).await, Some(Kind::Unavailable));
+        assert_eq!(kind(&verifier, &world.jwt()).await, None, "known keys go on working");
     }
-    assert_eq!(
-        world.key_set_calls(),
-        2,
-        "a failed attempt is not repeated at once"
-    );
+    assert_eq!(world.key_set_calls(), 2, "a failed attempt is not repeated at once");
 }
 
 #[tokio::test]
@@ -212,11 +180,7 @@ async fn keys_are_renewed_beside_the_requests() {
     let (fault, gate) = Fault::hold();
     world.clerk.fault(Route::Jwks, fault);
     for _ in 0..10 {
-        assert_eq!(
-            kind(&verifier, &world.jwt()).await,
-            None,
-            "nobody waits while the fetch is held"
-        );
+        assert_eq!(kind(&verifier, &world.jwt()).await, None, "nobody waits while the fetch is held");
     }
     gate.arrived(1).await;
     assert_eq!(world.key_set_calls(), 2);
@@ -227,27 +191,19 @@ async fn keys_are_renewed_beside_the_requests() {
 async fn after_failures_the_pauses_grow_and_clerk_is_listened_to() {
     let world = World::new().await;
     let verifier = world.verifier();
-    world.clerk.fault_all(Fault::Status {
-        status: 500,
-        retry_after: None,
-    });
+    world.clerk.fault_all(Fault::Status { status: 500, retry_after: None });
     let mut calls = 0;
     for pause in [1, 2, 4, 8, 16, 30, 30] {
         assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
         calls += 1;
         assert_eq!(world.key_set_calls(), calls);
-        world
-            .clock
-            .advance(std::time::Duration::from_millis(pause * 1000 - 1));
+        world.clock.advance(std::time::Duration::from_millis(pause * 1000 - 1));
         let error = verify_clerk_token(&verifier, &world.jwt()).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(std::time::Duration::from_millis(1)));
         assert_eq!(world.key_set_calls(), calls, "still in the pause of {pause} s");
         world.clock.advance(std::time::Duration::from_millis(1));
     }
-    world.clerk.fault_all(Fault::Status {
-        status: 429,
-        retry_after: Some(120),
-    });
+    world.clerk.fault_all(Fault::Status { status: 429, retry_after: Some(120) });
     let error = verify_clerk_token(&verifier, &world.jwt()).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(120)));
     world.advance(119);
@@ -264,9 +220,7 @@ async fn the_wall_clock_may_jump_without_moving_the_keys_age() {
     let verifier = world.verifier();
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
     world.clock.set_unix_time(std::time::Duration::from_secs(1));
-    world
-        .clock
-        .set_unix_time(std::time::Duration::from_secs(crate::support::NOW + 48 * HOUR));
+    world.clock.set_unix_time(std::time::Duration::from_secs(crate::support::NOW + 48 * HOUR));
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
     assert_eq!(world.key_set_calls(), 1);
 }
@@ -305,10 +259,7 @@ async fn keys_that_cannot_be_used_are_passed_over() {
     }
     let verifier = world.verifier();
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
-    assert_eq!(
-        kind(&verifier, &world.jwt_with_key_id("ins_odd")).await,
-        Some(Kind::UnknownKey)
-    );
+    assert_eq!(kind(&verifier, &world.jwt_with_key_id("ins_odd")).await, Some(Kind::UnknownKey));
 }
 
 #[tokio::test]
@@ -316,19 +267,8 @@ async fn a_bad_key_set_never_takes_the_place_of_a_good_one() {
     let world = World::new().await;
     let verifier = world.verifier();
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
-    for body in [
-        "",
-        "{}",
-        r#"{"keys":[]}"#,
-        r#"{"keys":{}}"#,
-        r#"{"keys":[{"kty":"EC"}]}"#,
-        "<html>",
-    ] {
-        let fault = Fault::Body {
-            status: 200,
-            content_type: "application/json".into(),
-            body: body.into(),
-        };
+    for body in ["", "{}", r#"{"keys":[]}"#, r#"{"keys":{}}"#, r#"{"keys":[{"kty":"EC"}]}"#, "<html>"] {
+        let fault = Fault::Body { status: 200, content_type: "application/json".into(), body: body.into() };
         world.clerk.fault(Route::Jwks, fault);
         world.advance(2 * HOUR);
         assert_eq!(kind(&verifier, &world.jwt()).await, None, "{body}");
@@ -340,19 +280,11 @@ async fn the_backend_api_serves_keys_to_the_secret_key() {
     let world = World::new().await;
     let verifier = world.verifier_builder().keys_from_backend_api().build().unwrap();
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
-    assert_eq!(
-        (world.clerk.calls(Route::BackendJwks), world.key_set_calls()),
-        (1, 0)
-    );
+    assert_eq!((world.clerk.calls(Route::BackendJwks), world.key_set_calls()), (1, 0));
     let sent = world.clerk.last_request(Route::BackendJwks).unwrap();
     assert_eq!(sent.path, "/v1/jwks");
 
     let wrong = clerk_mcp_tools::SecretKey::parse("sk_test_wrong").unwrap();
-    let verifier = world
-        .public_verifier_builder()
-        .secret_key(wrong)
-        .keys_from_backend_api()
-        .build()
-        .unwrap();
+    let verifier = world.public_verifier_builder().secret_key(wrong).keys_from_backend_api().build().unwrap();
     assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Misconfigured));
 }

@@ -23,57 +23,29 @@ use crate::support::{ANONYMOUS, RESOURCE, World, call, guarded, request, resourc
 async fn optional_lets_nobody_in_with_a_bad_token() {
     let world = World::new().await;
     let service = guarded(world.layer().optional());
-    for headers in [
-        vec![],
-        vec![("authorization", "Bearer")],
-        vec![("authorization", "Basic abc")],
-    ] {
+    for headers in [vec![], vec![("authorization", "Bearer")], vec![("authorization", "Basic abc")]] {
         let answer = send(&service, request(Method::POST, "/mcp", &headers)).await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (StatusCode::OK, ANONYMOUS),
-            "{headers:?}"
-        );
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ANONYMOUS), "{headers:?}");
     }
-    assert_eq!(
-        call(&service, &world.jwt()).await.body,
-        world.clerk.default_user_id()
-    );
+    assert_eq!(call(&service, &world.jwt()).await.body, world.clerk.default_user_id());
     let rows = [
         ("abc", StatusCode::UNAUTHORIZED),
-        (
-            &world.clerk.mint().audience(RESOURCE).foreign_key().jwt(),
-            StatusCode::UNAUTHORIZED,
-        ),
-        (
-            &world.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt(),
-            StatusCode::FORBIDDEN,
-        ),
+        (&world.clerk.mint().audience(RESOURCE).foreign_key().jwt(), StatusCode::UNAUTHORIZED),
+        (&world.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt(), StatusCode::FORBIDDEN),
     ];
     for (token, status) in rows {
         assert_eq!(call(&service, token).await.status, status);
     }
-    let two = request(
-        Method::POST,
-        "/mcp",
-        &[("authorization", "Basic a"), ("authorization", "Bearer")],
-    );
+    let two = request(Method::POST, "/mcp", &[("authorization", "Basic a"), ("authorization", "Bearer")]);
     assert_eq!(send(&service, two).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn a_broad_scope_opens_what_asks_for_a_narrow_one() {
     let world = World::new().await;
-    let hierarchy = ScopeHierarchy::new()
-        .implies("admin", ["profile", "email"])
-        .unwrap();
+    let hierarchy = ScopeHierarchy::new().implies("admin", ["profile", "email"]).unwrap();
     let service = guarded(world.layer().scope_hierarchy(hierarchy));
-    let rows = [
-        ("admin", 200),
-        ("profile email", 200),
-        ("profile", 403),
-        ("administrator", 403),
-    ];
+    let rows = [("admin", 200), ("profile email", 200), ("profile", 403), ("administrator", 403)];
     for (scopes, status) in rows {
         let token = world.clerk.mint().audience(RESOURCE).scopes([scopes]).jwt();
         assert_eq!(call(&service, &token).await.status.as_u16(), status, "{scopes}");
@@ -106,18 +78,9 @@ async fn each_host_has_its_own_resource_and_audience() {
     let hosts = || ResourcesByHost::new([A, B]).unwrap();
     let service = guarded(BearerAuthLayer::with_resolver(world.verifier(), hosts()));
     let for_a = format!("Bearer {}", world.clerk.mint().audience(A).jwt());
-    let rows = [
-        ("a.example.com", 200),
-        ("b.example.com", 401),
-        ("evil.example.com", 421),
-        ("", 421),
-    ];
+    let rows = [("a.example.com", 200), ("b.example.com", 401), ("evil.example.com", 421), ("", 421)];
     for (host, status) in rows {
-        let forwarded = [
-            ("host", host),
-            ("x-forwarded-host", "a.example.com"),
-            ("authorization", &for_a),
-        ];
+        let forwarded = [("host", host), ("x-forwarded-host", "a.example.com"), ("authorization", &for_a)];
         let answer = send(&service, request(Method::POST, "/mcp", &forwarded)).await;
         assert_eq!(answer.status.as_u16(), status, "{host}");
         let challenge = answer.header("www-authenticate").unwrap_or_default();
@@ -127,26 +90,16 @@ async fn each_host_has_its_own_resource_and_audience() {
             "{host}: {challenge}"
         );
     }
-    let unknown = send(
-        &service,
-        request(Method::POST, "/mcp", &[("host", "evil.example.com")]),
-    )
-    .await;
-    assert_eq!(
-        unknown.extensions.get::<Rejection>().unwrap().reason(),
-        RejectionReason::UnknownHost
-    );
+    let unknown = send(&service, request(Method::POST, "/mcp", &[("host", "evil.example.com")])).await;
+    assert_eq!(unknown.extensions.get::<Rejection>().unwrap().reason(), RejectionReason::UnknownHost);
     assert_eq!(unknown.header("www-authenticate"), None);
 
-    let template = ProtectedResourceMetadata::for_clerk(world.verifier().frontend_api(), &resource())
-        .build()
-        .unwrap();
+    let template =
+        ProtectedResourceMetadata::for_clerk(world.verifier().frontend_api(), &resource()).build().unwrap();
     let documents = whole_answers(ProtectedResourceService::with_resolver(template, hosts()));
-    for (host, expected) in [
-        ("a.example.com", Some(A)),
-        ("b.example.com", Some(B)),
-        ("evil.example.com", None),
-    ] {
+    for (host, expected) in
+        [("a.example.com", Some(A)), ("b.example.com", Some(B)), ("evil.example.com", None)]
+    {
         let answer = send(&documents, request(Method::GET, "/", &[("host", host)])).await;
         let document: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(document["resource"].as_str(), expected, "{host}");
@@ -223,10 +176,7 @@ impl Service<Request<Full<Bytes>>> for Strict {
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called before it was ready");
         let credentials = &request.headers()["authorization"];
-        assert!(
-            credentials.is_sensitive(),
-            "a log further in would show the token"
-        );
+        assert!(credentials.is_sensitive(), "a log further in would show the token");
         std::future::ready(Ok(Response::new(Full::default())))
     }
 }

@@ -42,11 +42,7 @@ async fn get(service: &TestService, path: &str) -> Answer {
 #[track_caller]
 fn assert_document(answer: &Answer, expected: &Value, what: &str) {
     assert_eq!(answer.status, StatusCode::OK, "{what}");
-    assert_eq!(
-        serde_json::from_str::<Value>(&answer.body).unwrap(),
-        *expected,
-        "{what}"
-    );
+    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), *expected, "{what}");
     let length = answer.body.len().to_string();
     let mut headers = CORS.to_vec();
     headers.extend([
@@ -54,10 +50,8 @@ fn assert_document(answer: &Answer, expected: &Value, what: &str) {
         ("content-length", length.as_str()),
         ("content-type", "application/json"),
     ]);
-    let headers: Vec<_> = headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let headers: Vec<_> =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert_eq!(answer.sorted_headers(), headers, "{what}");
 }
 
@@ -80,14 +74,8 @@ async fn both_documents_stand_at_every_well_known_path() {
     let world = World::new().await;
     let server = server(&clerk_mcp(&world));
     let documents = [
-        (
-            "/.well-known/oauth-protected-resource",
-            protected_resource(&world),
-        ),
-        (
-            "/.well-known/oauth-authorization-server",
-            authorization_server(&world).await,
-        ),
+        ("/.well-known/oauth-protected-resource", protected_resource(&world)),
+        ("/.well-known/oauth-authorization-server", authorization_server(&world).await),
     ];
     for (well_known, document) in documents {
         for suffix in ["", "/", "/mcp", "/mcp/", "?x=y", "/mcp?x=y"] {
@@ -96,11 +84,7 @@ async fn both_documents_stand_at_every_well_known_path() {
         }
         for suffix in ["/other", "/mcp/other", "//", "x"] {
             let path = format!("{well_known}{suffix}");
-            assert_eq!(
-                get(&server, &path).await.status,
-                StatusCode::UNAUTHORIZED,
-                "{path}"
-            );
+            assert_eq!(get(&server, &path).await.status, StatusCode::UNAUTHORIZED, "{path}");
         }
     }
 }
@@ -108,11 +92,7 @@ async fn both_documents_stand_at_every_well_known_path() {
 #[tokio::test]
 async fn the_routes_are_those_of_the_layer() {
     let world = World::new().await;
-    let mut paths: Vec<_> = clerk_mcp(&world)
-        .well_known_routes()
-        .into_iter()
-        .map(|(path, _)| path)
-        .collect();
+    let mut paths: Vec<_> = clerk_mcp(&world).well_known_routes().into_iter().map(|(path, _)| path).collect();
     paths.sort();
     let expected = ["oauth-authorization-server", "oauth-protected-resource"]
         .iter()
@@ -124,25 +104,16 @@ async fn the_routes_are_those_of_the_layer() {
 async fn other_methods_have_their_answers() {
     let world = World::new().await;
     let server = server(&clerk_mcp(&world));
-    for path in [
-        "/.well-known/oauth-protected-resource/mcp",
-        "/.well-known/oauth-authorization-server",
-    ] {
+    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"] {
         let document = get(&server, path).await;
         let head = send(&server, request(Method::HEAD, path, &[])).await;
         assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""), "{path}");
         assert_eq!(head.sorted_headers(), document.sorted_headers(), "{path}");
 
         let options = send(&server, request(Method::OPTIONS, path, &[])).await;
-        assert_eq!(
-            (options.status, options.body.as_str()),
-            (StatusCode::NO_CONTENT, ""),
-            "{path}"
-        );
-        let cors: Vec<_> = CORS
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        assert_eq!((options.status, options.body.as_str()), (StatusCode::NO_CONTENT, ""), "{path}");
+        let cors: Vec<_> =
+            CORS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         assert_eq!(options.sorted_headers(), cors, "{path}");
 
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
@@ -160,24 +131,14 @@ async fn the_challenge_leads_to_the_document_and_back() {
     let server = server(&clerk);
     let challenge = get(&server, "/mcp").await;
     let challenge = challenge.header("www-authenticate").unwrap();
-    let url = challenge
-        .split("resource_metadata=\"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap();
+    let url = challenge.split("resource_metadata=\"").nth(1).unwrap().split('"').next().unwrap();
     let document = get(&server, url).await;
     let document: Value = serde_json::from_str(&document.body).unwrap();
     assert_eq!(document["resource"], RESOURCE);
     assert_eq!(clerk.metadata().resource, RESOURCE);
     assert_eq!(document["scopes_supported"], json!(["profile", "email"]));
     assert!(challenge.ends_with("scope=\"profile email\""));
-    let token = world
-        .clerk
-        .mint()
-        .audience(document["resource"].as_str().unwrap())
-        .jwt();
+    let token = world.clerk.mint().audience(document["resource"].as_str().unwrap()).jwt();
     assert_eq!(crate::support::call(&server, &token).await.status, StatusCode::OK);
 }
 
@@ -189,11 +150,7 @@ async fn more_may_be_advertised_than_is_needed() {
         .scopes(Scopes::parse("profile").unwrap())
         .scopes_supported(Scopes::parse("profile email offline_access").unwrap())
         .narrow_authorization_server_scopes()
-        .describe(|document| {
-            document
-                .resource_name("Example")
-                .extra("resource_name#de", "Beispiel")
-        })
+        .describe(|document| document.resource_name("Example").extra("resource_name#de", "Beispiel"))
         .build()
         .unwrap();
     let server = server(&clerk);
@@ -202,13 +159,7 @@ async fn more_may_be_advertised_than_is_needed() {
     expected["resource_name"] = "Example".into();
     expected["resource_name#de"] = "Beispiel".into();
     assert_document(&document, &expected, "protected resource");
-    assert!(
-        get(&server, "/mcp")
-            .await
-            .header("www-authenticate")
-            .unwrap()
-            .ends_with("scope=\"profile\"")
-    );
+    assert!(get(&server, "/mcp").await.header("www-authenticate").unwrap().ends_with("scope=\"profile\""));
 
     let mut expected = authorization_server(&world).await;
     expected["scopes_supported"] = json!(["profile", "email"]);
@@ -231,15 +182,7 @@ async fn the_last_good_document_is_shown_for_a_day() {
     world.advance(60 * 60);
     let answer = get(&server, path).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        answer
-            .header("retry-after")
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            .clamp(1, 30),
-        30
-    );
+    assert_eq!(answer.header("retry-after").unwrap().parse::<u64>().unwrap().clamp(1, 30), 30);
     assert_eq!(answer.header("www-authenticate"), None);
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(
@@ -260,11 +203,7 @@ async fn one_fetch_serves_all_who_ask() {
     let asking: Vec<_> = (0..50)
         .map(|_| {
             let server = server.clone();
-            tokio::spawn(async move {
-                get(&server, "/.well-known/oauth-authorization-server")
-                    .await
-                    .status
-            })
+            tokio::spawn(async move { get(&server, "/.well-known/oauth-authorization-server").await.status })
         })
         .collect();
     gate.arrived(1).await;
@@ -279,17 +218,12 @@ async fn one_fetch_serves_all_who_ask() {
 async fn a_document_of_somebody_else_is_not_shown() {
     let world = World::new().await;
     let instance = FrontendApi::parse(world.clerk.issuer()).unwrap();
-    let good = fetch_clerk_authorization_server_metadata(&instance)
-        .await
-        .unwrap();
+    let good = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
     assert_eq!(good.issuer, world.clerk.issuer());
     let rows = [
         r#"{"issuer":"https://evil.example"}"#.to_owned(),
         format!(r#"{{"issuer":"{}/"}}"#, world.clerk.issuer()),
-        format!(
-            r#"{{"issuer":"{}","token_endpoint":"http://evil.example/token"}}"#,
-            world.clerk.issuer()
-        ),
+        format!(r#"{{"issuer":"{}","token_endpoint":"http://evil.example/token"}}"#, world.clerk.issuer()),
         "{}".to_owned(),
         "[]".to_owned(),
         "<html>".to_owned(),
@@ -301,24 +235,15 @@ async fn a_document_of_somebody_else_is_not_shown() {
             body: Bytes::from(body.clone()),
         };
         world.clerk.fault(Route::AuthorizationServerMetadata, fault);
-        let error = fetch_clerk_authorization_server_metadata(&instance)
-            .await
-            .unwrap_err();
+        let error = fetch_clerk_authorization_server_metadata(&instance).await.unwrap_err();
         assert_eq!(error.kind(), ClerkErrorKind::InvalidResponse, "{body}");
         let service = whole_answers(AuthorizationServerService::for_clerk(&instance).unwrap());
-        assert_eq!(
-            get(&service, "/").await.status,
-            StatusCode::SERVICE_UNAVAILABLE,
-            "{body}"
-        );
+        assert_eq!(get(&service, "/").await.status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
     }
 }
 
 #[tokio::test]
 async fn a_publishable_key_names_the_instance() {
     let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk").unwrap();
-    assert_eq!(
-        FrontendApi::from(&key).issuer(),
-        "https://foo-bar-13.clerk.accounts.dev"
-    );
+    assert_eq!(FrontendApi::from(&key).issuer(), "https://foo-bar-13.clerk.accounts.dev");
 }

@@ -25,20 +25,11 @@ async fn asks_clerk_as_its_api_wants_to_be_asked() {
         (sent.method, sent.path.as_str()),
         (Method::POST, "/v1/oauth_applications/access_tokens/verify")
     );
-    assert_eq!(
-        sent.headers["authorization"],
-        format!("Bearer {}", world.clerk.secret_key())
-    );
+    assert_eq!(sent.headers["authorization"], format!("Bearer {}", world.clerk.secret_key()));
     assert_eq!(sent.headers["clerk-api-version"], "2026-05-12");
     assert_eq!(sent.headers["content-type"], "application/json");
-    assert_eq!(
-        sent.headers["user-agent"],
-        concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"))
-    );
-    assert_eq!(
-        serde_json::from_slice::<Value>(&sent.body).unwrap(),
-        json!({"access_token": token})
-    );
+    assert_eq!(sent.headers["user-agent"], concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION")));
+    assert_eq!(serde_json::from_slice::<Value>(&sent.body).unwrap(), json!({"access_token": token}));
 }
 
 #[tokio::test]
@@ -56,16 +47,9 @@ async fn an_expiration_is_nothing_seconds_or_milliseconds() {
         (json!(1e30), Err(Kind::Unavailable)),
     ];
     for (expiration, expected) in rows {
-        let token = world
-            .clerk
-            .mint()
-            .audience(RESOURCE)
-            .expiration(expiration.clone())
-            .opaque();
+        let token = world.clerk.mint().audience(RESOURCE).expiration(expiration.clone()).opaque();
         let outcome = verify_clerk_token(&world.verifier(), &token).await;
-        let outcome = outcome
-            .map(|caller| caller.expires_at())
-            .map_err(|error| error.kind());
+        let outcome = outcome.map(|caller| caller.expires_at()).map_err(|error| error.kind());
         assert_eq!(outcome, expected, "{expiration}");
     }
 }
@@ -77,99 +61,33 @@ async fn a_200_is_no_proof() {
     let rows: [(&str, Change, Kind); 20] = [
         ("revoked", |t| t.revoked(true), Kind::Revoked),
         ("expired", |t| t.expired(true), Kind::Expired),
-        (
-            "not active",
-            |t| t.record_member("active", false),
-            Kind::UnknownToken,
-        ),
-        (
-            "a machine",
-            |t| t.record_member("subject", "mch_1"),
-            Kind::WrongTokenType,
-        ),
-        (
-            "revoked missing",
-            |t| t.without_record_member("revoked"),
-            Kind::Unavailable,
-        ),
-        (
-            "revoked null",
-            |t| t.record_member("revoked", Value::Null),
-            Kind::Unavailable,
-        ),
-        (
-            "revoked a text",
-            |t| t.record_member("revoked", "false"),
-            Kind::Unavailable,
-        ),
-        (
-            "expired missing",
-            |t| t.without_record_member("expired"),
-            Kind::Unavailable,
-        ),
-        (
-            "object missing",
-            |t| t.without_record_member("object"),
-            Kind::Unavailable,
-        ),
+        ("not active", |t| t.record_member("active", false), Kind::UnknownToken),
+        ("a machine", |t| t.record_member("subject", "mch_1"), Kind::WrongTokenType),
+        ("revoked missing", |t| t.without_record_member("revoked"), Kind::Unavailable),
+        ("revoked null", |t| t.record_member("revoked", Value::Null), Kind::Unavailable),
+        ("revoked a text", |t| t.record_member("revoked", "false"), Kind::Unavailable),
+        ("expired missing", |t| t.without_record_member("expired"), Kind::Unavailable),
+        ("object missing", |t| t.without_record_member("object"), Kind::Unavailable),
         (
             "object of another class",
             |t| t.record_member("object", "machine_to_machine_token"),
             Kind::Unavailable,
         ),
-        (
-            "subject missing",
-            |t| t.without_record_member("subject"),
-            Kind::Unavailable,
-        ),
-        (
-            "subject empty",
-            |t| t.record_member("subject", ""),
-            Kind::Unavailable,
-        ),
-        (
-            "subject a number",
-            |t| t.record_member("subject", 1),
-            Kind::Unavailable,
-        ),
-        (
-            "client_id missing",
-            |t| t.without_record_member("client_id"),
-            Kind::Unavailable,
-        ),
-        (
-            "scopes missing",
-            |t| t.without_record_member("scopes"),
-            Kind::Unavailable,
-        ),
-        (
-            "scopes a text",
-            |t| t.record_member("scopes", "profile"),
-            Kind::Unavailable,
-        ),
+        ("subject missing", |t| t.without_record_member("subject"), Kind::Unavailable),
+        ("subject empty", |t| t.record_member("subject", ""), Kind::Unavailable),
+        ("subject a number", |t| t.record_member("subject", 1), Kind::Unavailable),
+        ("client_id missing", |t| t.without_record_member("client_id"), Kind::Unavailable),
+        ("scopes missing", |t| t.without_record_member("scopes"), Kind::Unavailable),
+        ("scopes a text", |t| t.record_member("scopes", "profile"), Kind::Unavailable),
         ("aud a number", |t| t.record_member("aud", 1), Kind::Unavailable),
         ("act a text", |t| t.record_member("act", "x"), Kind::Unavailable),
-        (
-            "aud null",
-            |t| t.record_member("aud", Value::Null),
-            Kind::InvalidAudience,
-        ),
-        (
-            "aud missing",
-            |t| t.without_record_member("aud"),
-            Kind::InvalidAudience,
-        ),
+        ("aud null", |t| t.record_member("aud", Value::Null), Kind::InvalidAudience),
+        ("aud missing", |t| t.without_record_member("aud"), Kind::InvalidAudience),
     ];
     for (what, change, kind) in rows {
         let token = change(world.clerk.mint().audience(RESOURCE)).opaque();
-        let outcome = verify_clerk_token(&world.verifier(), &token)
-            .await
-            .map_err(|error| error.kind());
-        assert_eq!(
-            outcome.map(|caller| caller.user_id().to_owned()),
-            Err(kind),
-            "{what}"
-        );
+        let outcome = verify_clerk_token(&world.verifier(), &token).await.map_err(|error| error.kind());
+        assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{what}");
     }
 }
 
@@ -178,45 +96,25 @@ async fn answers_that_are_no_answers_are_an_outage() {
     let world = World::new().await;
     let token = world.opaque();
     for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>"] {
-        let fault = Fault::Body {
-            status: 200,
-            content_type: "application/json".into(),
-            body: Bytes::from(body),
-        };
+        let fault =
+            Fault::Body { status: 200, content_type: "application/json".into(), body: Bytes::from(body) };
         world.clerk.fault(Route::VerifyAccessToken, fault);
         let error = verify_clerk_token(&world.verifier(), &token).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable, "{body}");
     }
     let inactive = r#"{"active":false}"#;
-    let fault = Fault::Body {
-        status: 200,
-        content_type: "application/json".into(),
-        body: inactive.into(),
-    };
+    let fault = Fault::Body { status: 200, content_type: "application/json".into(), body: inactive.into() };
     world.clerk.fault(Route::VerifyAccessToken, fault);
-    assert_eq!(
-        verify_clerk_token(&world.verifier(), &token)
-            .await
-            .unwrap_err()
-            .kind(),
-        Kind::UnknownToken
-    );
+    assert_eq!(verify_clerk_token(&world.verifier(), &token).await.unwrap_err().kind(), Kind::UnknownToken);
 }
 
 #[tokio::test]
 async fn a_redirect_never_carries_the_secret_key_away() {
     let world = World::new().await;
     let elsewhere = World::new().await;
-    let target = format!(
-        "{}/v1/oauth_applications/access_tokens/verify",
-        elsewhere.clerk.backend_api_url()
-    );
-    world
-        .clerk
-        .fault(Route::VerifyAccessToken, Fault::Redirect(target));
-    let error = verify_clerk_token(&world.verifier(), &world.opaque())
-        .await
-        .unwrap_err();
+    let target = format!("{}/v1/oauth_applications/access_tokens/verify", elsewhere.clerk.backend_api_url());
+    world.clerk.fault(Route::VerifyAccessToken, Fault::Redirect(target));
+    let error = verify_clerk_token(&world.verifier(), &world.opaque()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert_eq!(elsewhere.clerk.calls(Route::VerifyAccessToken), 0);
 }
@@ -225,30 +123,10 @@ async fn a_redirect_never_carries_the_secret_key_away() {
 async fn what_is_no_opaque_token_costs_no_call() {
     let world = World::new().await;
     let verifier = world.verifier();
-    for token in [
-        "oat_",
-        "oat_a.b",
-        "oat_a/../b",
-        "mt_abc",
-        "ak_abc",
-        "sk_test_abc",
-        "abc",
-        "",
-    ] {
-        assert!(
-            verify_clerk_token(&verifier, token)
-                .await
-                .unwrap_err()
-                .kind()
-                .is_invalid_token(),
-            "{token}"
-        );
+    for token in ["oat_", "oat_a.b", "oat_a/../b", "mt_abc", "ak_abc", "sk_test_abc", "abc", ""] {
+        assert!(verify_clerk_token(&verifier, token).await.unwrap_err().kind().is_invalid_token(), "{token}");
     }
-    assert!(
-        verify_clerk_token(&verifier, &format!("oat_{}", "a".repeat(600)))
-            .await
-            .is_err()
-    );
+    assert!(verify_clerk_token(&verifier, &format!("oat_{}", "a".repeat(600))).await.is_err());
     assert_eq!(world.clerk.calls(Route::VerifyAccessToken), 0);
 }
 
@@ -258,8 +136,5 @@ async fn a_revoked_token_is_refused_from_then_on() {
     let (verifier, token) = (world.verifier(), world.opaque());
     assert!(verify_clerk_token(&verifier, &token).await.is_ok());
     assert!(world.clerk.revoke(&token));
-    assert_eq!(
-        verify_clerk_token(&verifier, &token).await.unwrap_err().kind(),
-        Kind::Revoked
-    );
+    assert_eq!(verify_clerk_token(&verifier, &token).await.unwrap_err().kind(), Kind::Revoked);
 }

@@ -3,6 +3,7 @@
 #[path = "../../examples/rmcp_axum.rs"]
 #[expect(
     dead_code,
+    unreachable_pub,
     reason = "the tests use the router and leave the rest to `cargo run --example`"
 )]
 mod example;
@@ -32,11 +33,7 @@ async fn serve(clerk: &FakeClerk) -> String {
         .build()
         .unwrap();
     let scopes = Scopes::parse("profile email").unwrap();
-    let guard = ClerkMcp::builder(url.clone())
-        .verifier(verifier)
-        .scopes(scopes)
-        .build()
-        .unwrap();
+    let guard = ClerkMcp::builder(url.clone()).verifier(verifier).scopes(scopes).build().unwrap();
     let router = example::router(&guard);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     url
@@ -49,15 +46,11 @@ async fn sign_in(url: &str) -> AuthorizationManager {
     let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
 
     let mut state = OAuthState::new(url, None).await.unwrap();
-    let request = AuthorizationRequest::new(REDIRECT_URI)
-        .with_client_name("rmcp test")
-        .with_challenge(challenge);
+    let request =
+        AuthorizationRequest::new(REDIRECT_URI).with_client_name("rmcp test").with_challenge(challenge);
     state.start_authorization(request).await.unwrap();
     let authorization_url = state.get_authorization_url().await.unwrap();
-    let browser = reqwest::Client::builder()
-        .redirect(Policy::none())
-        .build()
-        .unwrap();
+    let browser = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
     let approved = browser.get(authorization_url).send().await.unwrap();
     let callback = approved.headers()["location"].to_str().unwrap();
     state.handle_callback_url(callback).await.unwrap();
@@ -67,9 +60,7 @@ async fn sign_in(url: &str) -> AuthorizationManager {
 async fn connect(url: &str, manager: AuthorizationManager) -> RunningService<RoleClient, ()> {
     let client = AuthClient::new(reqwest::Client::default(), manager);
     let config = StreamableHttpClientTransportConfig::with_uri(url);
-    ().serve(StreamableHttpClientTransport::with_client(client, config))
-        .await
-        .unwrap()
+    ().serve(StreamableHttpClientTransport::with_client(client, config)).await.unwrap()
 }
 
 async fn call(client: &RunningService<RoleClient, ()>, tool: &'static str) -> CallToolResult {
@@ -97,23 +88,15 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
         let url = serve(&clerk).await;
         let client = connect(&url, sign_in(&url).await).await;
 
-        let mut tools: Vec<_> = client
-            .list_all_tools()
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|tool| tool.name)
-            .collect();
+        let mut tools: Vec<_> =
+            client.list_all_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
         tools.sort();
         assert_eq!(tools, ["get_clerk_user_data", "whoami"]);
 
         let who = json(&call(&client, "whoami").await);
         assert_eq!(who["userId"], clerk.default_user_id());
         // The client adds `offline_access` by itself where the authorization server offers it.
-        assert_eq!(
-            who["scopes"],
-            serde_json::json!(["profile", "email", "offline_access"])
-        );
+        assert_eq!(who["scopes"], serde_json::json!(["profile", "email", "offline_access"]));
 
         let user = json(&call(&client, "get_clerk_user_data").await);
         assert_eq!(user["id"], clerk.default_user_id());
@@ -125,20 +108,13 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
 
 #[tokio::test]
 async fn a_client_renews_its_token() {
-    let clerk = FakeClerk::builder()
-        .token_format(TokenFormat::Opaque)
-        .start()
-        .await
-        .unwrap();
+    let clerk = FakeClerk::builder().token_format(TokenFormat::Opaque).start().await.unwrap();
     let url = serve(&clerk).await;
     let manager = sign_in(&url).await;
     let first = manager.get_access_token().await.unwrap();
     manager.refresh_token().await.unwrap();
     assert_ne!(manager.get_access_token().await.unwrap(), first);
     let client = connect(&url, manager).await;
-    assert_eq!(
-        json(&call(&client, "whoami").await)["userId"],
-        clerk.default_user_id()
-    );
+    assert_eq!(json(&call(&client, "whoami").await)["userId"], clerk.default_user_id());
     client.cancel().await.unwrap();
 }

@@ -44,16 +44,10 @@ impl<'a> MakeWriter<'a> for Captured {
 #[tokio::test]
 async fn no_log_no_error_and_no_answer_shows_a_token_or_a_key() {
     let log = Captured::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(Level::TRACE)
-        .with_writer(log.clone())
-        .finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(log.clone()).finish();
     let (seen, secrets) = drive_everything().with_subscriber(subscriber).await;
     let log = log.text();
-    assert!(
-        log.contains("an access token was refused"),
-        "the log is captured: {log}"
-    );
+    assert!(log.contains("an access token was refused"), "the log is captured: {log}");
     for secret in secrets {
         assert!(!log.contains(&secret), "{secret} is in the log: {log}");
         assert!(!seen.contains(&secret), "{secret} is in {seen}");
@@ -64,14 +58,7 @@ async fn no_log_no_error_and_no_answer_shows_a_token_or_a_key() {
 async fn drive_everything() -> (String, Vec<String>) {
     let world = World::with(|clerk| clerk.secret_key(&format!("sk_test_{MARK}"))).await;
     let mut seen = String::new();
-    let mint = || {
-        world
-            .clerk
-            .mint()
-            .audience(RESOURCE)
-            .header(MARK, MARK)
-            .claim("jti", "1")
-    };
+    let mint = || world.clerk.mint().audience(RESOURCE).header(MARK, MARK).claim("jti", "1");
     let tokens = [
         world.jwt(),
         world.opaque(),
@@ -87,31 +74,16 @@ async fn drive_everything() -> (String, Vec<String>) {
     let mut secrets = vec![MARK.to_owned()];
     // Of a JWT, no part may show either.
     secrets.extend(
-        tokens
-            .iter()
-            .flat_map(|token| token.split('.'))
-            .filter(|part| part.len() > 16)
-            .map(str::to_owned),
+        tokens.iter().flat_map(|token| token.split('.')).filter(|part| part.len() > 16).map(str::to_owned),
     );
     let wrong_key = SecretKey::parse(&format!("sk_test_wrong{MARK}")).unwrap();
     let verifiers = [
         world.verifier(),
         world.public_verifier_builder().build().unwrap(),
-        world
-            .public_verifier_builder()
-            .secret_key(wrong_key.clone())
-            .build()
-            .unwrap(),
+        world.public_verifier_builder().secret_key(wrong_key.clone()).build().unwrap(),
     ];
     seen += &format!("{wrong_key:?} {:?} {:?}", world.verifier_builder(), world.clerk);
-    for fault in [
-        None,
-        Some(Fault::Status {
-            status: 500,
-            retry_after: None,
-        }),
-        Some(Fault::Down),
-    ] {
+    for fault in [None, Some(Fault::Status { status: 500, retry_after: None }), Some(Fault::Down)] {
         if let Some(fault) = fault {
             world.clerk.fault_all(fault);
         }

@@ -16,53 +16,28 @@ fn client(world: &World, key: &str) -> ClerkClient {
 async fn a_user_is_fetched_with_the_secret_key() {
     let world = World::new().await;
     let id = world.clerk.default_user_id();
-    let user = client(&world, world.clerk.secret_key())
-        .get_user(id)
-        .await
-        .unwrap();
+    let user = client(&world, world.clerk.secret_key()).get_user(id).await.unwrap();
     assert_eq!(user.id, id);
     assert_eq!(user.primary_email_address(), Some("ada@example.com"));
     assert_eq!(user.extra["object"], "user");
     let sent = world.clerk.last_request(Route::User).unwrap();
     assert_eq!(sent.path, format!("/v1/users/{id}"));
-    assert_eq!(
-        sent.headers["authorization"],
-        format!("Bearer {}", world.clerk.secret_key())
-    );
+    assert_eq!(sent.headers["authorization"], format!("Bearer {}", world.clerk.secret_key()));
 }
 
 #[tokio::test]
 async fn failures_have_their_kinds() {
     let world = World::new().await;
     let good = client(&world, world.clerk.secret_key());
+    assert_eq!(good.get_user("user_nobody").await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(
-        good.get_user("user_nobody").await.unwrap_err().kind(),
-        Kind::NotFound
-    );
-    assert_eq!(
-        client(&world, "sk_test_wrong")
-            .get_user("user_1")
-            .await
-            .unwrap_err()
-            .kind(),
+        client(&world, "sk_test_wrong").get_user("user_1").await.unwrap_err().kind(),
         Kind::Unauthorized
     );
     let calls = world.clerk.calls(Route::User);
-    for id in [
-        "",
-        "../users",
-        "user_1/metadata",
-        "user_1?x",
-        "user 1",
-        "user_1\n",
-        "üser",
-        &"u".repeat(129),
-    ] {
-        assert_eq!(
-            good.get_user(id).await.unwrap_err().kind(),
-            Kind::InvalidRequest,
-            "{id:?}"
-        );
+    for id in ["", "../users", "user_1/metadata", "user_1?x", "user 1", "user_1\n", "üser", &"u".repeat(129)]
+    {
+        assert_eq!(good.get_user(id).await.unwrap_err().kind(), Kind::InvalidRequest, "{id:?}");
     }
     assert_eq!(world.clerk.calls(Route::User), calls, "nothing of that was sent");
 
@@ -74,26 +49,11 @@ async fn failures_have_their_kinds() {
     };
     let rows = [
         (Fault::Down, Kind::Unavailable),
-        (
-            Fault::Status {
-                status: 429,
-                retry_after: Some(3),
-            },
-            Kind::Unavailable,
-        ),
-        (
-            Fault::Status {
-                status: 502,
-                retry_after: None,
-            },
-            Kind::Unavailable,
-        ),
+        (Fault::Status { status: 429, retry_after: Some(3) }, Kind::Unavailable),
+        (Fault::Status { status: 502, retry_after: None }, Kind::Unavailable),
         (Fault::Truncated, Kind::Unavailable),
         (Fault::Endless, Kind::InvalidResponse),
-        (
-            Fault::Redirect("http://127.0.0.1:9/".into()),
-            Kind::InvalidResponse,
-        ),
+        (Fault::Redirect("http://127.0.0.1:9/".into()), Kind::InvalidResponse),
         (body("{}"), Kind::InvalidResponse),
         (body(r#"{"id":"user_other"}"#), Kind::InvalidResponse),
     ];

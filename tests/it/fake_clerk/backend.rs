@@ -16,20 +16,11 @@ async fn start() -> (FakeClerk, ManualClock) {
 
 #[tokio::test]
 async fn the_secret_key_is_asked_for() {
-    let clerk = FakeClerk::builder()
-        .secret_key("sk_test_mine")
-        .start()
-        .await
-        .unwrap();
+    let clerk = FakeClerk::builder().secret_key("sk_test_mine").start().await.unwrap();
     let user = format!("/v1/users/{}", clerk.default_user_id());
     for path in ["/v1/jwks", &user] {
-        assert_eq!(
-            get(&clerk, path).await.json["errors"][0]["code"],
-            "authorization_header_format_invalid"
-        );
-        let wrong = http()
-            .get(format!("{}{path}", clerk.backend_api_url()))
-            .bearer_auth("sk_test_other");
+        assert_eq!(get(&clerk, path).await.json["errors"][0]["code"], "authorization_header_format_invalid");
+        let wrong = http().get(format!("{}{path}", clerk.backend_api_url())).bearer_auth("sk_test_other");
         let wrong = send(wrong).await;
         assert_eq!(wrong.status, 401);
         assert_eq!(wrong.json["errors"][0]["code"], "clerk_key_invalid");
@@ -37,12 +28,7 @@ async fn the_secret_key_is_asked_for() {
         assert_eq!(get_backend(&clerk, path).await.status, 200);
     }
     let url = format!("{}{VERIFY}", clerk.backend_api_url());
-    assert_eq!(
-        send(http().post(url).bearer_auth("sk_test_other").body("{}"))
-            .await
-            .status,
-        401
-    );
+    assert_eq!(send(http().post(url).bearer_auth("sk_test_other").body("{}")).await.status, 401);
 }
 
 #[tokio::test]
@@ -94,15 +80,9 @@ async fn time_and_revocation_show() {
 #[tokio::test]
 async fn the_answer_can_be_shaped() {
     let (clerk, _) = start().await;
-    let mint = clerk
-        .mint()
-        .expired(true)
-        .expiration((NOW + 5) * 1000)
-        .record_member("active", false);
+    let mint = clerk.mint().expired(true).expiration((NOW + 5) * 1000).record_member("active", false);
     let token = mint.without_record_member("type").opaque();
-    let answer = post_json(&clerk, VERIFY, json!({ "access_token": token }))
-        .await
-        .json;
+    let answer = post_json(&clerk, VERIFY, json!({ "access_token": token })).await.json;
 
     assert_eq!(answer["expired"], true);
     assert_eq!(answer["expiration"], (NOW + 5) * 1000);
@@ -117,16 +97,10 @@ async fn clients_revoke_their_own_tokens_only() {
     let tokens = clerk.sign_in().token_response().await.unwrap();
     let access_token = tokens["access_token"].as_str().unwrap();
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
-    let client_id = super::claims(access_token)["client_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let client_id = super::claims(access_token)["client_id"].as_str().unwrap().to_owned();
     let other = clerk.register_client("https://app.example/callback");
     let revoked = async || {
-        post_json(&clerk, VERIFY, json!({ "access_token": access_token }))
-            .await
-            .json["revoked"]
-            == true
+        post_json(&clerk, VERIFY, json!({ "access_token": access_token })).await.json["revoked"] == true
     };
 
     for (client_id, token, expected) in [
@@ -135,24 +109,12 @@ async fn clients_revoke_their_own_tokens_only() {
         (client_id.as_str(), "unknown", false),
         (client_id.as_str(), refresh_token, true),
     ] {
-        let answer = send(form(
-            &clerk,
-            "/oauth/token/revoke",
-            &[("client_id", client_id), ("token", token)],
-        ))
-        .await;
-        assert_eq!(
-            (answer.status.as_u16(), revoked().await),
-            (200, expected),
-            "{token}"
-        );
+        let answer =
+            send(form(&clerk, "/oauth/token/revoke", &[("client_id", client_id), ("token", token)])).await;
+        assert_eq!((answer.status.as_u16(), revoked().await), (200, expected), "{token}");
     }
-    let stranger = send(form(
-        &clerk,
-        "/oauth/token/revoke",
-        &[("client_id", "client_?"), ("token", "t")],
-    ))
-    .await;
+    let stranger =
+        send(form(&clerk, "/oauth/token/revoke", &[("client_id", "client_?"), ("token", "t")])).await;
     assert_eq!(stranger.error(), (401, "invalid_client"));
 }
 
@@ -160,32 +122,18 @@ async fn clients_revoke_their_own_tokens_only() {
 async fn users_are_clerk_users() {
     let builder = FakeClerk::builder().user(json!({ "id": "user_grace", "first_name": "Grace" }));
     let clerk = builder.start().await.unwrap();
-    let default = get_backend(&clerk, &format!("/v1/users/{}", clerk.default_user_id()))
-        .await
-        .json;
+    let default = get_backend(&clerk, &format!("/v1/users/{}", clerk.default_user_id())).await.json;
     assert_eq!(default["object"], "user");
-    assert_eq!(
-        default["primary_email_address_id"],
-        default["email_addresses"][0]["id"]
-    );
-    assert_eq!(
-        default["email_addresses"][0]["verification"]["status"],
-        "verified"
-    );
+    assert_eq!(default["primary_email_address_id"], default["email_addresses"][0]["id"]);
+    assert_eq!(default["email_addresses"][0]["verification"]["status"], "verified");
 
-    assert_eq!(
-        get_backend(&clerk, "/v1/users/user_grace").await.json["first_name"],
-        "Grace"
-    );
+    assert_eq!(get_backend(&clerk, "/v1/users/user_grace").await.json["first_name"], "Grace");
     let unknown = get_backend(&clerk, "/v1/users/user_unknown").await;
     assert_eq!(
         (unknown.status.as_u16(), &unknown.json["errors"][0]["code"]),
         (404, &json!("resource_not_found"))
     );
 
-    let nameless = FakeClerk::builder()
-        .user(json!({ "first_name": "Ada" }))
-        .start()
-        .await;
+    let nameless = FakeClerk::builder().user(json!({ "first_name": "Ada" })).start().await;
     assert_eq!(nameless.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }

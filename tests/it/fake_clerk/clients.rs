@@ -21,10 +21,7 @@ async fn registration_echoes_the_metadata() {
     assert!(answer.text("client_id").starts_with("client_"));
     assert_eq!(answer.json["redirect_uris"], metadata["redirect_uris"]);
     assert_eq!(answer.json["client_name"], "Test");
-    assert_eq!(
-        answer.json["grant_types"],
-        json!(["authorization_code", "refresh_token"])
-    );
+    assert_eq!(answer.json["grant_types"], json!(["authorization_code", "refresh_token"]));
     assert_eq!(answer.json["response_types"], json!(["code"]));
     assert_eq!(answer.json.get("client_secret"), None);
 }
@@ -54,17 +51,8 @@ async fn registration_refuses_what_cannot_be_a_client() {
         let answer = register(&clerk, more.clone()).await;
         assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{more}");
     }
-    let closed = FakeClerk::builder()
-        .dynamic_registration(false)
-        .start()
-        .await
-        .unwrap();
-    assert_eq!(
-        register(&closed, json!({ "redirect_uris": [REDIRECT_URI] }))
-            .await
-            .status,
-        404
-    );
+    let closed = FakeClerk::builder().dynamic_registration(false).start().await.unwrap();
+    assert_eq!(register(&closed, json!({ "redirect_uris": [REDIRECT_URI] })).await.status, 404);
 }
 
 #[tokio::test]
@@ -76,10 +64,7 @@ async fn confidential_clients_authenticate_in_either_way() {
     let (id, secret) = (client.text("client_id"), client.text("client_secret"));
 
     let code = authorize(&clerk, &id, &[]).await.redirected("code").unwrap();
-    assert_eq!(
-        redeem(&clerk, &id, &code, &[]).await.error(),
-        (401, "invalid_client")
-    );
+    assert_eq!(redeem(&clerk, &id, &code, &[]).await.error(), (401, "invalid_client"));
     let posted = redeem(&clerk, &id, &code, &[("client_secret", &secret)]).await;
     assert_eq!(posted.status, 200);
 
@@ -91,10 +76,7 @@ async fn confidential_clients_authenticate_in_either_way() {
     assert!(wrong.header("www-authenticate").unwrap().starts_with("Basic "));
     // Form-encoded inside of Basic: %5F is the underscore of `client_…`.
     let escaped = id.replace('_', "%5F");
-    assert_eq!(
-        send(request().basic_auth(escaped, Some(&secret))).await.status,
-        200
-    );
+    assert_eq!(send(request().basic_auth(escaped, Some(&secret))).await.status, 200);
 }
 
 #[tokio::test]
@@ -121,11 +103,7 @@ async fn authorize_by_document(answer: impl FnOnce(&str) -> Fault) -> (FakeClerk
 }
 
 fn document(body: Value) -> Fault {
-    Fault::Body {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.to_string().into(),
-    }
+    Fault::Body { status: 200, content_type: "application/json".to_owned(), body: body.to_string().into() }
 }
 
 #[tokio::test]
@@ -137,20 +115,14 @@ async fn a_client_can_be_known_by_its_metadata_document() {
     let code = answer.redirected("code").unwrap();
 
     let answer = redeem(&clerk, &client_id, &code, &[]).await;
-    assert_eq!(
-        super::claims(&answer.text("access_token"))["client_id"],
-        client_id
-    );
+    assert_eq!(super::claims(&answer.text("access_token"))["client_id"], client_id);
 }
 
 #[tokio::test]
 async fn bad_metadata_documents_are_refused() {
     type Answer = fn(&str) -> Fault;
     let rows: [(Answer, &str); 7] = [
-        (
-            |_| document(json!({ "client_id": "other", "redirect_uris": [REDIRECT_URI] })),
-            "invalid_client",
-        ),
+        (|_| document(json!({ "client_id": "other", "redirect_uris": [REDIRECT_URI] })), "invalid_client"),
         (|id| document(json!({ "client_id": id })), "invalid_redirect_uri"),
         (
             |id| document(json!({ "client_id": id, "redirect_uris": [REDIRECT_URI], "client_secret": "s" })),
@@ -175,16 +147,11 @@ async fn bad_metadata_documents_are_refused() {
 #[tokio::test]
 async fn only_https_or_loopback_urls_are_fetched() {
     let clerk = FakeClerk::start().await.unwrap();
-    for client_id in [
-        "http://app.example/client.json",
-        "https://app.example",
-        "https://u@app.example/client.json",
-    ] {
+    for client_id in
+        ["http://app.example/client.json", "https://app.example", "https://u@app.example/client.json"]
+    {
         let answer = authorize(&clerk, client_id, &[]).await;
-        assert_eq!(
-            answer.json["error_description"], "no such client is registered",
-            "{client_id}"
-        );
+        assert_eq!(answer.json["error_description"], "no such client is registered", "{client_id}");
     }
 }
 
@@ -192,10 +159,7 @@ async fn only_https_or_loopback_urls_are_fetched() {
 async fn one_of_many_uses_of_a_code_wins() {
     let clerk = FakeClerk::start().await.unwrap();
     let client_id = clerk.register_client(REDIRECT_URI);
-    let code = authorize(&clerk, &client_id, &[])
-        .await
-        .redirected("code")
-        .unwrap();
+    let code = authorize(&clerk, &client_id, &[]).await.redirected("code").unwrap();
     let requests = (0..8).map(|_| {
         let (clerk, client_id, code) = (clerk.clone(), client_id.clone(), code.clone());
         tokio::spawn(async move { redeem(&clerk, &client_id, &code, &[]).await.status })

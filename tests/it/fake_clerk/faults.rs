@@ -71,13 +71,7 @@ async fn a_held_request_goes_on_to_the_next_fault() {
     gate.arrived(1).await;
 
     let retry_after = Some(7);
-    clerk.fault(
-        Route::Jwks,
-        Fault::Status {
-            status: 429,
-            retry_after,
-        },
-    );
+    clerk.fault(Route::Jwks, Fault::Status { status: 429, retry_after });
     let answer = request.await.unwrap().unwrap();
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()["retry-after"]),
@@ -89,42 +83,20 @@ async fn a_held_request_goes_on_to_the_next_fault() {
 #[tokio::test]
 async fn answers_can_be_replaced() {
     let clerk = FakeClerk::start().await.unwrap();
-    clerk.fault(
-        Route::Jwks,
-        Fault::Status {
-            status: 500,
-            retry_after: None,
-        },
-    );
+    clerk.fault(Route::Jwks, Fault::Status { status: 500, retry_after: None });
     assert!(get(&clerk, JWKS).await.json["errors"][0]["code"].is_string());
 
     clerk.fault(Route::Jwks, Fault::Redirect("https://evil.example/".to_owned()));
-    assert_eq!(
-        get(&clerk, JWKS).await.header("location"),
-        Some("https://evil.example/")
-    );
+    assert_eq!(get(&clerk, JWKS).await.header("location"), Some("https://evil.example/"));
 
-    let body = Fault::Body {
-        status: 203,
-        content_type: "text/plain".to_owned(),
-        body: "{}".into(),
-    };
+    let body = Fault::Body { status: 203, content_type: "text/plain".to_owned(), body: "{}".into() };
     clerk.fault(Route::Jwks, body);
     let answer = get(&clerk, JWKS).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("content-type")),
-        (203, Some("text/plain"))
-    );
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (203, Some("text/plain")));
 
-    clerk.fault(
-        Route::Jwks,
-        Fault::Header(CACHE_CONTROL, HeaderValue::from_static("max-age=1")),
-    );
+    clerk.fault(Route::Jwks, Fault::Header(CACHE_CONTROL, HeaderValue::from_static("max-age=1")));
     let answer = get(&clerk, JWKS).await;
-    assert_eq!(
-        (&answer.json, answer.header("cache-control")),
-        (&clerk.jwks(), Some("max-age=1"))
-    );
+    assert_eq!((&answer.json, answer.header("cache-control")), (&clerk.jwks(), Some("max-age=1")));
 
     clerk.fault(Route::Jwks, Fault::Slow(Duration::ZERO));
     assert_eq!(get(&clerk, JWKS).await.status, 200);

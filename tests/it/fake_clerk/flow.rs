@@ -15,18 +15,11 @@ async fn start() -> (FakeClerk, ManualClock, String) {
 }
 
 async fn code(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> String {
-    authorize(clerk, client_id, changes)
-        .await
-        .redirected("code")
-        .unwrap()
+    authorize(clerk, client_id, changes).await.redirected("code").unwrap()
 }
 
 async fn refresh(clerk: &FakeClerk, client_id: &str, token: &str, more: &[(&str, &str)]) -> super::Answer {
-    let mut pairs = vec![
-        ("grant_type", "refresh_token"),
-        ("client_id", client_id),
-        ("refresh_token", token),
-    ];
+    let mut pairs = vec![("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", token)];
     pairs.extend(more);
     send(form(clerk, "/oauth/token", &pairs)).await
 }
@@ -36,10 +29,7 @@ async fn a_client_gets_a_jwt_for_its_resource() {
     let (clerk, _, client_id) = start().await;
     let redirect = authorize(&clerk, &client_id, &[("resource", RESOURCE)]).await;
     assert!(
-        redirect
-            .header("location")
-            .unwrap()
-            .starts_with("http://127.0.0.1:4000/callback?from=test&code=")
+        redirect.header("location").unwrap().starts_with("http://127.0.0.1:4000/callback?from=test&code=")
     );
     assert_eq!(redirect.redirected("state").unwrap(), "a state&more");
     assert_eq!(redirect.redirected("iss").unwrap(), clerk.issuer());
@@ -68,11 +58,7 @@ async fn a_client_gets_a_jwt_for_its_resource() {
 #[tokio::test]
 async fn signing_in_is_the_whole_flow() {
     let clerk = FakeClerk::start().await.unwrap();
-    let sign_in = clerk
-        .sign_in()
-        .scopes(["user:org:read"])
-        .resource(RESOURCE)
-        .resource("https://b.example");
+    let sign_in = clerk.sign_in().scopes(["user:org:read"]).resource(RESOURCE).resource("https://b.example");
     let claims = claims(&sign_in.access_token().await.unwrap());
 
     assert_eq!(claims["aud"], json!([RESOURCE, "https://b.example"]));
@@ -86,9 +72,7 @@ async fn signing_in_is_the_whole_flow() {
 
 #[tokio::test]
 async fn opaque_tokens_are_issued_on_request() {
-    let builder = FakeClerk::builder()
-        .token_format(TokenFormat::Opaque)
-        .dynamic_registration(false);
+    let builder = FakeClerk::builder().token_format(TokenFormat::Opaque).dynamic_registration(false);
     let clerk = builder.start().await.unwrap();
 
     assert!(clerk.sign_in().access_token().await.unwrap().starts_with("oat_"));
@@ -113,25 +97,10 @@ async fn an_untrusted_redirect_uri_gets_no_redirect() {
     for (changes, error) in [
         ([("client_id", "client_unknown")], "invalid_client"),
         ([("client_id", "")], "invalid_request"),
-        (
-            [("redirect_uri", "http://127.0.0.1:4000/other")],
-            "invalid_request",
-        ),
-        (
-            [("redirect_uri", "https://evil.example/callback?from=test")],
-            "invalid_request",
-        ),
-        (
-            [(
-                "redirect_uri",
-                "http://127.0.0.1:4000@evil.example/callback?from=test",
-            )],
-            "invalid_request",
-        ),
-        (
-            [("redirect_uri", "http://localhost:4000/callback?from=test")],
-            "invalid_request",
-        ),
+        ([("redirect_uri", "http://127.0.0.1:4000/other")], "invalid_request"),
+        ([("redirect_uri", "https://evil.example/callback?from=test")], "invalid_request"),
+        ([("redirect_uri", "http://127.0.0.1:4000@evil.example/callback?from=test")], "invalid_request"),
+        ([("redirect_uri", "http://localhost:4000/callback?from=test")], "invalid_request"),
     ] {
         let answer = authorize(&clerk, &client_id, &changes).await;
         assert_eq!(answer.error(), (400, error), "{changes:?}");
@@ -145,12 +114,7 @@ async fn a_loopback_redirect_may_use_another_port() {
     let uri = "http://127.0.0.1:51234/callback?from=test";
     let code = code(&clerk, &client_id, &[("redirect_uri", uri)]).await;
 
-    assert_eq!(
-        redeem(&clerk, &client_id, &code, &[("redirect_uri", uri)])
-            .await
-            .status,
-        200
-    );
+    assert_eq!(redeem(&clerk, &client_id, &code, &[("redirect_uri", uri)]).await.status, 200);
 }
 
 #[tokio::test]
@@ -197,10 +161,7 @@ async fn a_code_is_bound_to_its_request() {
     let other = clerk.register_client(REDIRECT_URI);
     for (changes, error) in [
         ([("client_id", other.as_str())], "invalid_grant"),
-        (
-            [("redirect_uri", "http://127.0.0.1:4001/callback?from=test")],
-            "invalid_grant",
-        ),
+        ([("redirect_uri", "http://127.0.0.1:4001/callback?from=test")], "invalid_grant"),
         ([("redirect_uri", "")], "invalid_grant"),
         ([("code_verifier", CHALLENGE)], "invalid_grant"),
         ([("code_verifier", "")], "invalid_request"),
@@ -219,22 +180,13 @@ async fn a_code_has_one_use_within_a_minute() {
     let (clerk, clock, client_id) = start().await;
     let used = code(&clerk, &client_id, &[]).await;
     assert_eq!(redeem(&clerk, &client_id, &used, &[]).await.status, 200);
-    assert_eq!(
-        redeem(&clerk, &client_id, &used, &[]).await.error(),
-        (400, "invalid_grant")
-    );
+    assert_eq!(redeem(&clerk, &client_id, &used, &[]).await.error(), (400, "invalid_grant"));
 
-    let (in_time, late) = (
-        code(&clerk, &client_id, &[]).await,
-        code(&clerk, &client_id, &[]).await,
-    );
+    let (in_time, late) = (code(&clerk, &client_id, &[]).await, code(&clerk, &client_id, &[]).await);
     clock.advance(Duration::from_secs(59));
     assert_eq!(redeem(&clerk, &client_id, &in_time, &[]).await.status, 200);
     clock.advance(Duration::from_secs(1));
-    assert_eq!(
-        redeem(&clerk, &client_id, &late, &[]).await.error(),
-        (400, "invalid_grant")
-    );
+    assert_eq!(redeem(&clerk, &client_id, &late, &[]).await.error(), (400, "invalid_grant"));
 }
 
 #[tokio::test]
@@ -256,35 +208,20 @@ async fn refresh_tokens_rotate_and_keep_the_grant() {
     let wider = refresh(&clerk, &client_id, &first, &[("scope", "email openid")]).await;
     assert_eq!(wider.error(), (400, "invalid_scope"));
     let other = clerk.register_client(REDIRECT_URI);
-    assert_eq!(
-        refresh(&clerk, &other, &first, &[]).await.error(),
-        (400, "invalid_grant")
-    );
+    assert_eq!(refresh(&clerk, &other, &first, &[]).await.error(), (400, "invalid_grant"));
 
     let narrowed = refresh(&clerk, &client_id, &first, &[("scope", "email")]).await;
     assert_eq!(narrowed.json["scope"], "email");
-    assert_eq!(
-        refresh(&clerk, &client_id, &first, &[]).await.error(),
-        (400, "invalid_grant")
-    );
+    assert_eq!(refresh(&clerk, &client_id, &first, &[]).await.error(), (400, "invalid_grant"));
     let second = narrowed.text("refresh_token");
-    assert_eq!(
-        refresh(&clerk, &client_id, &second, &[]).await.json["scope"],
-        "profile email"
-    );
+    assert_eq!(refresh(&clerk, &client_id, &second, &[]).await.json["scope"], "profile email");
 }
 
 #[tokio::test]
 async fn the_token_endpoint_takes_forms_of_limited_size() {
     let clerk = FakeClerk::start().await.unwrap();
     let url = format!("{}/oauth/token", clerk.issuer());
-    let json = send(
-        http()
-            .post(&url)
-            .header("content-type", "application/json")
-            .body("{}"),
-    )
-    .await;
+    let json = send(http().post(&url).header("content-type", "application/json").body("{}")).await;
     assert_eq!(json.error(), (400, "invalid_request"));
 
     let at_limit = form(&clerk, "/oauth/token", &[]).body("a".repeat(64 * 1024));

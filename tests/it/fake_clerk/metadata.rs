@@ -14,19 +14,10 @@ async fn the_document_names_the_issuer_and_its_endpoints() {
     assert_eq!(document.header("content-type"), Some("application/json"));
     let document = document.json;
     assert_eq!(document["issuer"], issuer);
-    assert_eq!(
-        document["authorization_endpoint"],
-        format!("{issuer}/oauth/authorize")
-    );
+    assert_eq!(document["authorization_endpoint"], format!("{issuer}/oauth/authorize"));
     assert_eq!(document["token_endpoint"], format!("{issuer}/oauth/token"));
-    assert_eq!(
-        document["revocation_endpoint"],
-        format!("{issuer}/oauth/token/revoke")
-    );
-    assert_eq!(
-        document["registration_endpoint"],
-        format!("{issuer}/oauth/register")
-    );
+    assert_eq!(document["revocation_endpoint"], format!("{issuer}/oauth/token/revoke"));
+    assert_eq!(document["registration_endpoint"], format!("{issuer}/oauth/register"));
     assert_eq!(document["jwks_uri"], format!("{issuer}/.well-known/jwks.json"));
     assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
     assert_eq!(document["scopes_supported"][3], "offline_access");
@@ -40,17 +31,12 @@ async fn the_openid_document_has_what_its_readers_require() {
 
     assert_eq!(document["issuer"], clerk.issuer());
     assert_eq!(document["subject_types_supported"], json!(["public"]));
-    assert_eq!(
-        document["id_token_signing_alg_values_supported"],
-        json!(["RS256"])
-    );
+    assert_eq!(document["id_token_signing_alg_values_supported"], json!(["RS256"]));
 }
 
 #[tokio::test]
 async fn settings_show_in_the_document() {
-    let builder = FakeClerk::builder()
-        .scopes_supported(["email"])
-        .dynamic_registration(false);
+    let builder = FakeClerk::builder().scopes_supported(["email"]).dynamic_registration(false);
     let clerk = builder.start().await.unwrap();
     let document = get(&clerk, "/.well-known/oauth-authorization-server").await.json;
 
@@ -81,11 +67,7 @@ async fn browsers_may_call_the_frontend_api_but_not_the_authorization_endpoint()
         let url = format!("{}{path}", clerk.issuer());
         let preflight = send(http().request(Method::OPTIONS, url)).await;
         let origin = preflight.header("access-control-allow-origin");
-        assert_eq!(
-            (preflight.status == 204, origin == Some("*")),
-            (allowed, allowed),
-            "{path}"
-        );
+        assert_eq!((preflight.status == 204, origin == Some("*")), (allowed, allowed), "{path}");
     }
     assert_eq!(clerk.calls(Route::Token), 0);
 

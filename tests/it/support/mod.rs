@@ -34,10 +34,7 @@ impl World {
 
     pub(crate) async fn with(settings: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> Self {
         let clock = ManualClock::new(NOW);
-        let clerk = settings(FakeClerk::builder().clock(clock.clone()))
-            .start()
-            .await
-            .unwrap();
+        let clerk = settings(FakeClerk::builder().clock(clock.clone())).start().await.unwrap();
         Self { clerk, clock }
     }
 
@@ -47,8 +44,7 @@ impl World {
     }
 
     pub(crate) fn verifier_builder(&self) -> ClerkVerifierBuilder {
-        self.public_verifier_builder()
-            .secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
+        self.public_verifier_builder().secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
     }
 
     /// Without the secret key.
@@ -107,11 +103,7 @@ pub(crate) type EchoUser = tower::util::ServiceFn<fn(Request<Full<Bytes>>) -> Ec
 type EchoFuture = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
 fn echo_user(request: Request<Full<Bytes>>) -> EchoFuture {
-    let user = request
-        .extensions()
-        .get::<AuthInfo>()
-        .map_or(ANONYMOUS, AuthInfo::user_id)
-        .to_owned();
+    let user = request.extensions().get::<AuthInfo>().map_or(ANONYMOUS, AuthInfo::user_id).to_owned();
     std::future::ready(Ok(Response::new(Full::from(user))))
 }
 
@@ -188,9 +180,5 @@ pub(crate) fn request(method: Method, uri: &str, headers: &[(&str, &str)]) -> Re
 /// A `POST` to the endpoint with this token.
 pub(crate) async fn call(service: &TestService, token: &str) -> Answer {
     let credentials = format!("Bearer {token}");
-    send(
-        service,
-        request(Method::POST, "/mcp", &[("authorization", &credentials)]),
-    )
-    .await
+    send(service, request(Method::POST, "/mcp", &[("authorization", &credentials)])).await
 }
