@@ -18,7 +18,9 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use clerk_mcp_tools::{AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, Scopes, VerifyErrorKind};
+//! use clerk_mcp_tools::{
+//!     AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, Scopes, VerifyError, VerifyErrorKind,
+//! };
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -27,7 +29,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let verify = |token: AccessToken| async move {
 //!     if token.expose() != "let-me-in" {
-//!         return Err(VerifyErrorKind::UnknownToken.into());
+//!         return Err(VerifyError::new(VerifyErrorKind::UnknownToken));
 //!     }
 //!     let scopes = Scopes::parse("profile").unwrap_or_default();
 //!     Ok(AuthInfo::builder(token, "user_1", "client_1").scopes(scopes).build())

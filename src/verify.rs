@@ -61,13 +61,13 @@ impl fmt::Debug for TokenRequest<'_> {
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, VerifyErrorKind};
+/// use clerk_mcp_tools::{AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, VerifyError, VerifyErrorKind};
 ///
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 /// let layer = BearerAuthLayer::new(
 ///     |token: AccessToken| async move {
 ///         if token.expose() != "let-me-in" {
-///             return Err(VerifyErrorKind::UnknownToken.into());
+///             return Err(VerifyError::new(VerifyErrorKind::UnknownToken));
 ///         }
 ///         Ok(AuthInfo::builder(token, "user_1", "client_1").build())
 ///     },
