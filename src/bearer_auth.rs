@@ -39,7 +39,8 @@
 //!     .layer(BearerAuthLayer::new(verify, resource).required_scopes(Scopes::parse("profile")?))
 //!     .service(service_fn(|request: Request<Full<Bytes>>| async move {
 //!         let caller = request.extensions().get::<AuthInfo>().map(|caller| caller.user_id().to_owned());
-//!         Ok::<_, std::convert::Infallible>(Response::new(Full::from(caller.unwrap_or_default())))
+//!         let body: Full<Bytes> = caller.unwrap_or_default().into();
+//!         Ok::<_, std::convert::Infallible>(Response::new(body))
 //!     }));
 //!
 //! let response = service.clone().oneshot(Request::new(Full::default())).await?;
