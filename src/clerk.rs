@@ -3,6 +3,8 @@
 mod backend;
 mod builder;
 mod http;
+mod introspection;
+mod key_source;
 mod metadata;
 mod opaque;
 mod user;

@@ -25,6 +25,12 @@ pub(crate) trait Source: Send + Sync + 'static {
     type Value: Send + Sync + 'static;
 
     async fn fetch(&self) -> Result<Self::Value, ClerkError>;
+
+    /// What takes the place of `old` when `new` has come.
+    fn succeed(&self, old: &Self::Value, new: Self::Value) -> Self::Value {
+        let _ = old;
+        new
+    }
 }
 
 /// Ages, all by the clock that cannot be set.
@@ -91,6 +97,11 @@ impl<S: Source> Fresh<S> {
     pub(crate) fn new(source: S, limits: Limits, clock: Arc<dyn Clock>) -> Self {
         let state = State { held: None, attempts: 0, failure: None, demanded_at: None };
         Self(Arc::new(Inner { source, limits, clock, state: RwLock::new(state), flight: Arc::default() }))
+    }
+
+    /// How old the value at hand is.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.0.held().map(|(_, age)| age)
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -245,7 +256,10 @@ impl<S: Source> Inner<S> {
         }
         match outcome {
             Ok(value) => {
-                let value = Arc::new(value);
+                let value = Arc::new(match &state.held {
+                    Some(held) => self.source.succeed(&held.value, value),
+                    None => value,
+                });
                 state.held = Some(Held { value: Arc::clone(&value), fetched_at: started });
                 state.failure = None;
                 Ok(value)

@@ -12,12 +12,11 @@ use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 use crate::freshness::{Fresh, Limits, Source};
 use crate::jwt::VerificationKey;
 
-const LIMITS: Limits = Limits {
-    refresh_after: Duration::from_secs(5 * 60),
-    max_age: Duration::from_secs(60 * 60),
-    stale_limit: Duration::from_secs(24 * 60 * 60),
-    demand_interval: Duration::from_secs(30),
-};
+const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+const DEMAND_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the last good keys serve while no others can be fetched, unless it is said.
+pub(crate) const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An instance has one key, and two while they are changed; a set larger than this is cut off.
 const MOST_KEYS: usize = 64;
@@ -43,6 +42,18 @@ impl KeySet {
         Ok(Self(keys))
     }
 
+    /// These keys in the place of older ones: a key that stays is the same value as before, and one that is gone is
+    /// retired, so that no token verified with it is taken for known any longer.
+    pub(crate) fn succeeding(self, old: &Self) -> Self {
+        let kept =
+            |new: Arc<VerificationKey>| old.0.iter().find(|key| key.is_same_as(&new)).cloned().unwrap_or(new);
+        let keys: Vec<_> = self.0.into_iter().map(kept).collect();
+        for key in old.0.iter().filter(|key| !keys.iter().any(|kept| Arc::ptr_eq(kept, key))) {
+            key.retire();
+        }
+        Self(keys)
+    }
+
     fn find(&self, id: &str) -> Option<Arc<VerificationKey>> {
         self.0.iter().find(|key| key.id() == Some(id)).cloned()
     }
@@ -61,8 +72,24 @@ fn usable(json: Value) -> Option<VerificationKey> {
 pub(crate) struct Keys<S: Source<Value = KeySet>>(Fresh<S>);
 
 impl<S: Source<Value = KeySet>> Keys<S> {
-    pub(crate) fn new(source: S, clock: Arc<dyn Clock>) -> Self {
-        Self(Fresh::new(source, LIMITS, clock))
+    pub(crate) fn new(source: S, stale_limit: Duration, clock: Arc<dyn Clock>) -> Self {
+        let limits = Limits {
+            refresh_after: REFRESH_AFTER.min(stale_limit),
+            max_age: MAX_AGE.min(stale_limit),
+            stale_limit,
+            demand_interval: DEMAND_INTERVAL,
+        };
+        Self(Fresh::new(source, limits, clock))
+    }
+
+    /// Fetches the keys if there are none, or too old ones.
+    pub(crate) async fn warm_up(&self) -> Result<(), ClerkError> {
+        self.0.get().await.map(drop)
+    }
+
+    /// How old the keys at hand are.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.0.age()
     }
 
     /// The key with this id. One that is not in the set at hand is looked for in a new one, once per interval.

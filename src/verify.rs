@@ -47,6 +47,25 @@ impl<'a> TokenRequest<'a> {
     }
 }
 
+/// A [`TokenRequest`] that outlives the one who made it.
+#[derive(Clone)]
+pub(crate) struct OwnedTokenRequest {
+    token: AccessToken,
+    resource: Option<ResourceUrl>,
+}
+
+impl From<TokenRequest<'_>> for OwnedTokenRequest {
+    fn from(request: TokenRequest<'_>) -> Self {
+        Self { token: request.token.into(), resource: request.resource.cloned() }
+    }
+}
+
+impl OwnedTokenRequest {
+    pub(crate) fn as_request(&self) -> TokenRequest<'_> {
+        TokenRequest { token: self.token.expose(), resource: self.resource.as_ref() }
+    }
+}
+
 impl fmt::Debug for TokenRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenRequest").field("resource", &self.resource).finish_non_exhaustive()

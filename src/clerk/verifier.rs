@@ -6,18 +6,21 @@ use async_trait::async_trait;
 
 use super::backend::ClerkClient;
 use super::builder::ClerkVerifierBuilder;
-use super::http::{Http, send};
+use super::http::Http;
+use super::introspection::Introspection;
+use super::key_source::KeySource;
 use super::metadata::MetadataSource;
 use super::opaque::ActiveToken;
 use crate::audience::Audience;
 use crate::auth_info::{AuthInfo, AuthInfoBuilder};
 use crate::clock::Clock;
-use crate::error::{ClerkError, ClerkErrorKind, ConfigError, VerifyError, VerifyErrorKind};
-use crate::freshness::Source;
+use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
 use crate::frontend_api::FrontendApi;
-use crate::jwks::{KeySet, Keys};
+use crate::jwks::Keys;
 use crate::jwt::{Policy, UnverifiedToken, VerificationKey};
+use crate::known_tokens::{KnownTokens, Lifetime};
 use crate::resource::ResourceUrl;
+use crate::stats::{Snapshot, Stats};
 use crate::token::{TokenFormat, token_format};
 use crate::verify::{TokenRequest, VerifyToken};
 
@@ -76,43 +79,22 @@ pub struct ClerkVerifier(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) instance: FrontendApi,
     pub(super) jwt_keys: JwtKeys,
-    pub(super) backend: Option<ClerkClient>,
+    pub(super) client: Option<ClerkClient>,
+    pub(super) introspection: Option<Introspection>,
     pub(super) public: Http,
     pub(super) resource: Option<ResourceUrl>,
     pub(super) audience: Audience,
     pub(super) leeway: Duration,
+    pub(super) known: Arc<KnownTokens>,
+    pub(super) known_jwt_ttl: Duration,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) stats: Arc<Stats>,
 }
 
 /// Where the keys of JWTs come from.
 pub(super) enum JwtKeys {
-    Pem(Box<VerificationKey>),
+    Pem(Arc<VerificationKey>),
     Set(Keys<KeySource>),
-}
-
-/// Which of Clerk's two key set endpoints is asked.
-pub(super) enum KeySource {
-    FrontendApi(Http),
-    BackendApi(ClerkClient),
-}
-
-#[async_trait]
-impl Source for KeySource {
-    type Value = KeySet;
-
-    async fn fetch(&self) -> Result<KeySet, ClerkError> {
-        let fetched = match self {
-            Self::FrontendApi(http) => fetch_key_set(http).await,
-            Self::BackendApi(client) => client.key_set().await,
-        };
-        fetched.inspect_err(|error| {
-            tracing::warn!(error = %error, cause = ?error, "the key set of the Clerk instance could not be fetched");
-        })
-    }
-}
-
-async fn fetch_key_set(http: &Http) -> Result<KeySet, ClerkError> {
-    KeySet::parse(&send(http.get("/.well-known/jwks.json")).await?.ok()?)
 }
 
 impl ClerkVerifier {
@@ -139,7 +121,53 @@ impl ClerkVerifier {
     /// The Backend API of the instance, where a secret key is set.
     #[must_use]
     pub fn client(&self) -> Option<&ClerkClient> {
-        self.0.backend.as_ref()
+        self.0.client.as_ref()
+    }
+
+    /// Fetches the keys now, so that no request has to wait for them: at the start of a server, or for a probe that
+    /// asks whether it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When there are no keys and they cannot be fetched. The verifier works all the same as soon as they can.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let verifier = clerk_mcp_tools::ClerkVerifier::from_env()?;
+    /// verifier.warm_up().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn warm_up(&self) -> Result<(), ClerkError> {
+        match &self.0.jwt_keys {
+            JwtKeys::Pem(_) => Ok(()),
+            JwtKeys::Set(keys) => keys.warm_up().await,
+        }
+    }
+
+    /// What this verifier and its clones hold and have done so far, for a health page.
+    ///
+    /// ```
+    /// # use clerk_mcp_tools::{ClerkVerifier, FrontendApi};
+    /// # let instance = FrontendApi::parse("https://clerk.example.com")?;
+    /// let verifier = ClerkVerifier::builder().frontend_api(instance).build()?;
+    /// assert_eq!(verifier.snapshot().known_tokens, 0);
+    /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let key_set_age = match &self.0.jwt_keys {
+            JwtKeys::Pem(_) => None,
+            JwtKeys::Set(keys) => keys.age(),
+        };
+        Snapshot {
+            key_set_age,
+            known_tokens: self.0.known.len(),
+            refused_tokens: self.0.introspection.as_ref().map_or(0, Introspection::refused_tokens),
+            ..self.0.stats.read()
+        }
     }
 
     /// The resource that tokens must be issued for, unless a request names one.
@@ -157,62 +185,63 @@ impl ClerkVerifier {
     }
 
     async fn verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        match token_format(request.token())? {
+        let request = self.with_resource(request);
+        if let Some(caller) = self.0.known.get(request) {
+            self.0.stats.hit();
+            return Ok(caller);
+        }
+        let format = token_format(request.token())?;
+        self.0.stats.miss();
+        match format {
             TokenFormat::Jwt => self.verify_jwt(request).await,
             TokenFormat::Opaque => self.verify_opaque(request).await,
         }
     }
 
+    /// The resource that a request does not name is the verifier's own.
+    fn with_resource<'a>(&'a self, request: TokenRequest<'a>) -> TokenRequest<'a> {
+        match (request.resource(), &self.0.resource) {
+            (None, Some(own)) => request.for_resource(own),
+            _ => request,
+        }
+    }
+
     async fn verify_jwt(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let token = UnverifiedToken::parse(request.token())?;
-        let signed = match &self.0.jwt_keys {
-            JwtKeys::Pem(key) => token.verify_signature(key)?,
-            JwtKeys::Set(keys) => {
-                let id = token.key_id().ok_or_else(no_key_id)?;
-                let key = keys.find(id).await?;
-                token.verify_signature(&key)?
-            }
+        let key = match &self.0.jwt_keys {
+            JwtKeys::Pem(key) => Arc::clone(key),
+            JwtKeys::Set(keys) => keys.find(token.key_id().ok_or_else(no_key_id)?).await?,
         };
-        let policy = Policy { issuer: self.0.instance.issuer(), leeway: self.0.leeway };
-        let claims = signed.validate(&policy, self.now())?;
+        let signed = token.verify_signature(&key)?;
+        let leeway = self.0.leeway;
+        let claims = signed.validate(&Policy { issuer: self.0.instance.issuer(), leeway }, self.now())?;
+        let expires_at = claims.expires_at;
         let caller = AuthInfo::builder(request.token(), claims.subject, claims.client_id)
             .scopes(claims.scopes)
-            .expires_at(claims.expires_at)
+            .expires_at(expires_at)
             .org_id(claims.org_id)
             .actor(claims.actor)
             .claims(claims.rest);
-        self.finish(caller, claims.audience, request)
+        let caller = check_audience(self.0.audience, caller, claims.audience, request)?;
+        let expires_at = Some(expires_at.saturating_add(leeway.as_secs()));
+        let lifetime = Lifetime { ttl: self.0.known_jwt_ttl, expires_at, key: Some(key) };
+        self.0.known.insert(request, &caller, lifetime);
+        Ok(caller)
     }
 
     async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        let backend = self.0.backend.as_ref().ok_or_else(no_secret_key)?;
-        let answer =
-            backend.verify_access_token(request.token()).await.map_err(|error| match error.kind() {
-                ClerkErrorKind::NotFound => VerifyError::new(VerifyErrorKind::UnknownToken)
-                    .with_detail("Clerk does not know the token")
-                    .with_source(error),
-                _ => error.into(),
-            })?;
-        let token = ActiveToken::parse(&answer, self.now())?;
-        let caller = AuthInfo::builder(request.token(), token.subject, token.client_id)
-            .scopes(token.scopes)
-            .expires_at(token.expires_at)
-            .org_id(token.org_id)
-            .actor(token.actor)
-            .claims(token.rest);
-        self.finish(caller, token.audience, request)
-    }
-
-    /// The last question, the same for both formats: is the token meant for this server?
-    fn finish(
-        &self,
-        caller: AuthInfoBuilder,
-        audience: Option<Vec<String>>,
-        request: TokenRequest<'_>,
-    ) -> Result<AuthInfo, VerifyError> {
-        let resource = request.resource().or(self.0.resource.as_ref());
-        let named = self.0.audience.check(resource, audience.as_deref())?.map(str::to_owned);
-        Ok(caller.resource(named).audience(audience.unwrap_or_default()).build())
+        let introspection = self.0.introspection.as_ref().ok_or_else(no_secret_key)?;
+        let audience = self.0.audience;
+        let accept = move |request: TokenRequest<'_>, token: ActiveToken| {
+            let caller = AuthInfo::builder(request.token(), token.subject, token.client_id)
+                .scopes(token.scopes)
+                .expires_at(token.expires_at)
+                .org_id(token.org_id)
+                .actor(token.actor)
+                .claims(token.rest);
+            check_audience(audience, caller, token.audience, request)
+        };
+        introspection.ask(request, accept).await
     }
 
     fn now(&self) -> u64 {
@@ -225,6 +254,23 @@ impl VerifyToken for ClerkVerifier {
     async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         self.verify(request).await.inspect_err(log)
     }
+
+    fn known(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+        let caller = self.0.known.try_get(self.with_resource(request))?;
+        self.0.stats.hit();
+        Some(caller)
+    }
+}
+
+/// The last question, the same for both formats: is the token meant for this server?
+fn check_audience(
+    mode: Audience,
+    caller: AuthInfoBuilder,
+    audience: Option<Vec<String>>,
+    request: TokenRequest<'_>,
+) -> Result<AuthInfo, VerifyError> {
+    let named = mode.check(request.resource(), audience.as_deref())?.map(str::to_owned);
+    Ok(caller.resource(named).audience(audience.unwrap_or_default()).build())
 }
 
 /// The cause, for the operator; the caller gets one fixed sentence.
@@ -262,7 +308,7 @@ impl fmt::Debug for ClerkVerifier {
             .field("instance", &self.0.instance)
             .field("resource", &self.0.resource)
             .field("audience", &self.0.audience)
-            .field("client", &self.0.backend)
+            .field("client", &self.0.client)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! Public keys that tokens may be verified with, each bound to one algorithm.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{
@@ -23,6 +24,10 @@ pub(crate) struct VerificationKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: ParsedPublicKey,
+    modulus: Vec<u8>,
+    exponent: Vec<u8>,
+    /// Whether it has left the key set. What was verified with it then counts no longer.
+    retired: AtomicBool,
 }
 
 impl VerificationKey {
@@ -44,10 +49,10 @@ impl VerificationKey {
         if !is_sound_exponent(&exponent) {
             return Err("its exponent is even, below 65537 or too large");
         }
-        let key = RsaPublicKeyComponents { n: modulus, e: exponent }
+        let key = RsaPublicKeyComponents { n: &modulus, e: &exponent }
             .to_parsed_public_key(parameters(algorithm))
             .map_err(|_| "it does not form an RSA key")?;
-        Ok(Self { id: Some(id), algorithm, key })
+        Ok(Self { id: Some(id), algorithm, key, modulus, exponent, retired: AtomicBool::new(false) })
     }
 
     /// The key of `CLERK_JWT_KEY`: PEM with the label `PUBLIC KEY` (RFC 7468 section 13). It is used with RS256.
@@ -61,7 +66,8 @@ impl VerificationKey {
             .map_err(|_| invalid_pem("it is not an RSA key of 2048 to 8192 bits"))?;
         let key = ParsedPublicKey::new(parameters(Algorithm::RS256), &spki)
             .map_err(|_| invalid_pem("it is not an RSA key"))?;
-        Ok(Self { id: None, algorithm: Algorithm::RS256, key })
+        let (modulus, exponent, retired) = (Vec::new(), Vec::new(), AtomicBool::new(false));
+        Ok(Self { id: None, algorithm: Algorithm::RS256, key, modulus, exponent, retired })
     }
 
     /// The key's id; none where there is only one key.
@@ -71,6 +77,20 @@ impl VerificationKey {
 
     pub(crate) fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Whether a key of a newer key set is this very one.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        (&self.id, self.algorithm, &self.modulus, &self.exponent)
+            == (&other.id, other.algorithm, &other.modulus, &other.exponent)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {

@@ -18,6 +18,7 @@ mod fake_clerk;
 mod imports;
 mod jwt;
 mod keys;
+mod known_tokens;
 mod layer;
 mod metadata;
 mod opaque;

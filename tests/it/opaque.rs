@@ -129,12 +129,3 @@ async fn what_is_no_opaque_token_costs_no_call() {
     assert!(verify_clerk_token(&verifier, &format!("oat_{}", "a".repeat(600))).await.is_err());
     assert_eq!(world.clerk.calls(Route::VerifyAccessToken), 0);
 }
-
-#[tokio::test]
-async fn a_revoked_token_is_refused_from_then_on() {
-    let world = World::new().await;
-    let (verifier, token) = (world.verifier(), world.opaque());
-    assert!(verify_clerk_token(&verifier, &token).await.is_ok());
-    assert!(world.clerk.revoke(&token));
-    assert_eq!(verify_clerk_token(&verifier, &token).await.unwrap_err().kind(), Kind::Revoked);
-}

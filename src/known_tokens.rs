@@ -1,0 +1,127 @@
+//! Tokens that have been verified already, so that a client's next request costs a look-up and no signature or call.
+//!
+//! The cache belongs to one verifier, and the resource that a token was presented to is part of what is looked up: no
+//! answer comes from other settings. What is found is still asked whether its time is over, by the injected clock.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::auth_info::AuthInfo;
+use crate::clock::Clock;
+use crate::jwt::VerificationKey;
+use crate::resource::ResourceUrl;
+use crate::verify::TokenRequest;
+
+/// What an entry weighs besides its token's text, in bytes: the claims, the entry itself, its place in the table.
+const ENTRY_BYTES: u64 = 1024;
+
+/// Verified tokens, bounded by the memory that they take.
+pub(crate) struct KnownTokens {
+    /// By a keyed digest (SipHash with a key of this process). A digest that two tokens share is no danger: an entry
+    /// counts only for the text that it was made for.
+    entries: Cache<u64, Arc<Known>, ByBytes>,
+    digest: RandomState,
+    clock: Arc<dyn Clock>,
+}
+
+struct Known {
+    caller: AuthInfo,
+    resource: Option<ResourceUrl>,
+    /// By the clock that cannot be set.
+    forget_at: Duration,
+    /// The first second, since 1970-01-01T00:00:00Z, at which the token is expired.
+    expires_at: Option<u64>,
+    /// What it was verified with, where that was a key of ours.
+    key: Option<Arc<VerificationKey>>,
+}
+
+/// How long a verified token is taken for good.
+pub(crate) struct Lifetime {
+    /// At most this long, whatever else.
+    pub(crate) ttl: Duration,
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) key: Option<Arc<VerificationKey>>,
+}
+
+impl KnownTokens {
+    pub(crate) fn new(bytes: u64, clock: Arc<dyn Clock>) -> Self {
+        let items = usize::try_from(bytes / (2 * ENTRY_BYTES)).unwrap_or(usize::MAX).max(1);
+        Self { entries: Cache::with_weighter(items, bytes, ByBytes), digest: RandomState::new(), clock }
+    }
+
+    /// Who presents the token, if that is known. Never waits: where somebody is writing just now, nothing is known.
+    pub(crate) fn try_get(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+        let known = self.entries.try_get(&self.digest(request)).ok()??;
+        self.still_good(&known, request)
+    }
+
+    /// The same, by somebody who is ready to do worse things than to wait for another's write.
+    pub(crate) fn get(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+        let known = self.entries.get(&self.digest(request))?;
+        self.still_good(&known, request)
+    }
+
+    pub(crate) fn insert(&self, request: TokenRequest<'_>, caller: &AuthInfo, lifetime: Lifetime) {
+        if lifetime.ttl.is_zero() {
+            return;
+        }
+        let known = Known {
+            caller: caller.clone(),
+            resource: request.resource().cloned(),
+            forget_at: self.clock.monotonic().saturating_add(lifetime.ttl),
+            expires_at: lifetime.expires_at,
+            key: lifetime.key,
+        };
+        self.entries.insert(self.digest(request), Arc::new(known));
+    }
+
+    /// How many tokens are held, those among them that nobody has asked for since they expired.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn still_good(&self, known: &Known, request: TokenRequest<'_>) -> Option<AuthInfo> {
+        let is_the_same =
+            known.caller.token().expose() == request.token() && known.resource.as_ref() == request.resource();
+        let is_over = self.clock.monotonic() >= known.forget_at
+            || known.expires_at.is_some_and(|expires_at| self.clock.unix_time().as_secs() >= expires_at)
+            || known.key.as_ref().is_some_and(|key| key.is_retired());
+        (is_the_same && !is_over).then(|| known.caller.clone())
+    }
+
+    fn digest(&self, request: TokenRequest<'_>) -> u64 {
+        self.digest.hash_one(Presented(request))
+    }
+}
+
+/// What is looked up: the token, and the resource that it is presented to.
+struct Presented<'a>(TokenRequest<'a>);
+
+impl Hash for Presented<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.token().hash(state);
+        self.0.resource().map(ResourceUrl::as_str).hash(state);
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<u64, Arc<Known>> for ByBytes {
+    fn weight(&self, _: &u64, known: &Arc<Known>) -> u64 {
+        // The claims were read from the token, so they are not much longer than it is.
+        let token = u64::try_from(known.caller.token().expose().len()).unwrap_or(u64::MAX);
+        token.saturating_mul(2).saturating_add(ENTRY_BYTES)
+    }
+}
+
+impl fmt::Debug for KnownTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownTokens").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

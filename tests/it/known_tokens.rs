@@ -1,0 +1,348 @@
+//! What is remembered of tokens, for how long, and how often Clerk is asked.
+
+use std::time::Duration;
+
+use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::{
+    AuthInfo, ClerkVerifier, ResourceUrl, TokenRequest, VerifyError, VerifyErrorKind as Kind, VerifyToken,
+    verify_clerk_token,
+};
+use http::StatusCode;
+
+use crate::support::{NOW, RESOURCE, World, call, guarded};
+
+const OTHER: &str = "https://other.example.com/mcp";
+
+impl World {
+    fn token_calls(&self) -> usize {
+        self.clerk.calls(Route::VerifyAccessToken)
+    }
+}
+
+async fn kind(verifier: &ClerkVerifier, token: &str) -> Option<Kind> {
+    verify_clerk_token(verifier, token).await.err().map(|error| error.kind())
+}
+
+async fn hits_and_misses(verifier: &ClerkVerifier, token: &str) -> (u64, u64) {
+    let before = verifier.snapshot();
+    let _ = verify_clerk_token(verifier, token).await;
+    let after = verifier.snapshot();
+    (after.hits - before.hits, after.misses - before.misses)
+}
+
+#[tokio::test]
+async fn a_token_is_verified_once_and_then_known_for_its_time() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    for (token, ttl) in [(world.jwt(), 300), (world.opaque(), 60)] {
+        assert_eq!(hits_and_misses(&verifier, &token).await, (0, 1));
+        world.clock.advance(Duration::from_millis(ttl * 1000 - 1));
+        assert_eq!(hits_and_misses(&verifier, &token).await, (1, 0));
+        world.clock.advance(Duration::from_millis(1));
+        assert_eq!(hits_and_misses(&verifier, &token).await, (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn the_time_can_be_set_and_zero_switches_it_off() {
+    let world = World::new().await;
+    let builder = || world.verifier_builder();
+    let ttl = Duration::from_secs(7);
+    let short = builder().cache_jwts_for(ttl).cache_opaque_tokens_for(ttl).build().unwrap();
+    let off = Duration::ZERO;
+    let off =
+        builder().cache_jwts_for(off).cache_opaque_tokens_for(off).cache_refusals_for(off).build().unwrap();
+    for token in [world.jwt(), world.opaque()] {
+        assert_eq!(hits_and_misses(&short, &token).await, (0, 1));
+        assert_eq!(hits_and_misses(&short, &token).await, (1, 0));
+        assert_eq!(hits_and_misses(&off, &token).await, (0, 1));
+        assert_eq!(hits_and_misses(&off, &token).await, (0, 1));
+        world.advance(7);
+        assert_eq!(hits_and_misses(&short, &token).await, (0, 1));
+    }
+    let calls = world.token_calls();
+    assert_eq!(kind(&off, "oat_unknown").await, Some(Kind::UnknownToken));
+    assert_eq!(kind(&off, "oat_unknown").await, Some(Kind::UnknownToken));
+    assert_eq!(world.token_calls(), calls + 2);
+    assert_eq!(off.snapshot().known_tokens, 0);
+}
+
+#[tokio::test]
+async fn a_known_token_expires_to_the_second() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let jwt = world.clerk.mint().audience(RESOURCE).expires_at(NOW + 20).jwt();
+    let opaque = world.clerk.mint().audience(RESOURCE).expires_at(NOW + 20).opaque();
+    for token in [&jwt, &opaque] {
+        assert_eq!(kind(&verifier, token).await, None);
+    }
+    world.advance(19);
+    assert_eq!(hits_and_misses(&verifier, &opaque).await, (1, 0));
+    world.advance(1);
+    assert_eq!(kind(&verifier, &opaque).await, Some(Kind::Expired));
+    // Five seconds later for a JWT: the leeway.
+    world.advance(4);
+    assert_eq!(hits_and_misses(&verifier, &jwt).await, (1, 0));
+    world.advance(1);
+    assert_eq!(kind(&verifier, &jwt).await, Some(Kind::Expired));
+}
+
+#[tokio::test]
+async fn an_expired_token_stays_expired_when_somebody_sets_the_wall_clock() {
+    let world = World::new().await;
+    let (verifier, token) = (world.verifier(), world.jwt());
+    assert_eq!(kind(&verifier, &token).await, None);
+    world.clock.set_unix_time(Duration::from_secs(NOW + 2 * 24 * 60 * 60));
+    assert_eq!(kind(&verifier, &token).await, Some(Kind::Expired));
+}
+
+#[tokio::test]
+async fn a_known_token_dies_with_its_key() {
+    let world = World::new().await;
+    let (verifier, old) = (world.verifier(), world.jwt());
+    assert_eq!(kind(&verifier, &old).await, None);
+    world.clerk.rotate_keys().unwrap();
+    assert_eq!(hits_and_misses(&verifier, &old).await, (1, 0), "nobody has seen the new key set yet");
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    assert_eq!(kind(&verifier, &old).await, Some(Kind::UnknownKey));
+}
+
+#[tokio::test]
+async fn a_known_token_outlives_a_key_set_that_still_has_its_key() {
+    let world = World::new().await;
+    let (verifier, old) = (world.verifier(), world.jwt());
+    assert_eq!(kind(&verifier, &old).await, None);
+    world.clerk.add_key().unwrap();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    assert_eq!(world.clerk.calls(Route::Jwks), 2, "the new key was fetched");
+    assert_eq!(hits_and_misses(&verifier, &old).await, (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_at_one_resource_is_nothing_at_another() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let (own, other) = (ResourceUrl::parse(RESOURCE).unwrap(), ResourceUrl::parse(OTHER).unwrap());
+    async fn at(
+        verifier: &ClerkVerifier,
+        token: &str,
+        resource: &ResourceUrl,
+    ) -> Result<AuthInfo, VerifyError> {
+        verifier.verify_token(TokenRequest::new(token).for_resource(resource)).await
+    }
+    for token in [world.jwt(), world.opaque()] {
+        assert!(at(&verifier, &token, &own).await.is_ok());
+        assert_eq!(verifier.known(TokenRequest::new(&token).for_resource(&other)), None);
+        assert_eq!(at(&verifier, &token, &other).await.unwrap_err().kind(), Kind::InvalidAudience);
+        assert!(verifier.known(TokenRequest::new(&token).for_resource(&own)).is_some());
+        assert!(verifier.known(TokenRequest::new(&token)).is_some(), "its own resource is the default");
+    }
+    let both = world.clerk.mint().audiences([RESOURCE, OTHER]);
+    for token in [both.clone().jwt(), both.opaque()] {
+        for resource in [&own, &other, &own, &other] {
+            assert_eq!(at(&verifier, &token, resource).await.unwrap().resource(), Some(resource.as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_verifier_knows_nothing_of_it() {
+    let world = World::new().await;
+    let (first, second, token) = (world.verifier(), world.verifier(), world.opaque());
+    assert_eq!(kind(&first, &token).await, None);
+    assert_eq!(second.known(TokenRequest::new(&token)), None);
+    assert!(first.clone().known(TokenRequest::new(&token)).is_some(), "a clone is the same verifier");
+}
+
+#[tokio::test]
+async fn a_revocation_is_seen_after_a_minute_at_the_latest() {
+    let world = World::new().await;
+    let (verifier, token) = (world.verifier(), world.opaque());
+    assert_eq!(kind(&verifier, &token).await, None);
+    assert!(world.clerk.revoke(&token));
+    world.advance(59);
+    assert_eq!(kind(&verifier, &token).await, None);
+    world.advance(1);
+    assert_eq!(kind(&verifier, &token).await, Some(Kind::Revoked));
+}
+
+#[tokio::test]
+async fn refusals_are_remembered_shortly_and_outages_never() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let for_another = world.clerk.mint().audience(OTHER).opaque();
+    let rows = [("oat_unknown", Kind::UnknownToken), (for_another.as_str(), Kind::InvalidAudience)];
+    for (token, refusal) in rows {
+        let calls = world.token_calls();
+        for _ in 0..3 {
+            assert_eq!(kind(&verifier, token).await, Some(refusal));
+        }
+        assert_eq!(world.token_calls(), calls + 1);
+        world.advance(10);
+        assert_eq!(kind(&verifier, token).await, Some(refusal));
+        assert_eq!(world.token_calls(), calls + 2);
+    }
+    world.clerk.fault_all(Fault::Status { status: 500, retry_after: None });
+    let token = world.opaque();
+    let calls = world.token_calls();
+    for asked in 1..=3 {
+        assert_eq!(kind(&verifier, &token).await, Some(Kind::Unavailable));
+        assert_eq!(world.token_calls(), calls + asked);
+    }
+    world.clerk.heal_all();
+    assert_eq!(kind(&verifier, &token).await, None);
+}
+
+#[tokio::test]
+async fn known_tokens_outlive_an_outage_and_a_flood_of_garbage() {
+    let world = World::new().await;
+    let (verifier, token) = (world.verifier(), world.opaque());
+    assert_eq!(kind(&verifier, &token).await, None);
+    for n in 0..2_000 {
+        assert!(kind(&verifier, &format!("a.b.{n}")).await.is_some());
+    }
+    for n in 0..200 {
+        assert_eq!(kind(&verifier, &format!("oat_{n}")).await, Some(Kind::UnknownToken));
+    }
+    world.clerk.fault_all(Fault::Down);
+    assert_eq!(hits_and_misses(&verifier, &token).await, (1, 0));
+    let snapshot = verifier.snapshot();
+    assert_eq!((snapshot.known_tokens, snapshot.refused_tokens), (1, 200));
+}
+
+#[tokio::test]
+async fn what_is_held_is_bounded() {
+    let world = World::new().await;
+    let verifier = world.verifier_builder().cache_bytes(64 * 1024).build().unwrap();
+    for _ in 0..100 {
+        assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    }
+    let held = verifier.snapshot().known_tokens;
+    assert!((1..=64 * 1024 / 1024).contains(&held), "{held}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_requests_with_one_unseen_token_are_one_call() {
+    let world = World::new().await;
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::VerifyAccessToken, fault);
+    let service = guarded(world.layer());
+    let token = world.opaque();
+    let waiting: Vec<_> = (0..10_000)
+        .map(|_| {
+            let (service, token) = (service.clone(), token.clone());
+            tokio::spawn(async move { call(&service, &token).await.status })
+        })
+        .collect();
+    gate.arrived(1).await;
+    gate.open();
+    for status in waiting {
+        assert_eq!(status.await.unwrap(), StatusCode::OK);
+    }
+    assert_eq!(world.token_calls(), 1);
+}
+
+#[tokio::test]
+async fn whoever_gives_up_harms_nobody_who_asks_the_same() {
+    let world = World::new().await;
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::VerifyAccessToken, fault);
+    let (verifier, token) = (world.verifier(), world.opaque());
+    let ask = || {
+        let (verifier, token) = (verifier.clone(), token.clone());
+        tokio::spawn(async move { verify_clerk_token(&verifier, &token).await })
+    };
+    let first = ask();
+    gate.arrived(1).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let second = ask();
+    gate.open();
+    assert!(second.await.unwrap().is_ok());
+    assert_eq!(world.token_calls(), 1);
+}
+
+#[tokio::test]
+async fn no_more_calls_are_under_way_than_were_allowed() {
+    let world = World::new().await;
+    let verifier = world.verifier_builder().max_upstream_calls(3).build().unwrap();
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::VerifyAccessToken, fault);
+    let waiting: Vec<_> = (0..2_000)
+        .map(|n| {
+            let verifier = verifier.clone();
+            tokio::spawn(async move { kind(&verifier, &format!("oat_{n}")).await })
+        })
+        .collect();
+    gate.arrived(3).await;
+    tokio::task::yield_now().await;
+    assert_eq!(gate.waiting(), 3);
+    gate.open();
+    let mut refused = 0;
+    let mut turned_away = 0;
+    for outcome in waiting {
+        match outcome.await.unwrap() {
+            Some(Kind::UnknownToken) => refused += 1,
+            Some(Kind::Unavailable) => turned_away += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((refused, turned_away), (1_024, 976), "the queue is bounded");
+}
+
+#[tokio::test]
+async fn a_pause_that_clerk_asks_for_is_kept_and_passed_on() {
+    let world = World::new().await;
+    let (verifier, token) = (world.verifier(), world.opaque());
+    world.clerk.fault(Route::VerifyAccessToken, Fault::Status { status: 429, retry_after: Some(7) });
+    let error = verify_clerk_token(&verifier, &token).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(7))));
+    world.clerk.heal_all();
+    world.advance(5);
+    let error = verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(2))));
+    assert_eq!(world.token_calls(), 1);
+    world.advance(2);
+    assert_eq!(kind(&verifier, &token).await, None);
+    assert_eq!(world.token_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_verifier_can_be_warmed_up_and_looked_into() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(verifier.snapshot(), Default::default());
+    world.clerk.fault_all(Fault::Down);
+    assert!(verifier.warm_up().await.is_err());
+    world.clerk.heal_all();
+    world.advance(1);
+    verifier.warm_up().await.unwrap();
+    world.advance(3);
+    let token = world.opaque();
+    for _ in 0..4 {
+        assert_eq!(kind(&verifier, &token).await, None);
+    }
+    assert_eq!(kind(&verifier, "oat_unknown").await, Some(Kind::UnknownToken));
+    assert_eq!(kind(&verifier, "garbage").await, Some(Kind::Malformed));
+    let snapshot = verifier.snapshot();
+    assert_eq!(snapshot.key_set_age, Some(Duration::from_secs(3)));
+    assert_eq!((snapshot.known_tokens, snapshot.refused_tokens), (1, 1));
+    assert_eq!((snapshot.hits, snapshot.misses), (3, 2));
+    assert_eq!((snapshot.upstream_calls, snapshot.upstream_failures), (4, 1));
+
+    let pem = world.verifier_builder().jwt_key(world.clerk.jwt_key()).build().unwrap();
+    pem.warm_up().await.unwrap();
+    assert_eq!(pem.snapshot().key_set_age, None);
+}
+
+#[tokio::test]
+async fn how_long_old_keys_serve_can_be_set() {
+    let world = World::new().await;
+    let verifier = world.verifier_builder().serve_stale_keys_for(Duration::from_secs(60)).build().unwrap();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.clerk.fault_all(Fault::Down);
+    world.advance(59);
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.advance(1);
+    assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
+}
