@@ -21,6 +21,7 @@ mod keys;
 mod known_tokens;
 mod layer;
 mod metadata;
+mod metrics;
 mod opaque;
 mod rmcp_client;
 mod secrets;

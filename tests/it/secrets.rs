@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use clerk_mcp_tools::testing::Fault;
 use clerk_mcp_tools::{AuthInfo, BearerAuthLayer, SecretKey, TokenRequest, verify_clerk_token};
 use tracing::Level;
-use tracing::instrument::WithSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{RESOURCE, World, call, guarded, resource};
@@ -45,8 +44,15 @@ impl<'a> MakeWriter<'a> for Captured {
 async fn no_log_no_error_and_no_answer_shows_a_token_or_a_key() {
     let log = Captured::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(log.clone()).finish();
-    let (seen, secrets) = drive_everything().with_subscriber(subscriber).await;
+    // For this thread, on which every task of the test runs: those that fetch beside the requests, too.
+    let capturing = tracing::subscriber::set_default(subscriber);
+    let (seen, secrets) = drive_everything().await;
+    drop(capturing);
     let log = log.text();
+    assert!(
+        log.contains("the key set of the Clerk instance could not be fetched"),
+        "tasks are captured: {log}"
+    );
     assert!(log.contains("an access token was refused"), "the log is captured: {log}");
     for secret in secrets {
         assert!(!log.contains(&secret), "{secret} is in the log: {log}");
@@ -86,6 +92,8 @@ async fn drive_everything() -> (String, Vec<String>) {
     for fault in [None, Some(Fault::Status { status: 500, retry_after: None }), Some(Fault::Down)] {
         if let Some(fault) = fault {
             world.clerk.fault_all(fault);
+            // Long enough for the keys to be fetched anew.
+            world.advance(2 * 60 * 60);
         }
         for verifier in &verifiers {
             seen += &format!("{verifier:?} {:?}", verifier.client());

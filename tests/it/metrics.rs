@@ -1,0 +1,69 @@
+//! The counters of the `metrics` feature.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use clerk_mcp_tools::testing::Fault;
+use clerk_mcp_tools::verify_clerk_token;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+use crate::support::World;
+
+#[derive(Default)]
+struct Counters(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+impl Counters {
+    fn read(&self) -> BTreeMap<String, u64> {
+        let counters = self.0.lock().unwrap();
+        counters.iter().map(|(name, count)| (name.clone(), count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+impl Recorder for Counters {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let mut counters = self.0.lock().unwrap();
+        Counter::from_arc(Arc::clone(counters.entry(key.name().to_owned()).or_default()))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn the_counters_are_those_of_the_snapshot() {
+    let counters = Counters::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let snapshot = metrics::with_local_recorder(&counters, || {
+        runtime.block_on(async {
+            let world = World::new().await;
+            let (verifier, jwt) = (world.verifier(), world.jwt());
+            for _ in 0..3 {
+                verify_clerk_token(&verifier, &jwt).await.unwrap();
+            }
+            world.clerk.fault_all(Fault::Down);
+            verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
+            verifier.snapshot()
+        })
+    });
+    assert_eq!(
+        (snapshot.hits, snapshot.misses, snapshot.upstream_calls, snapshot.upstream_failures),
+        (2, 2, 2, 1)
+    );
+    let expected = [
+        ("clerk_mcp_tools_known_token_hits_total", snapshot.hits),
+        ("clerk_mcp_tools_known_token_misses_total", snapshot.misses),
+        ("clerk_mcp_tools_upstream_calls_total", snapshot.upstream_calls),
+        ("clerk_mcp_tools_upstream_failures_total", snapshot.upstream_failures),
+    ];
+    assert_eq!(counters.read(), expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
