@@ -216,7 +216,7 @@ impl ClerkVerifierBuilder {
     }
 
     /// How many calls about opaque tokens are under way at the same time, at most: 64 unless it is said. Up to 1,024
-    /// wait for their turn; past that the answer is 503.
+    /// wait for their turn, each for 5 seconds; past that the answer is 503.
     pub fn max_upstream_calls(mut self, calls: usize) -> Self {
         self.max_upstream_calls = calls;
         self

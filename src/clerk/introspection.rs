@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use quick_cache::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::backend::ClerkClient;
 use super::opaque::ActiveToken;
@@ -21,6 +21,8 @@ use crate::verify::{OwnedTokenRequest, TokenRequest};
 
 /// Calls that wait for their turn or are under way; past this, callers are told to come back.
 const MOST_WAITING: usize = 1024;
+/// How long a call waits for its turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Refused tokens that are remembered. An entry takes some 300 bytes.
 const MOST_REFUSED: usize = 10_000;
 /// A `Retry-After` beyond this is taken for a mistake.
@@ -99,7 +101,7 @@ impl Shared {
         F: FnOnce(TokenRequest<'_>, ActiveToken) -> Result<AuthInfo, VerifyError>,
     {
         let request = request.as_request();
-        let _turn = self.turns.acquire().await.map_err(|_| no_answer(NoAnswer::Stopped))?;
+        let _turn = self.turn().await?;
         // The answer to an earlier call about this token may have come between the caller's look-up and this call.
         if let Some(known) = self.answered(&digest, request) {
             return known;
@@ -108,6 +110,13 @@ impl Shared {
         let outcome = self.verdict(request.token()).await.and_then(|token| accept(request, token));
         self.remember(digest, request, &outcome);
         outcome
+    }
+
+    /// A place among the calls that may be under way. While Clerk does not answer, the line does not move, and nobody
+    /// should stand in it for longer than a call takes.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
+        let turn = tokio::time::timeout(LONGEST_WAIT, self.turns.acquire()).await;
+        turn.map_err(|_| no_answer(NoAnswer::TooMany))?.map_err(|_| no_answer(NoAnswer::Stopped))
     }
 
     fn answered(&self, digest: &Digest, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {

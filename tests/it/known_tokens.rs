@@ -287,7 +287,28 @@ async fn no_more_calls_are_under_way_than_were_allowed() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((refused, turned_away), (1_024, 976), "the queue is bounded");
+    assert_eq!(refused + turned_away, 2_000);
+    assert!(refused <= 1_024, "the line is bounded, and {refused} stood in it");
+    assert_eq!(world.token_calls(), refused);
+}
+
+/// The time of the runtime goes by as fast as nothing else happens in it.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_in_a_line_that_does_not_move() {
+    let world = World::new().await;
+    world.clerk.fault_all(Fault::Hang);
+    let verifier = world.verifier_builder().max_upstream_calls(1).build().unwrap();
+    let began = tokio::time::Instant::now();
+    let waiting: Vec<_> = (0..20)
+        .map(|n| {
+            let verifier = verifier.clone();
+            tokio::spawn(async move { kind(&verifier, &format!("oat_{n}")).await })
+        })
+        .collect();
+    for outcome in waiting {
+        assert_eq!(outcome.await.unwrap(), Some(Kind::Unavailable));
+    }
+    assert!(began.elapsed() <= Duration::from_secs(11), "{:?} of the runtime's own time", began.elapsed());
 }
 
 #[tokio::test]
