@@ -56,6 +56,7 @@ struct Parts {
     scopes: Scopes,
     hierarchy: ScopeHierarchy,
     optional: bool,
+    cors: bool,
     document: ProtectedResourceMetadata,
     protected_resource: ProtectedResourceService,
     authorization_server: AuthorizationServerService,
@@ -80,7 +81,8 @@ impl ClerkMcp {
         let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
             .scope_hierarchy(self.0.hierarchy.clone());
-        if self.0.optional { layer.optional() } else { layer }
+        let layer = if self.0.optional { layer.optional() } else { layer };
+        if self.0.cors { layer } else { layer.without_cors() }
     }
 
     /// Every well-known path with the service that answers there, for a router.

@@ -6,6 +6,7 @@
 //! - Past [`Limits::refresh_after`] the value at hand is still served, and a fetch starts beside the request.
 //! - Past [`Limits::max_age`] a request waits for a fetch, and takes the value at hand if that fails.
 //! - Past [`Limits::stale_limit`] the value at hand is gone.
+//! - Who misses something in the value has it fetched anew, once per [`Limits::demand_interval`].
 //! - After a failure nobody asks again for a while: twice as long each time, or as long as Clerk says.
 
 use std::fmt;
@@ -46,8 +47,9 @@ pub(crate) struct Limits {
 /// The first pause after a failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A `Retry-After` beyond this is taken for a mistake.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// How long somebody waits for a fetch that others started: longer than a fetch takes, and not for ever, should the
+/// runtime that it was started on not be driven any more.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A value, its source, and what has become of the attempts to fetch it. A clone shares all of that.
 pub(crate) struct Fresh<S: Source>(Arc<Inner<S>>);
@@ -66,7 +68,7 @@ struct State<T> {
     /// How many attempts have ended.
     attempts: u64,
     failure: Option<Failure>,
-    /// When the last fetch ended that was made because somebody missed something.
+    /// When the last fetch that was made because somebody missed something brought a value.
     demanded_at: Option<Duration>,
 }
 
@@ -117,12 +119,14 @@ impl<S: Source> Fresh<S> {
         if age < limits.refresh_after {
             return Ok(value);
         }
-        if age < limits.max_age {
+        // Who has just been let down need not make every request wait for the next time.
+        let is_usable = age < limits.stale_limit;
+        if age < limits.max_age || is_usable && self.0.read().failure.is_some() {
             self.0.fetch_beside();
             return Ok(value);
         }
         let fetched = self.0.fetch(Cause::Age).await;
-        if age < limits.stale_limit { Ok(fetched.unwrap_or(value)) } else { fetched }
+        if is_usable { Ok(fetched.unwrap_or(value)) } else { fetched }
     }
 
     /// A value newer than one in which something was missed. The same one again where it was fetched on behalf of this
@@ -135,7 +139,7 @@ impl<S: Source> Fresh<S> {
         if let Some(answer) = self.0.answer_to_demand(seen, mark) {
             return answer;
         }
-        let flight = Arc::clone(&self.0.flight).lock_owned().await;
+        let flight = self.0.flight().await?;
         // What somebody else fetched while we waited may be all that we need.
         if let Some(answer) = self.0.answer_to_demand(seen, mark) {
             return answer;
@@ -157,11 +161,22 @@ impl<S: Source> Inner<S> {
             return Err(error);
         }
         let mark = self.read().attempts;
-        let flight = Arc::clone(&self.flight).lock_owned().await;
+        let flight = self.flight().await?;
         match self.outcome_since(mark) {
             Some(outcome) => outcome,
             None => self.launch(flight, cause).await,
         }
+    }
+
+    /// The right to fetch, once nobody else does.
+    async fn flight(&self) -> Result<OwnedMutexGuard<()>, ClerkError> {
+        if Handle::try_current().is_err() {
+            return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "calls need a tokio runtime"));
+        }
+        let turn = Arc::clone(&self.flight).lock_owned();
+        tokio::time::timeout(LONGEST_WAIT, turn).await.map_err(|_| {
+            ClerkError::new(ClerkErrorKind::Unavailable, "a fetch that others started does not end")
+        })
     }
 
     /// Starts a fetch that no request waits for, unless one is under way or it is too early.
@@ -184,13 +199,9 @@ impl<S: Source> Inner<S> {
         flight: OwnedMutexGuard<()>,
         cause: Cause,
     ) -> Result<Arc<S::Value>, ClerkError> {
-        let run = Arc::clone(self).run(flight, cause);
-        match Handle::try_current() {
-            Ok(runtime) => runtime.spawn(run).await.unwrap_or_else(|error| {
-                Err(ClerkError::new(ClerkErrorKind::Unavailable, "the fetch was stopped").with_source(error))
-            }),
-            Err(_) => run.await,
-        }
+        tokio::spawn(Arc::clone(self).run(flight, cause)).await.unwrap_or_else(|error| {
+            Err(ClerkError::new(ClerkErrorKind::Unavailable, "the fetch was stopped").with_source(error))
+        })
     }
 
     async fn run(
@@ -251,11 +262,11 @@ impl<S: Source> Inner<S> {
         let now = self.clock.monotonic();
         let mut state = self.write();
         state.attempts += 1;
-        if cause == Cause::Demand {
-            state.demanded_at = Some(now);
-        }
         match outcome {
             Ok(value) => {
+                if cause == Cause::Demand {
+                    state.demanded_at = Some(now);
+                }
                 let value = Arc::new(match &state.held {
                     Some(held) => self.source.succeed(&held.value, value),
                     None => value,
@@ -293,8 +304,7 @@ impl<S: Source> Inner<S> {
 
 fn pause_after(failures_in_a_row: u32, retry_after: Option<Duration>) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures_in_a_row.saturating_sub(1)));
-    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-    doubled.min(LONGEST_PAUSE).max(asked)
+    doubled.min(LONGEST_PAUSE).max(retry_after.unwrap_or_default())
 }
 
 impl<S: Source> Clone for Fresh<S> {

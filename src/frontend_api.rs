@@ -26,7 +26,8 @@ const SETTING: &str = "CLERK_FAPI";
 pub struct FrontendApi(Arc<str>);
 
 impl FrontendApi {
-    /// Reads an origin such as `https://clerk.example.com`; a slash at the end is dropped.
+    /// Reads an origin such as `https://clerk.example.com`. It is kept as Clerk writes it: in small letters, without a
+    /// slash at the end and without a default port.
     ///
     /// # Errors
     ///
@@ -37,7 +38,7 @@ impl FrontendApi {
             origin,
             "set the origin of the Frontend API, such as https://clerk.example.com",
         )
-        .map(|base| Self(base.into()))
+        .map(|base| Self(canonical(base).into()))
     }
 
     /// The issuer of this instance's tokens (claim `iss`, RFC 8414 section 2): the origin, without a slash at the end.
@@ -49,7 +50,7 @@ impl FrontendApi {
 
 impl From<&PublishableKey> for FrontendApi {
     fn from(key: &PublishableKey) -> Self {
-        Self(format!("https://{}", key.frontend_api_host()).into())
+        Self(canonical(&format!("https://{}", key.frontend_api_host())).into())
     }
 }
 
@@ -69,6 +70,13 @@ impl fmt::Debug for FrontendApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("FrontendApi").field(&self.0).finish()
     }
+}
+
+/// RFC 3986 section 6.2: issuers are compared byte by byte, so one has to be spelled like the other.
+fn canonical(origin: &str) -> String {
+    let origin = origin.to_ascii_lowercase();
+    let default_port = if origin.starts_with("https:") { ":443" } else { ":80" };
+    origin.strip_suffix(default_port).map(str::to_owned).unwrap_or(origin)
 }
 
 /// An origin that tokens and keys may be sent to, without a slash at its end.
@@ -99,11 +107,14 @@ mod tests {
         for good in [
             "https://a.example",
             "https://a.example/",
-            "http://127.0.0.1:80",
+            "http://127.0.0.1:8080",
             "http://localhost",
             "http://[::1]:1",
         ] {
             assert_eq!(FrontendApi::parse(good).unwrap().issuer(), good.trim_end_matches('/'));
+        }
+        for spelling in ["HTTPS://A.Example/", "https://a.example:443"] {
+            assert_eq!(FrontendApi::parse(spelling).unwrap().issuer(), "https://a.example");
         }
         let bad = [
             "",

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 use crate::freshness::{Fresh, Limits, Source};
-use crate::jwt::VerificationKey;
+use crate::jwt::{SignedToken, UnverifiedToken, VerificationKey};
 
 const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
@@ -19,7 +19,7 @@ const DEMAND_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An instance has one key, and two while they are changed; a set larger than this is cut off.
-const MOST_KEYS: usize = 64;
+const MOST_KEYS: usize = 16;
 
 /// The keys of a set that can be used.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl KeySet {
         struct Wire {
             keys: Vec<Value>,
         }
-        let wire: Wire = serde_json::from_slice(json)
-            .map_err(|error| unusable("the key set is not a JWK set").with_source(error))?;
+        let wire: Wire =
+            serde_json::from_slice(json).map_err(|_| unusable("the key set is not a JWK set"))?;
         let keys: Vec<_> = wire.keys.into_iter().filter_map(usable).take(MOST_KEYS).map(Arc::new).collect();
         if keys.is_empty() {
             return Err(unusable("the key set has no key that access tokens can be verified with"));
@@ -54,10 +54,21 @@ impl KeySet {
         Self(keys)
     }
 
-    fn find(&self, id: &str) -> Option<Arc<VerificationKey>> {
-        self.0.iter().find(|key| key.id() == Some(id)).cloned()
+    /// Proves the signature with whichever key of that id it was made with: while a key is changed there may be two.
+    fn verify_signature(&self, token: &UnverifiedToken<'_>, id: &str) -> Result<Proven, VerifyError> {
+        let mut refusal = None;
+        for key in self.0.iter().filter(|key| key.id() == Some(id)) {
+            match token.verify_signature(key) {
+                Ok(signed) => return Ok((signed, Arc::clone(key))),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| unknown_key("no key of the instance has the token's `kid`")))
     }
 }
+
+/// A token whose signature is proven, and the key that proved it.
+pub(crate) type Proven = (SignedToken, Arc<VerificationKey>);
 
 fn usable(json: Value) -> Option<VerificationKey> {
     let parsed = serde_json::from_value::<Jwk>(json).map_err(|_| "it is not a JWK");
@@ -92,19 +103,37 @@ impl<S: Source<Value = KeySet>> Keys<S> {
         self.0.age()
     }
 
-    /// The key with this id. One that is not in the set at hand is looked for in a new one, once per interval.
-    pub(crate) async fn find(&self, id: &str) -> Result<Arc<VerificationKey>, VerifyError> {
-        let mark = self.0.mark();
-        let set = self.0.get().await?;
-        if let Some(key) = set.find(id) {
-            return Ok(key);
+    /// Proves a token's signature.
+    ///
+    /// Where the keys at hand do not prove it, it may have been made with a newer one, be it of another id or of the
+    /// same (Clerk's is that of the instance): then newer keys are asked for, once per interval. They are asked for a
+    /// second time where those that came had been under way before this request.
+    pub(crate) async fn verify_signature(&self, token: &UnverifiedToken<'_>) -> Result<Proven, VerifyError> {
+        let id = token.key_id().ok_or_else(|| unknown_key("the header names no key"))?;
+        let mut mark = self.0.mark();
+        let mut set = self.0.get().await?;
+        let mut outcome = set.verify_signature(token, id);
+        for _ in 0..2 {
+            let Err(refusal) = &outcome else { break };
+            let newer = match self.0.newer_than(&set, mark).await {
+                Ok(newer) => newer,
+                // A key of that id is at hand, so the verdict stands; otherwise there can be none.
+                Err(error) if refusal.kind() == VerifyErrorKind::UnknownKey => return Err(error.into()),
+                Err(_) => break,
+            };
+            if Arc::ptr_eq(&newer, &set) {
+                break;
+            }
+            outcome = newer.verify_signature(token, id);
+            set = newer;
+            mark = self.0.mark();
         }
-        let set = self.0.newer_than(&set, mark).await?;
-        set.find(id).ok_or_else(|| {
-            VerifyError::new(VerifyErrorKind::UnknownKey)
-                .with_detail("no key of the instance has the token's `kid`")
-        })
+        outcome
     }
+}
+
+fn unknown_key(detail: &'static str) -> VerifyError {
+    VerifyError::new(VerifyErrorKind::UnknownKey).with_detail(detail)
 }
 
 fn unusable(detail: &'static str) -> ClerkError {

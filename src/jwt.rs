@@ -8,9 +8,9 @@ mod claims;
 mod key;
 mod unverified;
 
-pub(crate) use claims::{Policy, audience};
+pub(crate) use claims::{Members, Policy, audience};
 pub(crate) use key::VerificationKey;
-pub(crate) use unverified::UnverifiedToken;
+pub(crate) use unverified::{SignedToken, UnverifiedToken};
 
 use crate::error::{VerifyError, VerifyErrorKind};
 

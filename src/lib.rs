@@ -19,7 +19,7 @@
 //! use axum::Router;
 //! use clerk_mcp_tools::{ClerkMcp, Scopes};
 //! use rmcp::ServerHandler;
-//! use rmcp::transport::StreamableHttpService;
+//! use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 //! use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 //! use tower::Layer;
 //!
@@ -31,8 +31,10 @@
 //! // CLERK_PUBLISHABLE_KEY and CLERK_SECRET_KEY say which Clerk instance it is.
 //! let clerk = ClerkMcp::builder("https://mcp.example.com/mcp").scopes(Scopes::parse("profile email")?).build()?;
 //!
+//! // rmcp refuses every public host that is not on its list.
+//! let config = StreamableHttpServerConfig::default().with_allowed_hosts([clerk.resource().authority()]);
 //! let mcp: StreamableHttpService<Tools, LocalSessionManager> =
-//!     StreamableHttpService::new(|| Ok(Tools), Default::default(), Default::default());
+//!     StreamableHttpService::new(|| Ok(Tools), Default::default(), config);
 //! let mut router = Router::new().route_service("/mcp", clerk.bearer_auth_layer().layer(mcp));
 //! for (path, service) in clerk.well_known_routes() {
 //!     router = router.route_service(&path, service);

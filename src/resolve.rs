@@ -47,7 +47,8 @@ impl ResolveResource for ResourceUrl {
 
 /// Picks the resource by the host that a request names, from a fixed list.
 ///
-/// The host is the request target's authority (HTTP/2) or the `Host` header; forwarded headers are not read.
+/// The host is the request target's authority (HTTP/2) and the `Host` header, which have to agree where both are there;
+/// forwarded headers are not read.
 ///
 /// # Example
 ///
@@ -100,17 +101,13 @@ impl ResourcesByHost {
 
 impl ResolveResource for ResourcesByHost {
     fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
-        let mut hosts = headers.get_all(HOST).iter();
-        let host = match (uri.authority(), hosts.next()) {
-            (Some(authority), _) => authority.as_str(),
-            (None, Some(host)) => host.to_str().ok()?,
-            (None, None) => return None,
-        };
-        // Two Host headers are two opinions (RFC 9112 section 3.2).
-        if hosts.next().is_some() {
-            return None;
-        }
-        self.0.iter().find(|resource| resource.has_authority(host)).cloned()
+        let by_header = headers.get_all(HOST).iter().map(|host| host.to_str().ok());
+        let by_target = uri.authority().map(|authority| Some(authority.as_str()));
+        let mut hosts = by_target.into_iter().chain(by_header);
+        let first = hosts.next()??;
+        // The service behind may look at another one of them than we do: all have to mean the same.
+        let resource = self.0.iter().find(|resource| resource.has_authority(first))?;
+        hosts.all(|host| host.is_some_and(|host| resource.has_authority(host))).then(|| resource.clone())
     }
 }
 
@@ -123,7 +120,7 @@ mod tests {
         let resources =
             ResourcesByHost::new(["https://a.example/mcp", "https://b.example:8443/mcp"]).unwrap();
         type Row = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
-        let rows: [Row; 9] = [
+        let rows: [Row; 13] = [
             ("/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
             ("/mcp", &[("host", "A.Example:443")], Some("https://a.example/mcp")),
             ("/mcp", &[("host", "b.example:8443")], Some("https://b.example:8443/mcp")),
@@ -136,6 +133,10 @@ mod tests {
                 &[("host", "evil"), ("x-forwarded-host", "a.example"), ("forwarded", "host=a.example")],
                 None,
             ),
+            ("/mcp", &[("host", "a.example"), ("host", "a.example")], Some("https://a.example/mcp")),
+            ("https://a.example/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
+            ("https://a.example/mcp", &[("host", "b.example:8443")], None),
+            ("https://evil.example/mcp", &[("host", "a.example")], None),
             ("/mcp", &[], None),
         ];
         for (target, headers, expected) in rows {

@@ -168,11 +168,11 @@ pub(crate) fn check_origin(uri: &Uri) -> Result<(), &'static str> {
     if authority.as_str().contains('@') {
         return Err("has a user name in it");
     }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err("has no host");
-    }
-    if authority.port().is_some() && authority.port_u16().is_none() || authority.as_str().ends_with(':') {
-        return Err("has a port that is no number from 0 to 65535");
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or("has no host")?;
+    // `Uri` finds a host at the start and does not mind what follows it.
+    let port = authority.as_str().strip_prefix(host).ok_or("has a host that is none")?;
+    if !is_port(port) {
+        return Err("has something behind its host that is no port from 0 to 65535");
     }
     match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Ok(()),
@@ -180,6 +180,13 @@ pub(crate) fn check_origin(uri: &Uri) -> Result<(), &'static str> {
         Some(scheme) if *scheme == Scheme::HTTP => Err("uses http: off a loopback host; write https:"),
         _ => Err("is not an http or https URL"),
     }
+}
+
+/// Nothing, or a colon and a number.
+fn is_port(text: &str) -> bool {
+    let is_number =
+        |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+    text.is_empty() || text.strip_prefix(':').is_some_and(is_number)
 }
 
 /// Whether a URL's host is this machine by its spelling alone; no name is looked up.
@@ -266,6 +273,8 @@ mod tests {
             "https://h.example:99999/",
             "https://h.example:/",
             "https://:443/mcp",
+            "http://localhost:;",
+            "http://[::1].evil.example/mcp",
             "https://h.example/a\"b",
             "https://h.example/{a}",
             "https://h.example/ä",

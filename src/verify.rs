@@ -75,7 +75,8 @@ impl fmt::Debug for TokenRequest<'_> {
 /// Tells who presents a token.
 ///
 /// [`ClerkVerifier`](crate::ClerkVerifier) implements it, and so does every closure that takes an [`AccessToken`]
-/// and returns a future of `Result<AuthInfo, VerifyError>`.
+/// and returns a future of `Result<AuthInfo, VerifyError>`. A closure is not told the resource: it has to know for which
+/// one its tokens are issued.
 ///
 /// # Example
 ///
@@ -99,7 +100,8 @@ impl fmt::Debug for TokenRequest<'_> {
 pub trait VerifyToken: Send + Sync + 'static {
     /// Verifies a token.
     ///
-    /// Whoever implements this checks that the token was issued for [`TokenRequest::resource`], and answers
+    /// Whoever implements this checks that the token's time is not over and that it was issued for
+    /// [`TokenRequest::resource`]: the layer looks at the scopes and at nothing else. It answers
     /// [`VerifyErrorKind::Unavailable`](crate::VerifyErrorKind::Unavailable) when it could not find out: any other
     /// kind of error makes the client throw the token away.
     ///

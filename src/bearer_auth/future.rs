@@ -63,8 +63,13 @@ where
         Self { kind: Kind::Inner { future, readable: false } }
     }
 
-    pub(super) fn admitted(service: &mut S, request: Request<ReqBody>, caller: AuthInfo) -> Self {
-        Self { kind: Kind::admitted(service, request, caller) }
+    pub(super) fn admitted(
+        gate: &Gate,
+        service: &mut S,
+        request: Request<ReqBody>,
+        caller: AuthInfo,
+    ) -> Self {
+        Self { kind: Kind::admitted(gate, service, request, caller) }
     }
 
     pub(super) fn verifying(verification: Verification, pending: Pending<S, ReqBody>) -> Self {
@@ -76,9 +81,9 @@ impl<S, ReqBody, ResBody> Kind<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    fn admitted(service: &mut S, mut request: Request<ReqBody>, caller: AuthInfo) -> Self {
+    fn admitted(gate: &Gate, service: &mut S, mut request: Request<ReqBody>, caller: AuthInfo) -> Self {
         // A page may read an answer if the browser says whose page it is, and if it has a token to show.
-        let readable = request.headers().contains_key(ORIGIN);
+        let readable = gate.cors && request.headers().contains_key(ORIGIN);
         if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
             // Whatever logs the request from here on shows "Sensitive" in its place.
             credentials.set_sensitive(true);
@@ -95,7 +100,7 @@ impl<S, ReqBody> Pending<S, ReqBody> {
     {
         let admitted = outcome.map_err(Rejection::from).and_then(|caller| self.gate.admit(caller));
         match admitted {
-            Ok(caller) => Kind::admitted(&mut self.service, self.request, caller),
+            Ok(caller) => Kind::admitted(&self.gate, &mut self.service, self.request, caller),
             Err(rejection) => Kind::Answered { response: Some(self.gate.refuse(&self.resource, rejection)) },
         }
     }

@@ -7,6 +7,7 @@ use http::{HeaderMap, Response, Uri};
 
 use crate::auth_info::AuthInfo;
 use crate::body::ResponseBody;
+use crate::cors_headers::without_cors;
 use crate::metadata::protected_resource_metadata_url;
 use crate::rejection::{Challenged, Refusals, Rejection, RejectionReason};
 use crate::resolve::ResolveResource;
@@ -19,6 +20,7 @@ pub(super) struct Gate {
     pub(super) required: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) optional: bool,
+    pub(super) cors: bool,
 }
 
 /// What stands behind the gate.
@@ -38,6 +40,12 @@ impl Gate {
         }
     }
 
+    /// Whether the gate answers preflights: not where requests may pass without a token, since the service alone knows
+    /// which pages it wants those from.
+    pub(super) fn answers_preflights(&self) -> bool {
+        self.cors && !self.optional
+    }
+
     /// Whether a verified caller may pass.
     pub(super) fn admit(&self, caller: AuthInfo) -> Result<AuthInfo, Rejection> {
         if self.hierarchy.grants_all(caller.scopes(), &self.required) {
@@ -52,10 +60,11 @@ impl Gate {
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         tracing::debug!(reason = ?rejection.reason(), "a request was refused");
-        match &self.guarded {
+        let response = match &self.guarded {
             Guarded::One { refusals, .. } => refusals.refuse(rejection),
             Guarded::Several(_) => challenged(resource, &self.required).refuse(rejection),
-        }
+        };
+        if self.cors { response } else { without_cors(response) }
     }
 }
 

@@ -19,6 +19,7 @@ pub struct BearerAuthLayer<V> {
     required: Scopes,
     hierarchy: ScopeHierarchy,
     optional: bool,
+    cors: bool,
 }
 
 #[derive(Clone)]
@@ -28,7 +29,7 @@ enum Target {
 }
 
 impl<V> BearerAuthLayer<V> {
-    /// Guards one resource with this verifier. Every token must be issued for it.
+    /// Guards one resource with this verifier, which is told with each token that it has to be issued for this resource.
     pub fn new(verifier: V, resource: ResourceUrl) -> Self {
         Self::guarding(verifier, Target::One(resource))
     }
@@ -46,6 +47,7 @@ impl<V> BearerAuthLayer<V> {
             required: Scopes::none(),
             hierarchy: ScopeHierarchy::new(),
             optional: false,
+            cors: true,
         }
     }
 
@@ -65,6 +67,17 @@ impl<V> BearerAuthLayer<V> {
     /// refused, and so is one without the required scopes. CORS preflights are left to the service.
     pub fn optional(mut self) -> Self {
         self.optional = true;
+        self
+    }
+
+    /// Leaves CORS to a layer of your own around this one: preflights are not answered, and neither refusals nor answers
+    /// get CORS headers.
+    ///
+    /// Without this any page may send requests and read what it is answered, which is safe as long as it is the token
+    /// that opens the server and not where the request comes from. A CORS layer of your own that lets only some origins
+    /// in needs this, since such layers do not take away what they find.
+    pub fn without_cors(mut self) -> Self {
+        self.cors = false;
         self
     }
 
@@ -93,6 +106,7 @@ impl<V> BearerAuthLayer<V> {
             required: self.required.clone(),
             hierarchy: self.hierarchy.clone(),
             optional: self.optional,
+            cors: self.cors,
         }
     }
 }
@@ -114,6 +128,7 @@ impl<V> Clone for BearerAuthLayer<V> {
             required: self.required.clone(),
             hierarchy: self.hierarchy.clone(),
             optional: self.optional,
+            cors: self.cors,
         }
     }
 }

@@ -44,7 +44,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        if !self.gate.optional && is_preflight(request.method(), request.headers()) {
+        if self.gate.answers_preflights() && is_preflight(request.method(), request.headers()) {
             return ResponseFuture::answered(preflight_response());
         }
         let Some(resource) = self.gate.resource(request.uri(), request.headers()) else {
@@ -61,7 +61,7 @@ where
             return self.verify(token, resource, request);
         };
         match self.gate.admit(caller) {
-            Ok(caller) => ResponseFuture::admitted(&mut self.inner, request, caller),
+            Ok(caller) => ResponseFuture::admitted(&self.gate, &mut self.inner, request, caller),
             Err(rejection) => self.refuse(&resource, rejection),
         }
     }

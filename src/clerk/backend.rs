@@ -5,7 +5,7 @@ use std::fmt;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
-use super::http::{Http, send};
+use super::http::{Http, json, send};
 use super::user::User;
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::frontend_api::check_base_url;
@@ -79,9 +79,7 @@ impl ClerkClient {
         let body = send(self.authorized(self.http.get(&self.path(&format!("users/{user_id}")))))
             .await?
             .ok_with_key()?;
-        let user: User = serde_json::from_slice(&body).map_err(|error| {
-            ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is not a user").with_source(error)
-        })?;
+        let user: User = json(&body, "the answer is not a user")?;
         if user.id != user_id {
             return Err(ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is about another user"));
         }

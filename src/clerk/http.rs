@@ -6,6 +6,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect, tls};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::resource::{is_loopback, parse_uri};
@@ -15,6 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clerk's largest answer, a user, has some kilobytes.
 const MOST_BYTES: usize = 512 * 1024;
+/// A `Retry-After` beyond this is taken for a mistake.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 
 /// A client for one origin. A clone shares its connections.
@@ -74,6 +79,10 @@ impl fmt::Debug for Http {
 
 /// Sends a request and reads the whole answer.
 pub(super) async fn send(request: RequestBuilder) -> Result<Answer, ClerkError> {
+    // The HTTP client would panic without it.
+    if Handle::try_current().is_err() {
+        return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "calls need a tokio runtime"));
+    }
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
@@ -113,7 +122,8 @@ impl Answer {
     pub(super) fn ok(self) -> Result<Bytes, ClerkError> {
         let kind = match self.status {
             StatusCode::OK => return Ok(self.body),
-            StatusCode::NOT_FOUND => ClerkErrorKind::NotFound,
+            // Any web server says 404. Only what Clerk's API says in its own words is about the thing we asked for.
+            StatusCode::NOT_FOUND if is_error_of_clerk(&self.body) => ClerkErrorKind::NotFound,
             StatusCode::TOO_MANY_REQUESTS => ClerkErrorKind::Unavailable,
             status if status.is_server_error() => ClerkErrorKind::Unavailable,
             _ => ClerkErrorKind::InvalidResponse,
@@ -123,10 +133,37 @@ impl Answer {
     }
 }
 
-/// Seconds; a date, which Clerk does not send, counts as nothing said.
+/// `{"errors": [{"code": …}]}`, as every error of the Backend API has it.
+fn is_error_of_clerk(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Vec<Error>,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(rename = "code")]
+        _code: String,
+    }
+    serde_json::from_slice::<Errors>(body).is_ok_and(|body| !body.errors.is_empty())
+}
+
+/// Reads an answer's JSON. The error says where it is wrong and shows nothing of it: it may be about a user or a token.
+pub(super) fn json<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, ClerkError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let place = format!(
+            "{what}: {:?} error at line {}, column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        );
+        ClerkError::new(ClerkErrorKind::InvalidResponse, place)
+    })
+}
+
+/// Seconds, as many as can be meant; a date, which Clerk does not send, counts as nothing said.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 fn unreachable(error: reqwest::Error) -> ClerkError {

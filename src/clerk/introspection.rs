@@ -25,8 +25,6 @@ const MOST_WAITING: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Refused tokens that are remembered. An entry takes some 300 bytes.
 const MOST_REFUSED: usize = 10_000;
-/// A `Retry-After` beyond this is taken for a mistake.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 type Digest = [u8; 32];
 
@@ -153,7 +151,7 @@ impl Shared {
                 .with_detail("Clerk does not know the token");
         }
         if let Some(after) = error.retry_after() {
-            let until = self.settings.clock.monotonic().saturating_add(after.min(LONGEST_PAUSE));
+            let until = self.settings.clock.monotonic().saturating_add(after);
             *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         }
         error.into()

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::http::{Http, send};
+use super::http::{Http, json, send};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::freshness::Source;
 use crate::frontend_api::FrontendApi;
@@ -59,9 +59,8 @@ impl Source for MetadataSource {
     async fn fetch(&self) -> Result<Self::Value, ClerkError> {
         let body = send(self.http.get(AUTHORIZATION_SERVER_WELL_KNOWN)).await?.ok()?;
         let invalid = |why: &'static str| ClerkError::new(ClerkErrorKind::InvalidResponse, why);
-        let document: AuthorizationServerMetadata = serde_json::from_slice(&body).map_err(|error| {
-            invalid("the document is not authorization server metadata").with_source(error)
-        })?;
+        let document: AuthorizationServerMetadata =
+            json(&body, "the document is not authorization server metadata")?;
         document.check(self.instance.issuer()).map_err(invalid)?;
         Ok(document)
     }

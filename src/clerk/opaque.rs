@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::auth_info::Actor;
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::jwt::audience;
+use crate::jwt::{Members, audience};
 use crate::scope::Scopes;
 
 const OBJECT: &str = "clerk_idp_oauth_access_token";
+const TYPE: &str = "oauth:access_token";
 /// Above this, `expiration` counts milliseconds and not seconds (as seconds, it would be the year 5138).
 const MOST_SECONDS: f64 = 1e11;
 
@@ -27,44 +28,41 @@ pub(super) struct ActiveToken {
 impl ActiveToken {
     /// Reads the body of a 200 at this time, in seconds since 1970-01-01T00:00:00Z.
     pub(super) fn parse(body: &[u8], now: u64) -> Result<Self, VerifyError> {
-        let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-            VerifyError::from(unusable("the answer about a token is not a JSON object").with_source(error))
-        })?;
+        let answer = Members::parse(body)
+            .ok_or_else(|| unusable("the answer about a token is not a JSON object with unique members"))?;
         let expires_at = expiration(answer.get("expiration"))?;
         refuse_inactive(&answer, expires_at, now)?;
         Self::read(answer, expires_at)
             .ok_or_else(|| unusable("the answer about a token lacks what would prove it").into())
     }
 
-    /// All that has to be there for a yes: silence is none.
-    fn read(mut answer: Map<String, Value>, expires_at: Option<u64>) -> Option<Self> {
+    /// All that has to be there for a yes: silence is none, and neither is a word that means something else.
+    fn read(mut answer: Members, expires_at: Option<u64>) -> Option<Self> {
         let is_no = |name: &str| answer.get(name) == Some(&Value::Bool(false));
-        let is_ours = answer.get("object").and_then(Value::as_str) == Some(OBJECT);
+        let is_ours = answer.get("object").and_then(Value::as_str) == Some(OBJECT)
+            && answer.get("type").is_none_or(|class| class.as_str() == Some(TYPE))
+            && answer.get("active").is_none_or(|active| *active == Value::Bool(true));
         if !(is_ours && is_no("revoked") && is_no("expired")) {
             return None;
         }
-        let scopes = answer.remove("scopes")?;
+        let scopes = answer.take("scopes")?;
         let scopes: Option<Vec<&str>> = scopes.as_array()?.iter().map(Value::as_str).collect();
         let token = Self {
             subject: text(&mut answer, "subject")?,
             client_id: text(&mut answer, "client_id")?,
             scopes: Scopes::granted(scopes?),
             expires_at,
-            audience: audience(answer.remove("aud").filter(|aud| !aud.is_null()))?,
+            audience: audience(answer.take("aud"))?,
             org_id: text(&mut answer, "org_id"),
-            actor: actor(answer.remove("act"))?,
-            rest: without_token(answer),
+            actor: actor(answer.take("act"))?,
+            rest: rest(answer),
         };
         Some(token)
     }
 }
 
 /// What Clerk says with a 200 about a token that is good no longer.
-fn refuse_inactive(
-    answer: &Map<String, Value>,
-    expires_at: Option<u64>,
-    now: u64,
-) -> Result<(), VerifyError> {
+fn refuse_inactive(answer: &Members, expires_at: Option<u64>, now: u64) -> Result<(), VerifyError> {
     let is = |name: &str, flag: bool| answer.get(name) == Some(&Value::Bool(flag));
     let refused = |kind, detail| Err(VerifyError::new(kind).with_detail(detail));
     if is("active", false) {
@@ -85,9 +83,7 @@ fn refuse_inactive(
 
 /// Seconds or milliseconds; `null` and nothing at all mean that the token does not expire.
 fn expiration(value: Option<&Value>) -> Result<Option<u64>, VerifyError> {
-    let Some(value) = value.filter(|value| !value.is_null()) else {
-        return Ok(None);
-    };
+    let Some(value) = value else { return Ok(None) };
     let seconds = value.as_f64().map(|time| if time > MOST_SECONDS { time / 1000.0 } else { time });
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked here")]
     seconds
@@ -97,23 +93,21 @@ fn expiration(value: Option<&Value>) -> Result<Option<u64>, VerifyError> {
 }
 
 /// A text that is not empty.
-fn text(answer: &mut Map<String, Value>, name: &str) -> Option<String> {
-    match answer.remove(name) {
+fn text(answer: &mut Members, name: &str) -> Option<String> {
+    match answer.take(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     }
 }
 
 fn actor(value: Option<Value>) -> Option<Option<Actor>> {
-    match value {
-        None | Some(Value::Null) => Some(None),
-        Some(value) => serde_json::from_value(value).ok().map(Some),
-    }
+    value.map_or(Some(None), |value| serde_json::from_value(value).ok().map(Some))
 }
 
-/// `id` may be the token itself.
-fn without_token(mut rest: Map<String, Value>) -> Map<String, Value> {
-    for known in ["id", "object", "revoked", "expired", "expiration"] {
+/// What has no place of its own; `id` may be the token itself.
+fn rest(answer: Members) -> Map<String, Value> {
+    let mut rest = answer.into_rest();
+    for known in ["id", "object", "type", "active", "revoked", "expired", "expiration"] {
         rest.remove(known);
     }
     rest

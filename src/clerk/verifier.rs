@@ -208,11 +208,10 @@ impl ClerkVerifier {
 
     async fn verify_jwt(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let token = UnverifiedToken::parse(request.token())?;
-        let key = match &self.0.jwt_keys {
-            JwtKeys::Pem(key) => Arc::clone(key),
-            JwtKeys::Set(keys) => keys.find(token.key_id().ok_or_else(no_key_id)?).await?,
+        let (signed, key) = match &self.0.jwt_keys {
+            JwtKeys::Pem(key) => (token.verify_signature(key)?, Arc::clone(key)),
+            JwtKeys::Set(keys) => keys.verify_signature(&token).await?,
         };
-        let signed = token.verify_signature(&key)?;
         let leeway = self.0.leeway;
         let claims = signed.validate(&Policy { issuer: self.0.instance.issuer(), leeway }, self.now())?;
         let expires_at = claims.expires_at;
@@ -289,10 +288,6 @@ fn log(error: &VerifyError) {
         }
         _ => tracing::debug!(?kind, detail, "an access token was refused"),
     }
-}
-
-fn no_key_id() -> VerifyError {
-    VerifyError::new(VerifyErrorKind::UnknownKey).with_detail("the header names no key")
 }
 
 fn no_secret_key() -> VerifyError {

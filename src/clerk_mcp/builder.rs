@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
 use crate::metadata_service::{AuthorizationServerService, ProtectedResourceService};
 use crate::resource::ResourceUrl;
-use crate::scope::{ScopeHierarchy, Scopes};
+use crate::scope::{OFFLINE_ACCESS, ScopeHierarchy, Scopes};
 
 type Describe = Box<dyn FnOnce(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send>;
 
@@ -19,6 +19,7 @@ pub struct ClerkMcpBuilder {
     advertised: Option<Scopes>,
     hierarchy: ScopeHierarchy,
     optional: bool,
+    cors: bool,
     narrow: bool,
     describe: Option<Describe>,
     /// The first setting of the environment that cannot be used; `build` reports it.
@@ -34,6 +35,7 @@ impl ClerkMcpBuilder {
             advertised: None,
             hierarchy: ScopeHierarchy::new(),
             optional: false,
+            cors: true,
             narrow: false,
             describe: None,
             problem: None,
@@ -81,6 +83,12 @@ impl ClerkMcpBuilder {
         self
     }
 
+    /// Leaves CORS to a layer of your own; see [`BearerAuthLayer::without_cors`](crate::BearerAuthLayer::without_cors).
+    pub fn without_cors(mut self) -> Self {
+        self.cors = false;
+        self
+    }
+
     /// Narrows `scopes_supported` in the authorization server's metadata to this server's, for clients that ask for all
     /// they find there and are then refused by Clerk (`invalid_scope`).
     pub fn narrow_authorization_server_scopes(mut self) -> Self {
@@ -88,7 +96,8 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Adds to the protected resource's metadata, such as a name for users to see.
+    /// Adds to the protected resource's metadata, such as a name for users to see. The resource, its authorization
+    /// server and its scopes stay those of the guard.
     ///
     /// ```
     /// # use clerk_mcp_tools::ClerkMcp;
@@ -124,10 +133,13 @@ impl ClerkMcpBuilder {
         check_scopes(&self.scopes, &advertised, &self.hierarchy)?;
         let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
             .scopes_supported(&advertised);
-        let document = match self.describe {
+        let mut document = match self.describe {
             Some(describe) => describe(document).build()?,
             None => document.build()?,
         };
+        // Whatever `describe` did: what is guarded and what is said must be the same.
+        document.authorization_servers = vec![verifier.frontend_api().issuer().to_owned()];
+        document.scopes_supported = advertised.advertisable().iter().map(str::to_owned).collect();
         let narrowed_to = self.narrow.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Parts {
             protected_resource: ProtectedResourceService::new(&document),
@@ -137,6 +149,7 @@ impl ClerkMcpBuilder {
             scopes: self.scopes,
             hierarchy: self.hierarchy,
             optional: self.optional,
+            cors: self.cors,
             document,
         })))
     }
@@ -156,6 +169,13 @@ fn check_resource(resource: &ResourceUrl, verifier: &ClerkVerifier) -> Result<()
 
 /// A scope that is needed and not advertised is one that no client ever asks for.
 fn check_scopes(needed: &Scopes, advertised: &Scopes, hierarchy: &ScopeHierarchy) -> Result<(), ConfigError> {
+    if needed.contains(OFFLINE_ACCESS) {
+        return Err(ConfigError::invalid(
+            "scopes",
+            "cannot hold offline_access: it is between client and authorization server, and no client would be told to \
+             ask for it (MCP 2026-07-28)",
+        ));
+    }
     match needed.iter().find(|scope| !hierarchy.grants(advertised, scope)) {
         Some(scope) => Err(ConfigError::conflict(
             "scopes_supported",

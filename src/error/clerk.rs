@@ -12,9 +12,9 @@ use super::{VerifyError, VerifyErrorKind};
 pub enum ClerkErrorKind {
     /// Clerk could not be reached, took too long, asked us to slow down (429) or reported a fault of its own (5xx).
     Unavailable,
-    /// Clerk refused our own secret key (401, 403), or there is none.
+    /// Clerk refused our own secret key (401).
     Unauthorized,
-    /// Clerk knows no such thing (404).
+    /// Clerk knows no such thing: a 404 in the words of its API, not just any.
     NotFound,
     /// Clerk's answer is not what its API describes.
     InvalidResponse,

@@ -140,12 +140,19 @@ impl Members {
         serde_json::from_slice(json).ok()
     }
 
+    /// A member's value; `null` is as good as none.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.0.get(name).filter(|value| !value.is_null())
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name)
+    /// Whether there is such a member, `null` or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The value of a member, taken out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
     }
 
     /// A text that is not empty.
@@ -173,7 +180,7 @@ impl Members {
             .ok_or_else(|| refuse(Kind::InvalidClaim, "`exp`, `nbf` or `iat` is no number of seconds"))
     }
 
-    fn into_rest(mut self) -> Map<String, Value> {
+    pub(crate) fn into_rest(mut self) -> Map<String, Value> {
         for known in ["iss", "exp"] {
             self.0.remove(known);
         }

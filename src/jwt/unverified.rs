@@ -46,7 +46,7 @@ impl<'a> UnverifiedToken<'a> {
     }
 
     /// Proves that the token was signed with this key.
-    pub(crate) fn verify_signature(self, key: &VerificationKey) -> Result<SignedToken, VerifyError> {
+    pub(crate) fn verify_signature(&self, key: &VerificationKey) -> Result<SignedToken, VerifyError> {
         // The key decides on the algorithm; the token may agree or go.
         if self.algorithm != key.algorithm() {
             return Err(refuse(
@@ -90,7 +90,7 @@ impl fmt::Debug for SignedToken {
 
 fn check_header(header: &Members) -> Result<Algorithm, VerifyError> {
     // RFC 7515 section 4.1.11: whoever does not understand a critical extension refuses; none is understood here.
-    if header.get("crit").is_some() || header.get("b64").is_some() {
+    if header.has("crit") || header.has("b64") {
         return Err(refuse(Kind::Malformed, "the header names a critical extension"));
     }
     let text = |name: &str| header.get(name).and_then(Value::as_str);

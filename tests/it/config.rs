@@ -147,7 +147,7 @@ fn refuses_other_settings_in_the_same_way() {
         build(&[("CLERK_PUBLISHABLE_KEY", TEST_KEY), ("MCP_RESOURCE_URL", "https://h.example/mcp")]).unwrap()
     };
     let scopes = |list| Scopes::parse(list).unwrap();
-    let rows: [(&str, Result<ClerkMcp, ConfigError>, &str); 5] = [
+    let rows: [(&str, Result<ClerkMcp, ConfigError>, &str); 6] = [
         (
             "a fragment",
             ClerkMcp::builder("https://h.example/#f").verifier(verifier()).build(),
@@ -157,6 +157,14 @@ fn refuses_other_settings_in_the_same_way() {
             "another resource",
             ClerkMcp::builder("https://h.example/x").verifier(verifier()).build(),
             "MCP_RESOURCE_URL",
+        ),
+        (
+            "a scope that no client would ask for",
+            ClerkMcp::builder("https://h.example/mcp")
+                .verifier(verifier())
+                .scopes(scopes("a offline_access"))
+                .build(),
+            "scopes",
         ),
         (
             "a needed scope that is not advertised",

@@ -86,7 +86,25 @@ async fn an_answer_to_nobody_stays_as_the_service_made_it() {
 }
 
 #[tokio::test]
-async fn cors_layers_outside_and_inside_have_the_last_word() {
+async fn a_server_can_do_its_cors_elsewhere() {
+    let world = World::new().await;
+    let (known, unknown) = ("https://inspector.example", "https://evil.example");
+    let cors = CorsLayer::new().allow_origin([known.parse().unwrap()]);
+    let service = guarded((cors, world.layer().without_cors()));
+    let credentials = format!("Bearer {}", world.jwt());
+    for token in ["Bearer abc", &credentials] {
+        for (page, allowed) in [(known, Some(known)), (unknown, None)] {
+            let headers = [("origin", page), ("authorization", token)];
+            let answer = send(&service, request(Method::POST, "/mcp", &headers)).await;
+            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{page}");
+        }
+    }
+    let bare = guarded(world.layer().without_cors());
+    assert_eq!(options(&bare, &PREFLIGHT).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn cors_layers_outside_and_inside_replace_what_they_set() {
     let world = World::new().await;
     let page = "https://inspector.example";
     let cors = || {

@@ -53,7 +53,7 @@ async fn every_claim_arrives_in_the_auth_info() {
 #[tokio::test]
 async fn tolerates_what_the_standards_tolerate() {
     let world = World::new().await;
-    let rows: [(&str, Change); 14] = [
+    let rows: [(&str, Change); 15] = [
         ("the long media type", |t| t.header("typ", "application/at+jwt")),
         ("a media type in capitals", |t| t.header("typ", "AT+JWT")),
         ("a category of its own", |t| t.header("cat", "cl_new")),
@@ -70,6 +70,11 @@ async fn tolerates_what_the_standards_tolerate() {
         ("the resource with its default port", |t| t.audience("https://mcp.example.com:443/mcp")),
         ("the last second of the year 9999", |t| t.expires_at(253_402_300_799)),
         ("a subject of any form", |t| t.subject("service-1")),
+        ("null for what may be left out", |t| {
+            let nothing = || Value::Null;
+            let t = t.claim("act", nothing()).claim("org_id", nothing()).claim("nbf", nothing());
+            t.claim("scp", nothing()).header("cat", nothing())
+        }),
     ];
     for (what, change) in rows {
         let outcome = verify(&world, change).await;

@@ -144,6 +144,81 @@ async fn an_outage_keeps_the_last_good_keys_for_a_day() {
 }
 
 #[tokio::test]
+async fn a_changed_key_may_keep_its_id() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let old = world.jwt();
+    assert_eq!(kind(&verifier, &old).await, None);
+    let id = world.clerk.key_id();
+    world.clerk.rotate_keys().unwrap();
+    let mut changed = world.clerk.jwks();
+    changed["keys"][0]["kid"] = id.clone().into();
+    let body = changed.to_string().into();
+    let fault = Fault::Body { status: 200, content_type: "application/json".into(), body };
+    world.clerk.fault(Route::Jwks, fault);
+    let new = world.jwt_with_key_id(&id);
+    assert_eq!(kind(&verifier, &new).await, None);
+    assert_eq!(kind(&verifier, &old).await, Some(Kind::InvalidSignature), "and is no longer known");
+    assert_eq!(world.key_set_calls(), 2);
+}
+
+#[tokio::test]
+async fn two_keys_may_share_an_id() {
+    let (world, other) = (World::new().await, World::new().await);
+    let mut foreign = other.clerk.jwks()["keys"][0].clone();
+    foreign["kid"] = world.clerk.key_id().into();
+    world.clerk.publish_jwk(foreign);
+    assert_eq!(kind(&world.verifier(), &world.jwt()).await, None);
+}
+
+#[tokio::test]
+async fn a_bad_signature_asks_again_every_thirty_seconds_at_most() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    let bad = || world.clerk.mint().audience(RESOURCE).foreign_key().jwt();
+    for round in 1..=3 {
+        for _ in 0..20 {
+            assert_eq!(kind(&verifier, &bad()).await, Some(Kind::InvalidSignature));
+        }
+        assert_eq!(world.key_set_calls(), 1 + round);
+        world.advance(30);
+    }
+    world.clerk.fault_all(Fault::Down);
+    assert_eq!(kind(&verifier, &bad()).await, Some(Kind::InvalidSignature), "a verdict needs no newer keys");
+}
+
+#[tokio::test]
+async fn one_failed_attempt_is_no_reason_to_wait_for_thirty_seconds() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.clerk.rotate_keys().unwrap();
+    world.clerk.fault(Route::Jwks, Fault::Down);
+    assert_eq!(kind(&verifier, &world.jwt()).await, Some(Kind::Unavailable));
+    world.clerk.heal_all();
+    world.advance(1);
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+}
+
+#[tokio::test]
+async fn who_has_been_let_down_once_does_not_wait_again() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    world.advance(2 * HOUR);
+    world.clerk.fault_all(Fault::Down);
+    assert_eq!(kind(&verifier, &world.jwt()).await, None, "waits for the attempt, and does without it");
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault_all(fault);
+    for _ in 0..5 {
+        world.advance(MINUTE);
+        assert_eq!(kind(&verifier, &world.jwt()).await, None, "served while the next attempt is held");
+    }
+    gate.open();
+}
+
+#[tokio::test]
 async fn an_unknown_key_during_an_outage_is_no_verdict() {
     let world = World::new().await;
     let verifier = world.verifier();

@@ -58,7 +58,7 @@ async fn an_expiration_is_nothing_seconds_or_milliseconds() {
 async fn a_200_is_no_proof() {
     type Change = fn(TokenBuilder) -> TokenBuilder;
     let world = World::new().await;
-    let rows: [(&str, Change, Kind); 20] = [
+    let rows: [(&str, Change, Kind); 22] = [
         ("revoked", |t| t.revoked(true), Kind::Revoked),
         ("expired", |t| t.expired(true), Kind::Expired),
         ("not active", |t| t.record_member("active", false), Kind::UnknownToken),
@@ -77,6 +77,8 @@ async fn a_200_is_no_proof() {
         ("subject empty", |t| t.record_member("subject", ""), Kind::Unavailable),
         ("subject a number", |t| t.record_member("subject", 1), Kind::Unavailable),
         ("client_id missing", |t| t.without_record_member("client_id"), Kind::Unavailable),
+        ("type of another class", |t| t.record_member("type", "oauth:refresh_token"), Kind::Unavailable),
+        ("active a text", |t| t.record_member("active", "false"), Kind::Unavailable),
         ("scopes missing", |t| t.without_record_member("scopes"), Kind::Unavailable),
         ("scopes a text", |t| t.record_member("scopes", "profile"), Kind::Unavailable),
         ("aud a number", |t| t.record_member("aud", 1), Kind::Unavailable),
@@ -95,7 +97,8 @@ async fn a_200_is_no_proof() {
 async fn answers_that_are_no_answers_are_an_outage() {
     let world = World::new().await;
     let token = world.opaque();
-    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>"] {
+    let twice = r#"{"revoked":true,"revoked":false}"#;
+    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>", twice] {
         let fault =
             Fault::Body { status: 200, content_type: "application/json".into(), body: Bytes::from(body) };
         world.clerk.fault(Route::VerifyAccessToken, fault);
@@ -106,6 +109,34 @@ async fn answers_that_are_no_answers_are_an_outage() {
     let fault = Fault::Body { status: 200, content_type: "application/json".into(), body: inactive.into() };
     world.clerk.fault(Route::VerifyAccessToken, fault);
     assert_eq!(verify_clerk_token(&world.verifier(), &token).await.unwrap_err().kind(), Kind::UnknownToken);
+}
+
+#[tokio::test]
+async fn only_clerks_own_404_is_about_the_token() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    for body in ["", "not found", "<html>", "{}", r#"{"errors":[]}"#, r#"{"error":"not_found"}"#] {
+        let fault = Fault::Body { status: 404, content_type: "text/html".into(), body: body.into() };
+        world.clerk.fault(Route::VerifyAccessToken, fault);
+        let error = verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable, "{body}");
+    }
+    world.clerk.heal_all();
+    assert_eq!(verify_clerk_token(&verifier, "oat_unknown").await.unwrap_err().kind(), Kind::UnknownToken);
+}
+
+#[tokio::test]
+async fn what_clerk_answers_is_not_shown() {
+    let world = World::new().await;
+    for body in [r#""MARKED""#, r#"{"keys":"MARKED"}"#, r#"{"id":["MARKED"]}"#] {
+        let fault = Fault::Body { status: 200, content_type: "application/json".into(), body: body.into() };
+        world.clerk.fault_all(fault);
+        let verifier = world.verifier();
+        let of_token = verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
+        let of_keys = verify_clerk_token(&verifier, &world.jwt()).await.unwrap_err();
+        let of_user = verifier.client().unwrap().get_user("user_1").await.unwrap_err();
+        assert!(!format!("{of_token:?} {of_keys:?} {of_user:?} {of_user}").contains("MARKED"), "{body}");
+    }
 }
 
 #[tokio::test]

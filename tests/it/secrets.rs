@@ -85,6 +85,7 @@ async fn drive_everything() -> (String, Vec<String>) {
     let wrong_key = SecretKey::parse(&format!("sk_test_wrong{MARK}")).unwrap();
     let verifiers = [
         world.verifier(),
+        world.verifier_builder().keys_from_backend_api().build().unwrap(),
         world.public_verifier_builder().build().unwrap(),
         world.public_verifier_builder().secret_key(wrong_key.clone()).build().unwrap(),
     ];

@@ -66,3 +66,12 @@ async fn failures_have_their_kinds() {
         }
     }
 }
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let client = ClerkClient::builder(SecretKey::parse("sk_test_a").unwrap()).build().unwrap();
+    let mut call = std::pin::pin!(client.get_user("user_1"));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) else { panic!("it waits") };
+    assert_eq!(outcome.unwrap_err().kind(), Kind::InvalidRequest);
+}
