@@ -15,6 +15,8 @@
 //! curl -s http://127.0.0.1:3000/.well-known/oauth-protected-resource/hello
 //! ```
 
+#![expect(clippy::print_stdout, reason = "it prints the lines to try")]
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;

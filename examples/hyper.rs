@@ -14,6 +14,8 @@
 //! # A call of the tool needs a token: see the line that the server prints.
 //! ```
 
+#![expect(clippy::print_stdout, reason = "it prints the lines to try")]
+
 mod support;
 
 use std::error::Error;

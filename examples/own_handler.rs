@@ -27,6 +27,8 @@
 //! curl -i http://127.0.0.1:3000/api/me -H 'Authorization: Bearer oat_x'
 //! ```
 
+#![expect(clippy::print_stdout, reason = "it prints the lines to try")]
+
 mod support;
 
 use std::error::Error;

@@ -139,3 +139,8 @@ pub use scope::{ScopeHierarchy, Scopes};
 pub use secret::{AccessToken, SecretKey};
 pub use stats::Snapshot;
 pub use verify::{TokenRequest, VerifyToken};
+
+/// The README's code is compiled and run as this crate's own.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
