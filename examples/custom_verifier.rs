@@ -15,7 +15,7 @@
 //! curl -s http://127.0.0.1:3000/.well-known/oauth-protected-resource/hello
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it prints the lines to try")]
+#![expect(clippy::print_stdout, reason = "an example talks to whoever started it")]
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -39,10 +39,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let resource = ResourceUrl::parse(&format!("http://{address}/hello"))?;
     let scopes = Scopes::parse("greet")?;
 
-    let accounts = Arc::new(Accounts::new([
-        ("pat_ada", "ada", scopes.clone()),
-        ("pat_grace", "grace", Scopes::none()),
-    ]));
+    let accounts =
+        Arc::new(Accounts::new([("pat_ada", "ada", scopes.clone()), ("pat_grace", "grace", Scopes::none())]));
     // These tokens are good for this one server. An issuer with several resources is a `VerifyToken` of its own, which
     // compares the token's audience with `TokenRequest::resource`.
     let verify = move |token: AccessToken| {
@@ -54,9 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 // Not to find out is no refusal: the client keeps its token and comes back.
                 .map_err(|error| VerifyError::new(VerifyErrorKind::Unavailable).with_source(error))?
                 .ok_or(VerifyErrorKind::UnknownToken)?;
-            Ok(AuthInfo::builder(token, account.user, "personal-access-token")
-                .scopes(account.scopes)
-                .build())
+            Ok(AuthInfo::builder(token, account.user, "personal-access-token").scopes(account.scopes).build())
         }
     };
     let guard = BearerAuthLayer::new(verify, resource.clone()).required_scopes(scopes.clone());
@@ -95,9 +91,7 @@ struct Accounts(HashMap<Vec<u8>, Account>);
 
 impl Accounts {
     fn new(tokens: impl IntoIterator<Item = (&'static str, &'static str, Scopes)>) -> Self {
-        let entries = tokens
-            .into_iter()
-            .map(|(token, user, scopes)| (key(token), Account { user, scopes }));
+        let entries = tokens.into_iter().map(|(token, user, scopes)| (key(token), Account { user, scopes }));
         Self(entries.collect())
     }
 

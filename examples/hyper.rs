@@ -14,7 +14,7 @@
 //! # A call of the tool needs a token: see the line that the server prints.
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it prints the lines to try")]
+#![expect(clippy::print_stdout, reason = "an example talks to whoever started it")]
 
 mod support;
 
@@ -43,10 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let resource = support::var("MCP_RESOURCE_URL").unwrap_or_else(|| format!("http://{address}/mcp"));
 
     let (verifier, stand_in) = support::clerk(resource.parse()?).await?;
-    let clerk = ClerkMcp::builder(resource)
-        .verifier(verifier)
-        .scopes(Scopes::parse("profile email")?)
-        .build()?;
+    let clerk =
+        ClerkMcp::builder(resource).verifier(verifier).scopes(Scopes::parse("profile email")?).build()?;
 
     // The documents stand outside of the guard: whoever has no token yet has to read them. Every other path is the MCP
     // endpoint, and guarded.
@@ -62,10 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!(
             "\n# a call, with a token of the stand-in for Clerk at {}:\n{}",
             stand_in.issuer(),
-            call(
-                clerk.resource().as_str(),
-                &stand_in.mint().audience(clerk.resource().as_str()).jwt()
-            ),
+            call(clerk.resource().as_str(), &stand_in.mint().audience(clerk.resource().as_str()).jwt()),
         );
     }
 

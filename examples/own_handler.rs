@@ -27,7 +27,7 @@
 //! curl -i http://127.0.0.1:3000/api/me -H 'Authorization: Bearer oat_x'
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it prints the lines to try")]
+#![expect(clippy::print_stdout, reason = "an example talks to whoever started it")]
 
 mod support;
 
@@ -64,11 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
         .scopes_supported(&scopes)
         .build()?;
-    let api = Api {
-        verifier,
-        metadata_url: protected_resource_metadata_url(&resource),
-        scopes,
-    };
+    let api = Api { verifier, metadata_url: protected_resource_metadata_url(&resource), scopes };
     let me_path = format!("{}/me", resource.path().trim_end_matches('/'));
     let mut router = Router::new().route(&me_path, get(me)).with_state(Arc::new(api));
     for path in well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource) {
@@ -111,9 +107,7 @@ impl Api {
             return Err(self.challenge(StatusCode::BAD_REQUEST, Some(two)));
         }
         let token = token.ok_or_else(|| self.challenge(StatusCode::UNAUTHORIZED, None))?;
-        let caller = verify_clerk_token(&self.verifier, token)
-            .await
-            .map_err(|error| self.refusal(&error))?;
+        let caller = verify_clerk_token(&self.verifier, token).await.map_err(|error| self.refusal(&error))?;
         if self.scopes.iter().all(|scope| caller.scopes().contains(scope)) {
             return Ok(caller);
         }
