@@ -1,0 +1,268 @@
+// The official TypeScript clients, from the first refusal to the user's data.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { after, before, describe, it } from 'node:test';
+
+import { startExample } from './support/example.js';
+import { withoutResourceMetadata } from './support/recorder.js';
+import { SDKS, Session } from './support/sdks.js';
+import { REDIRECT_URI, User, claims, tampered } from './support/user.js';
+
+const SCOPES = ['profile', 'email'];
+
+let server;
+let lenient;
+
+before(async () => {
+  server = await startExample();
+  lenient = await startExample({ MCP_AUDIENCE: 'if-present' });
+});
+
+after(async () => {
+  await server?.stop();
+  await lenient?.stop();
+});
+
+for (const sdk of SDKS) {
+  describe(sdk.name, () => {
+    const sessions = [];
+    const session = (user, options) => {
+      const session = new Session(sdk, user, options);
+      sessions.push(session);
+      return session;
+    };
+    after(() => Promise.all(sessions.map((session) => session.close())));
+
+    it('is refused, registers, authorizes and reads the data of its user', async () => {
+      const user = new User();
+      const client = session(user);
+      await client.authorize(server.endpoint);
+
+      const [refused] = client.recorder.of('POST', server.endpoint);
+      const metadataUrl = `${server.origin}/.well-known/oauth-protected-resource/mcp`;
+      assert.equal(refused.status, 401);
+      assert.equal(refused.headers.get('authorization'), null);
+      assert.equal(refused.challenge, `Bearer resource_metadata="${metadataUrl}", scope="profile email"`);
+      assert.deepEqual(client.recorder.of('GET', metadataUrl).map(({ status }) => status), [200]);
+      assert.deepEqual(client.recorder.statuses(`${server.clerk}/oauth/register`), [201]);
+
+      assert.equal(user.authorizations.length, 1);
+      const asked = Object.fromEntries(user.authorizations[0].searchParams);
+      const [redeemed] = client.recorder.of('POST', `${server.clerk}/oauth/token`);
+      const form = Object.fromEntries(new URLSearchParams(redeemed.body));
+      assert.equal(asked.client_id, user.clientInformation().client_id);
+      assert.equal(asked.scope, sdk.scope);
+      assert.equal(asked.resource, server.endpoint);
+      assert.equal(asked.code_challenge_method, 'S256');
+      assert.equal(asked.code_challenge, createHash('sha256').update(form.code_verifier).digest('base64url'));
+      assert.equal(user.callback.get('iss'), server.clerk);
+      assert.equal(form.grant_type, 'authorization_code');
+      assert.equal(form.resource, server.endpoint);
+      assert.equal(redeemed.status, 200);
+
+      const token = claims(user.tokens().access_token);
+      assert.equal(token.iss, server.clerk);
+      assert.equal(token.aud, server.endpoint);
+      assert.equal(token.scope, sdk.scope);
+      assert.equal(token.client_id, asked.client_id);
+
+      await client.connect(server.endpoint);
+      assert.notEqual(client.client.getServerCapabilities().tools, undefined);
+      const { tools } = await client.client.listTools();
+      assert.deepEqual(tools.map(({ name }) => name).sort(), ['get_clerk_user_data', 'whoami']);
+      assert.deepEqual(await client.call('whoami'), {
+        userId: token.sub,
+        clientId: token.client_id,
+        scopes: sdk.scope.split(' '),
+      });
+      assert.deepEqual(await client.call('get_clerk_user_data'), {
+        id: token.sub,
+        username: 'ada',
+        firstName: 'Ada',
+        lastName: 'Lovelace',
+        imageUrl: 'https://img.clerk.com/preview.png',
+        primaryEmailAddress: 'ada@example.com',
+      });
+      const versions = client.recorder.of('POST', server.endpoint).map(({ headers }) => headers.get('mcp-protocol-version'));
+      assert.equal(versions.at(-1), sdk.protocol);
+      assert.equal(client.recorder.statuses(server.endpoint).filter((status) => status >= 400).length, 1);
+    });
+
+    it('refreshes a token that is not genuine', async () => {
+      const user = new User();
+      const client = session(user);
+      await client.signIn(server.endpoint);
+      const good = user.tokens();
+      user.saveTokens({ ...good, access_token: tampered(good.access_token) });
+      client.recorder.exchanges = [];
+
+      await client.connect(server.endpoint);
+      assert.equal((await client.call('whoami')).userId, claims(good.access_token).sub);
+
+      const calls = client.recorder.of('POST', server.endpoint);
+      assert.equal(calls[0].status, 401);
+      assert.match(calls[0].challenge, /^Bearer error="invalid_token", error_description="[^"]+", resource_metadata="/);
+      assert.equal(calls.filter(({ status }) => status >= 400).length, 1);
+      const [refreshed, ...more] = client.recorder.of('POST', `${server.clerk}/oauth/token`);
+      const form = Object.fromEntries(new URLSearchParams(refreshed.body));
+      assert.deepEqual(more, []);
+      assert.equal(form.grant_type, 'refresh_token');
+      assert.equal(form.refresh_token, good.refresh_token);
+      assert.equal(form.resource, server.endpoint);
+      assert.equal(claims(user.tokens().access_token).aud, server.endpoint);
+      assert.equal(user.authorizations.length, 1);
+    });
+
+    it('authorizes anew where there is nothing to refresh with', async () => {
+      const user = new User();
+      const client = session(user);
+      await client.signIn(server.endpoint);
+      const { refresh_token: _, ...tokens } = user.tokens();
+      user.saveTokens({ ...tokens, access_token: tampered(tokens.access_token) });
+
+      await client.signIn(server.endpoint);
+      assert.equal((await client.call('whoami')).userId, claims(user.tokens().access_token).sub);
+      assert.equal(user.authorizations.length, 2);
+      assert.equal(user.authorizations[1].searchParams.get('scope'), sdk.scope);
+      assert.deepEqual(client.recorder.statuses(`${server.clerk}/oauth/register`), [201]);
+    });
+
+    it('asks for the scopes that a token lacks', async () => {
+      const user = await signedInWith(sdk, 'profile');
+      const client = session(user);
+      const [lacking, all] = ['profile', sdk.scope].map((scope) => new Set(scope.split(' ')));
+
+      if (sdk.stepsUp) {
+        await client.signIn(server.endpoint);
+        assert.deepEqual(new Set(user.authorizations[0].searchParams.get('scope').split(' ')), all);
+        assert.deepEqual(new Set((await client.call('whoami')).scopes), all);
+      } else {
+        // It takes the refresh token, which cannot grant more, and stops after one try.
+        await assert.rejects(client.connect(server.endpoint), { code: 403 });
+        assert.deepEqual(new Set(user.tokens().scope.split(' ')), lacking);
+      }
+      const [refused] = client.recorder.of('POST', server.endpoint);
+      assert.equal(refused.status, 403);
+      assert.match(refused.challenge, /^Bearer error="insufficient_scope", .*scope="profile email"/);
+    });
+
+    it('is known by a client metadata document', async () => {
+      const documents = await serveClientDocument();
+      try {
+        const { clientId } = documents;
+        const user = new User({ clientInformation: { client_id: clientId, issuer: server.clerk } });
+        const client = session(user);
+        await client.signIn(server.endpoint);
+        assert.equal((await client.call('whoami')).clientId, clientId);
+        assert.equal(claims(user.tokens().access_token).client_id, clientId);
+        assert.deepEqual(client.recorder.of('POST', `${server.clerk}/oauth/register`), []);
+        assert.equal(documents.requests, 1);
+      } finally {
+        await documents.stop();
+      }
+    });
+
+    it('prefers its metadata document to a registration', async () => {
+      const user = new User({ clientMetadataUrl: 'https://client.example/metadata.json' });
+      // Only documents of this machine can be fetched here, and the SDK uses none that is not https by itself.
+      user.redirectToAuthorization = async (url) => void user.authorizations.push(url);
+      const client = session(user);
+      await assert.rejects(client.connect(server.endpoint), sdk.api.UnauthorizedError);
+      assert.equal(user.authorizations[0].searchParams.get('client_id'), user.clientMetadataUrl);
+      assert.deepEqual(client.recorder.of('POST', `${server.clerk}/oauth/register`), []);
+    });
+
+    it('finds the metadata without a challenge', async () => {
+      const { discoverOAuthServerInfo } = sdk.api;
+      for (const url of [server.endpoint, `${server.endpoint}/`, `${server.origin}/`]) {
+        const found = await discoverOAuthServerInfo(url);
+        assert.equal(found.authorizationServerUrl, server.clerk);
+        assert.equal(found.authorizationServerMetadata.issuer, server.clerk);
+        assert.equal(found.resourceMetadata.resource, server.endpoint);
+        assert.deepEqual(found.resourceMetadata.scopes_supported, SCOPES);
+      }
+    });
+
+    it('connects where its user wrote the URL with a slash at the end', async () => {
+      const user = new User();
+      const client = session(user);
+      await client.signIn(`${server.endpoint}/`);
+      assert.equal(claims(user.tokens().access_token).aud, server.endpoint);
+      assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
+    });
+
+    it('is served as a client of 2025-03-26, which asks the MCP host for everything', async () => {
+      const user = new User({ scope: 'profile email' });
+      const client = session(user, legacyOptions());
+      await client.signIn(lenient.endpoint);
+      const token = claims(user.tokens().access_token);
+      assert.equal('aud' in token, false);
+      assert.equal((await client.call('whoami')).userId, token.sub);
+      const documentUrl = `${lenient.origin}/.well-known/oauth-authorization-server`;
+      assert.equal(client.recorder.of('GET', documentUrl)[0].status, 200);
+    });
+
+    it('is refused as a client of 2025-03-26 where tokens have to name their audience', async () => {
+      const user = new User({ scope: 'profile email' });
+      const client = session(user, legacyOptions());
+      await client.authorize(server.endpoint);
+      client.recorder.exchanges = [];
+      // Without a refresh token it stops after one call.
+      const { refresh_token: _, ...tokens } = user.tokens();
+      user.saveTokens(tokens);
+      await assert.rejects(client.connect(server.endpoint), sdk.api.UnauthorizedError);
+      const [refused] = client.recorder.of('POST', server.endpoint);
+      assert.equal(refused.status, 401);
+      assert.match(refused.challenge, /^Bearer error="invalid_token", /);
+    });
+  });
+}
+
+/** A user whose client has a token with these scopes and a refresh token. */
+async function signedInWith(sdk, scope) {
+  const { discoverOAuthServerInfo, registerClient, startAuthorization, exchangeAuthorization } = sdk.api;
+  const { authorizationServerMetadata: metadata } = await discoverOAuthServerInfo(server.endpoint);
+  const user = new User();
+  const resource = new URL(server.endpoint);
+  const clientInformation = await registerClient(server.clerk, { metadata, clientMetadata: user.clientMetadata });
+  const shared = { metadata, clientInformation, resource };
+  const state = user.state();
+  const started = await startAuthorization(server.clerk, { ...shared, redirectUrl: REDIRECT_URI, scope, state });
+  await user.redirectToAuthorization(started.authorizationUrl);
+  const tokens = await exchangeAuthorization(server.clerk, {
+    ...shared,
+    authorizationCode: user.callback.get('code'),
+    iss: user.callback.get('iss'),
+    codeVerifier: started.codeVerifier,
+    redirectUri: REDIRECT_URI,
+  });
+  const issuer = server.clerk;
+  return new User({ clientInformation: { ...clientInformation, issuer }, tokens: { ...tokens, issuer } });
+}
+
+/** The document stands at the MCP host while its issuer is Clerk, so a client that compares the two has to be told. */
+function legacyOptions() {
+  return { wrap: withoutResourceMetadata, skipIssuerMetadataValidation: true };
+}
+
+async function serveClientDocument() {
+  const served = { requests: 0 };
+  const http = createServer((request, response) => {
+    served.requests += 1;
+    const body = JSON.stringify({
+      client_id: served.clientId,
+      client_name: 'interop',
+      redirect_uris: [REDIRECT_URI],
+      token_endpoint_auth_method: 'none',
+    });
+    response.writeHead(200, { 'content-type': 'application/json' }).end(body);
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  served.clientId = `http://127.0.0.1:${http.address().port}/client.json`;
+  served.stop = () => new Promise((resolve) => http.close(resolve));
+  return served;
+}

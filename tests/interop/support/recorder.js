@@ -1,0 +1,45 @@
+// A `fetch` that remembers what went over the wire.
+
+export class Recorder {
+  exchanges = [];
+
+  /** For the SDKs' `fetch` option. */
+  fetch = async (input, init) => {
+    const request = new Request(input, init);
+    const body = request.method === 'POST' ? await request.clone().text() : undefined;
+    const response = await fetch(input, init);
+    this.exchanges.push({
+      method: request.method,
+      url: request.url,
+      headers: request.headers,
+      body,
+      status: response.status,
+      challenge: response.headers.get('www-authenticate'),
+    });
+    return response;
+  };
+
+  /** What was asked of a URL, in order. */
+  of(method, url) {
+    return this.exchanges.filter((exchange) => exchange.method === method && exchange.url === url);
+  }
+
+  /** The statuses of the POSTs to a URL, in order. */
+  statuses(url) {
+    return this.of('POST', url).map(({ status }) => status);
+  }
+}
+
+/** A `fetch` for a client of the 2025-03-26 specification: it knows of no RFC 9728, neither document nor challenge. */
+export function withoutResourceMetadata(inner) {
+  return async (input, init) => {
+    if (new URL(input).pathname.startsWith('/.well-known/oauth-protected-resource')) {
+      return new Response(null, { status: 404 });
+    }
+    const response = await inner(input, init);
+    const headers = new Headers(response.headers);
+    headers.delete('www-authenticate');
+    const { status, statusText } = response;
+    return new Response(response.body, { status, statusText, headers });
+  };
+}
