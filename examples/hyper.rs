@@ -100,7 +100,7 @@ fn mcp(clerk: &ClerkMcp) -> StreamableHttpService<Tools, NeverSessionManager> {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         // rmcp answers 403 to every other `Host`; behind a proxy, the public one has to be on the list.
-        .with_allowed_hosts(["localhost", "127.0.0.1", "::1", clerk.resource().authority()]);
+        .with_allowed_hosts(["localhost", "127.0.0.1", "::1", clerk.resource().host()]);
     StreamableHttpService::new(|| Ok(Tools), NeverSessionManager::default().into(), config)
 }
 

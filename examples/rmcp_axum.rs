@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub fn router(clerk: &ClerkMcp) -> Router {
     let tools = Tools { clerk: clerk.verifier().client().cloned() };
     // rmcp refuses requests for any other host; behind a proxy, the public one has to be on its list.
-    let host = clerk.resource().authority();
+    let host = clerk.resource().host();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)

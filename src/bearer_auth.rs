@@ -12,7 +12,11 @@
 //! | a good token without every scope | 403 `insufficient_scope`, with every scope that is needed |
 //! | a token of which nobody can say now whether it is good | 503 with `Retry-After`, and no challenge |
 //! | a token that this server is not set up to verify | 500, and no challenge |
+//! | a host of no resource, with a [resolver](BearerAuthLayer::with_resolver) | 421 |
 //! | a CORS preflight | 204, unless tokens are [optional](BearerAuthLayer::optional): then the service answers |
+//!
+//! Any page in a browser may read refusals, and the answers to a good token: they carry `Access-Control-Allow-Origin: *`
+//! unless the service set another, or CORS is [left to another layer](BearerAuthLayer::without_cors).
 //!
 //! # Example
 //!

@@ -32,7 +32,7 @@
 //! let clerk = ClerkMcp::builder("https://mcp.example.com/mcp").scopes(Scopes::parse("profile email")?).build()?;
 //!
 //! // rmcp refuses every public host that is not on its list.
-//! let config = StreamableHttpServerConfig::default().with_allowed_hosts([clerk.resource().authority()]);
+//! let config = StreamableHttpServerConfig::default().with_allowed_hosts([clerk.resource().host()]);
 //! let mcp: StreamableHttpService<Tools, LocalSessionManager> =
 //!     StreamableHttpService::new(|| Ok(Tools), Default::default(), config);
 //! let mut router = Router::new().route_service("/mcp", clerk.bearer_auth_layer().layer(mcp));

@@ -235,8 +235,11 @@ impl Prepared {
     }
 
     /// Which header a page has to be allowed to read.
-    fn exposed(&self) -> &'static str {
-        if self.status == StatusCode::SERVICE_UNAVAILABLE { "Retry-After" } else { "WWW-Authenticate" }
+    fn exposed(&self) -> Option<&'static str> {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            return Some("Retry-After");
+        }
+        self.challenge.is_some().then_some("WWW-Authenticate")
     }
 
     fn response<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
@@ -247,7 +250,9 @@ impl Prepared {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A page may read why it was refused: without these two a browser hides the challenge from its client.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(self.exposed()));
+        if let Some(exposed) = self.exposed() {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+        }
         if let Some(challenge) = &self.challenge {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }

@@ -1,5 +1,7 @@
 //! Which of a server's resources a request is meant for.
 
+use std::sync::Arc;
+
 use http::header::HOST;
 use http::{HeaderMap, Uri};
 
@@ -42,6 +44,12 @@ pub trait ResolveResource: Send + Sync + 'static {
 impl ResolveResource for ResourceUrl {
     fn resolve(&self, _: &Uri, _: &HeaderMap) -> Option<ResourceUrl> {
         Some(self.clone())
+    }
+}
+
+impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
+    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
+        (**self).resolve(uri, headers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The URL of a protected resource, kept as the text it was given.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -76,6 +77,15 @@ impl ResourceUrl {
     #[must_use]
     pub fn authority(&self) -> &str {
         self.text.get(self.authority.clone()).unwrap_or_default()
+    }
+
+    /// The host as it was given, without a port; an IPv6 address keeps its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        let colon =
+            authority.rfind(':').filter(|colon| !authority.get(*colon..).unwrap_or_default().contains(']'));
+        colon.and_then(|colon| authority.get(..colon)).unwrap_or(authority)
     }
 
     /// The path; empty where the URL has none.
@@ -192,9 +202,14 @@ fn is_port(text: &str) -> bool {
 /// Whether a URL's host is this machine by its spelling alone; no name is looked up.
 pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => {
+            host.eq_ignore_ascii_case("localhost")
+                || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        }
+    }
 }
 
 struct Parts {
@@ -253,6 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn tells_the_host_from_the_port() {
+        let rows = [
+            ("https://h.example", "h.example"),
+            ("https://h.example:443/", "h.example"),
+            ("http://[::1]", "[::1]"),
+            ("http://[::1]:3000/mcp", "[::1]"),
+        ];
+        for (text, host) in rows {
+            assert_eq!(ResourceUrl::parse(text).unwrap().host(), host);
+        }
+    }
+
+    #[test]
     fn refuses_what_cannot_be_a_resource() {
         let rows = [
             "",
@@ -275,6 +303,8 @@ mod tests {
             "https://:443/mcp",
             "http://localhost:;",
             "http://[::1].evil.example/mcp",
+            "http://[127.0.0.1]/mcp",
+            "http://[::1]:80:81/",
             "https://h.example/a\"b",
             "https://h.example/{a}",
             "https://h.example/ä",

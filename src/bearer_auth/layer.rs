@@ -9,6 +9,7 @@ use crate::rejection::{Challenged, Refusals};
 use crate::resolve::ResolveResource;
 use crate::resource::ResourceUrl;
 use crate::scope::{ScopeHierarchy, Scopes};
+use crate::verify::VerifyToken;
 
 /// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an example.
 #[must_use]
@@ -28,7 +29,7 @@ enum Target {
     Several(Arc<dyn ResolveResource>),
 }
 
-impl<V> BearerAuthLayer<V> {
+impl<V: VerifyToken> BearerAuthLayer<V> {
     /// Guards one resource with this verifier, which is told with each token that it has to be issued for this resource.
     pub fn new(verifier: V, resource: ResourceUrl) -> Self {
         Self::guarding(verifier, Target::One(resource))
@@ -50,7 +51,9 @@ impl<V> BearerAuthLayer<V> {
             cors: true,
         }
     }
+}
 
+impl<V> BearerAuthLayer<V> {
     /// The scopes that every request needs; none unless it is said. Every challenge names them.
     pub fn required_scopes(mut self, scopes: Scopes) -> Self {
         self.required = scopes;

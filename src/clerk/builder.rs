@@ -180,7 +180,8 @@ impl ClerkVerifierBuilder {
         self
     }
 
-    /// How far the clocks of Clerk and of this machine may be apart; 5 seconds unless it is said, 5 minutes at most.
+    /// How far the clocks of Clerk and of this machine may be apart; 5 seconds unless it is said, 5 minutes at most. It is
+    /// for JWTs: whether an opaque token has expired is for Clerk to say.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self

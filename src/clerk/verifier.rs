@@ -105,6 +105,10 @@ impl ClerkVerifier {
 
     /// A verifier with the settings of the environment; see [`ClerkVerifierBuilder::env`] for the variables.
     ///
+    /// Where tokens are verified without a layer that names the resource, `MCP_RESOURCE_URL` has to be among them:
+    /// without any resource no token can be found to be meant for it, and each is
+    /// [`Misconfigured`](VerifyErrorKind::Misconfigured).
+    ///
     /// # Errors
     ///
     /// When neither `CLERK_PUBLISHABLE_KEY` nor `CLERK_FAPI` is set, or when a setting cannot be used.
@@ -277,10 +281,10 @@ fn log(error: &VerifyError) {
     let (kind, detail) = (error.kind(), error.detail());
     match kind {
         VerifyErrorKind::Misconfigured => {
-            tracing::error!(?kind, detail, cause = ?error, "an access token could not be verified");
+            tracing::error!(?kind, cause = ?error, "an access token could not be verified");
         }
         VerifyErrorKind::Unavailable => {
-            tracing::warn!(?kind, detail, cause = ?error, "an access token could not be verified");
+            tracing::warn!(?kind, cause = ?error, "an access token could not be verified");
         }
         // What the settings of a client or of this server may be to blame for.
         VerifyErrorKind::InvalidAudience | VerifyErrorKind::InvalidIssuer => {

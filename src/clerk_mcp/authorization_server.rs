@@ -27,7 +27,13 @@ impl AuthorizationServerService {
         Ok(Self::new(source, None, std::sync::Arc::new(SystemClock::new())))
     }
 
-    pub(super) fn for_verifier(verifier: &ClerkVerifier, narrowed_to: Option<Scopes>) -> Self {
+    /// Shows the document of the instance whose tokens this verifier verifies, by the same connections and clock.
+    #[must_use]
+    pub fn for_verifier(verifier: &ClerkVerifier) -> Self {
+        Self::narrowed(verifier, None)
+    }
+
+    pub(super) fn narrowed(verifier: &ClerkVerifier, narrowed_to: Option<Scopes>) -> Self {
         Self::new(verifier.metadata_source(), narrowed_to, verifier.clock())
     }
 }

@@ -143,7 +143,7 @@ impl ClerkMcpBuilder {
         let narrowed_to = self.narrow.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Parts {
             protected_resource: ProtectedResourceService::new(&document),
-            authorization_server: AuthorizationServerService::for_verifier(&verifier, narrowed_to),
+            authorization_server: AuthorizationServerService::narrowed(&verifier, narrowed_to),
             resource,
             verifier,
             scopes: self.scopes,

@@ -27,14 +27,15 @@ fn assert_refused(
     assert_eq!(answer.status.as_u16(), status, "{what}");
     let body = format!(r#"{{"error":"{code}","error_description":"{description}"}}"#);
     assert_eq!(answer.body, body, "{what}");
-    let exposed = if status == 503 { "Retry-After" } else { "WWW-Authenticate" };
     let mut headers = vec![
         ("access-control-allow-origin", "*"),
-        ("access-control-expose-headers", exposed),
         ("cache-control", "no-store"),
         ("content-type", "application/json"),
     ];
+    let exposed = |name| ("access-control-expose-headers", name);
+    headers.extend(challenge.map(|_| exposed("WWW-Authenticate")));
     headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
+    headers.extend(answer.header("retry-after").map(|_| exposed("Retry-After")));
     headers.extend(answer.header("retry-after").map(|seconds| ("retry-after", seconds)));
     headers.sort();
     let headers: Vec<_> =
