@@ -65,8 +65,10 @@ struct Inner<S: Source> {
 
 struct State<T> {
     held: Option<Held<T>>,
+    /// How many attempts have begun.
+    begun: u64,
     /// How many attempts have ended.
-    attempts: u64,
+    ended: u64,
     failure: Option<Failure>,
     /// When the last fetch that was made because somebody missed something brought a value.
     demanded_at: Option<Duration>,
@@ -75,12 +77,21 @@ struct State<T> {
 struct Held<T> {
     value: Arc<T>,
     fetched_at: Duration,
+    /// Which attempt brought it, counted from 1.
+    attempt: u64,
 }
 
 struct Failure {
     error: ClerkError,
     in_a_row: u32,
     not_before: Duration,
+}
+
+/// A fetch that has ended.
+struct Attempt {
+    number: u64,
+    started: Duration,
+    cause: Cause,
 }
 
 /// Why a fetch is made.
@@ -91,13 +102,13 @@ enum Cause {
     Demand,
 }
 
-/// How many attempts had ended when a request began.
+/// How many attempts had begun when a request came. What a later one brings is as new as that request can want it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u64);
 
 impl<S: Source> Fresh<S> {
     pub(crate) fn new(source: S, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        let state = State { held: None, attempts: 0, failure: None, demanded_at: None };
+        let state = State { held: None, begun: 0, ended: 0, failure: None, demanded_at: None };
         Self(Arc::new(Inner { source, limits, clock, state: RwLock::new(state), flight: Arc::default() }))
     }
 
@@ -107,7 +118,7 @@ impl<S: Source> Fresh<S> {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.0.read().attempts)
+        Mark(self.0.read().begun)
     }
 
     /// The value, new enough to be used.
@@ -129,8 +140,8 @@ impl<S: Source> Fresh<S> {
         if is_usable { Ok(fetched.unwrap_or(value)) } else { fetched }
     }
 
-    /// A value newer than one in which something was missed. The same one again where it was fetched on behalf of this
-    /// very request, or where it is too early to ask.
+    /// A value newer than one in which something was missed. The same one again where its fetch began after the request
+    /// came, or where it is too early to ask.
     pub(crate) async fn newer_than(
         &self,
         seen: &Arc<S::Value>,
@@ -160,9 +171,9 @@ impl<S: Source> Inner<S> {
         if let Some(error) = self.failure_in_pause() {
             return Err(error);
         }
-        let mark = self.read().attempts;
+        let ended = self.read().ended;
         let flight = self.flight().await?;
-        match self.outcome_since(mark) {
+        match self.outcome_since(ended) {
             Some(outcome) => outcome,
             None => self.launch(flight, cause).await,
         }
@@ -210,16 +221,23 @@ impl<S: Source> Inner<S> {
         cause: Cause,
     ) -> Result<Arc<S::Value>, ClerkError> {
         let started = self.clock.monotonic();
+        let attempt = self.begin();
         let outcome = self.source.fetch().await;
-        let outcome = self.record(outcome, started, cause);
+        let outcome = self.record(outcome, Attempt { number: attempt, started, cause });
         drop(flight);
         outcome
     }
 
-    /// What other attempts came to since there were this many.
-    fn outcome_since(&self, mark: u64) -> Option<Result<Arc<S::Value>, ClerkError>> {
+    fn begin(&self) -> u64 {
+        let mut state = self.write();
+        state.begun += 1;
+        state.begun
+    }
+
+    /// What other attempts came to since this many had ended.
+    fn outcome_since(&self, ended: u64) -> Option<Result<Arc<S::Value>, ClerkError>> {
         let state = self.read();
-        if state.attempts == mark {
+        if state.ended == ended {
             return None;
         }
         match (&state.failure, &state.held) {
@@ -245,7 +263,8 @@ impl<S: Source> Inner<S> {
         let state = self.read();
         let too_early =
             state.demanded_at.is_some_and(|at| now.saturating_sub(at) < self.limits.demand_interval);
-        if state.attempts == mark.0 && !too_early {
+        let is_newest = state.held.as_ref().is_some_and(|held| held.attempt > mark.0);
+        if !is_newest && !too_early {
             return None;
         }
         Some(
@@ -256,22 +275,22 @@ impl<S: Source> Inner<S> {
     fn record(
         &self,
         outcome: Result<S::Value, ClerkError>,
-        started: Duration,
-        cause: Cause,
+        attempt: Attempt,
     ) -> Result<Arc<S::Value>, ClerkError> {
         let now = self.clock.monotonic();
         let mut state = self.write();
-        state.attempts += 1;
+        state.ended += 1;
         match outcome {
             Ok(value) => {
-                if cause == Cause::Demand {
+                if attempt.cause == Cause::Demand {
                     state.demanded_at = Some(now);
                 }
                 let value = Arc::new(match &state.held {
                     Some(held) => self.source.succeed(&held.value, value),
                     None => value,
                 });
-                state.held = Some(Held { value: Arc::clone(&value), fetched_at: started });
+                let (fetched_at, attempt) = (attempt.started, attempt.number);
+                state.held = Some(Held { value: Arc::clone(&value), fetched_at, attempt });
                 state.failure = None;
                 Ok(value)
             }

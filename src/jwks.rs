@@ -110,7 +110,7 @@ impl<S: Source<Value = KeySet>> Keys<S> {
     /// second time where those that came had been under way before this request.
     pub(crate) async fn verify_signature(&self, token: &UnverifiedToken<'_>) -> Result<Proven, VerifyError> {
         let id = token.key_id().ok_or_else(|| unknown_key("the header names no key"))?;
-        let mut mark = self.0.mark();
+        let mark = self.0.mark();
         let mut set = self.0.get().await?;
         let mut outcome = set.verify_signature(token, id);
         for _ in 0..2 {
@@ -126,7 +126,6 @@ impl<S: Source<Value = KeySet>> Keys<S> {
             }
             outcome = newer.verify_signature(token, id);
             set = newer;
-            mark = self.0.mark();
         }
         outcome
     }

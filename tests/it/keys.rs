@@ -1,8 +1,13 @@
 //! The key set: who fetches it, when, and what happens while nobody can.
 
+use std::sync::Arc;
+
 use clerk_mcp_tools::testing::{Fault, Route};
 use clerk_mcp_tools::{ClerkVerifier, VerifyErrorKind as Kind, verify_clerk_token};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::support::{RESOURCE, World};
 
@@ -199,6 +204,51 @@ async fn one_failed_attempt_is_no_reason_to_wait_for_thirty_seconds() {
     world.clerk.heal_all();
     world.advance(1);
     assert_eq!(kind(&verifier, &world.jwt()).await, None);
+}
+
+/// A server that answers its first request with what was true when that request came, and only once it is told to.
+#[tokio::test]
+async fn a_fetch_that_began_before_the_key_changed_is_no_verdict() {
+    let world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    tokio::spawn({
+        let (arrived, go, clerk) = (Arc::clone(&arrived), Arc::clone(&go), world.clerk.clone());
+        async move {
+            for is_first in std::iter::once(true).chain(std::iter::repeat(false)) {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let _ = socket.read(&mut [0; 4096]).await.unwrap();
+                let body = clerk.jwks().to_string();
+                if is_first {
+                    arrived.notify_one();
+                    go.notified().await;
+                }
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let verifier = world
+        .public_verifier_builder()
+        .frontend_api(clerk_mcp_tools::FrontendApi::parse(&origin).unwrap())
+        .build()
+        .unwrap();
+    let ask = |token: String| {
+        let verifier = verifier.clone();
+        tokio::spawn(async move { kind(&verifier, &token).await })
+    };
+    let mint = || world.clerk.mint().audience(RESOURCE).claim("iss", origin.clone()).jwt();
+    let first = ask(mint());
+    arrived.notified().await;
+    world.clerk.rotate_keys().unwrap();
+    let second = ask(mint());
+    // The second one runs until it waits for the fetch that is under way.
+    tokio::task::yield_now().await;
+    go.notify_one();
+    assert_eq!(first.await.unwrap(), None);
+    assert_eq!(second.await.unwrap(), None);
 }
 
 #[tokio::test]
