@@ -110,9 +110,9 @@ pub trait VerifyToken: Send + Sync + 'static {
     /// When the token is not accepted, or when that cannot be found out.
     async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError>;
 
-    /// Who presents the token, if that is known without waiting; `None` makes the caller ask
-    /// [`verify_token`](Self::verify_token). Must not block.
-    fn known(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+    /// Who presents the token, or why it is not accepted, if that is known without waiting and without a signature;
+    /// `None` makes the caller ask [`verify_token`](Self::verify_token). Must not block.
+    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         let _ = request;
         None
     }
@@ -135,7 +135,7 @@ impl<V: VerifyToken + ?Sized> VerifyToken for Arc<V> {
         (**self).verify_token(request).await
     }
 
-    fn known(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         (**self).known(request)
     }
 }

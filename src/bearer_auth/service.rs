@@ -56,11 +56,11 @@ where
             Ok(None) => return self.refuse(&resource, Rejection::new(RejectionReason::MissingToken)),
             Err(rejection) => return self.refuse(&resource, rejection),
         };
-        let Some(caller) = self.verifier.known(TokenRequest::new(token).for_resource(&resource)) else {
+        let Some(known) = self.verifier.known(TokenRequest::new(token).for_resource(&resource)) else {
             let token = AccessToken::from(token);
             return self.verify(token, resource, request);
         };
-        match self.gate.admit(caller) {
+        match known.map_err(Rejection::from).and_then(|caller| self.gate.admit(caller)) {
             Ok(caller) => ResponseFuture::admitted(&self.gate, &mut self.inner, request, caller),
             Err(rejection) => self.refuse(&resource, rejection),
         }

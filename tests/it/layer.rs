@@ -133,9 +133,13 @@ impl VerifyToken for Knowing {
         Err(Kind::UnknownToken.into())
     }
 
-    fn known(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
+    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         assert_eq!(request.resource().unwrap().as_str(), RESOURCE);
-        (request.token() == "known").then(|| AuthInfo::builder("known", "user_1", "client_1").build())
+        match request.token() {
+            "known" => Some(Ok(AuthInfo::builder("known", "user_1", "client_1").build())),
+            "known-to-be-bad" => Some(Err(Kind::Revoked.into())),
+            _ => None,
+        }
     }
 }
 
@@ -146,6 +150,7 @@ async fn a_known_token_is_not_verified_again_but_its_scopes_are_looked_at() {
     assert_eq!(call(&guarded(layer.clone()), "known").await.body, "user_1");
     let scoped = guarded(layer.required_scopes(Scopes::parse("profile").unwrap()));
     assert_eq!(call(&scoped, "known").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(call(&scoped, "known-to-be-bad").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     assert_eq!(call(&scoped, "other").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(asked.load(Ordering::Relaxed), 1);

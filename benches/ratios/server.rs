@@ -1,0 +1,167 @@
+//! A hyper server over loopback, with 64 connections.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clerk_mcp_tools::BearerAuthLayer;
+use clerk_mcp_tools::testing::Route;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower::{Layer, Service};
+
+use crate::setup::{World, median, resource};
+use crate::table::{print_head, print_row};
+
+const CONNECTIONS: usize = 64;
+const ROUND: Duration = Duration::from_millis(1_500);
+
+pub(crate) fn run() {
+    let world = World::new();
+    let verifier = world.warm_verifier();
+    let (bare, guarded) = world.runtime.block_on(async {
+        let bare = serve(inner()).await;
+        (bare, serve(BearerAuthLayer::new(verifier, resource()).layer(inner())).await)
+    });
+    print_head(&format!("A hyper server over loopback, {CONNECTIONS} connections"));
+    throughput(&world, bare, guarded);
+    rotation(&world, guarded);
+}
+
+fn throughput(world: &World, bare: u16, guarded: u16) {
+    let (_sender, token) = watch::channel(world.jwt());
+    let (mut floor, mut measured) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        floor.push(world.runtime.block_on(load(bare, token.clone(), ROUND)).per_second());
+        measured.push(world.runtime.block_on(load(guarded, token.clone(), ROUND)).per_second());
+    }
+    let (floor, measured) = (median(floor), median(measured));
+    let percent = 100.0 * measured / floor;
+    let text = format!("{measured:.0} of {floor:.0} requests/s, {percent:.1} %");
+    print_row("known token", &text, "at least 95 %", percent >= 95.0);
+}
+
+/// The key changes while requests are under way, and the clients go over to tokens of the new one.
+fn rotation(world: &World, port: u16) {
+    let (sender, token) = watch::channel(world.jwt());
+    let before = world.clerk.calls(Route::Jwks);
+    let outcome = world.runtime.block_on(async {
+        let load = tokio::spawn(load(port, token, Duration::from_secs(4)));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.clerk.add_key().unwrap();
+        sender.send_replace(world.jwt());
+        load.await.unwrap()
+    });
+    assert_eq!(outcome.refused, 0, "a key was changed, and a request refused");
+    let fetches = world.clerk.calls(Route::Jwks) - before;
+    let fetch = world.runtime.block_on(async {
+        let began = Instant::now();
+        reqwest::get(format!("{}/.well-known/jwks.json", world.clerk.issuer())).await.unwrap();
+        began.elapsed()
+    });
+    let text = format!(
+        "{} requests, {} refused, slowest {:.1} ms, a fetch {:.1} ms, {} fetches",
+        outcome.answered,
+        outcome.refused,
+        outcome.slowest.as_secs_f64() * 1e3,
+        fetch.as_secs_f64() * 1e3,
+        fetches,
+    );
+    print_row("key rotation", &text, "none refused, none slower than a fetch", outcome.refused == 0);
+}
+
+struct Outcome {
+    answered: u64,
+    refused: u64,
+    slowest: Duration,
+    took: Duration,
+}
+
+impl Outcome {
+    fn per_second(&self) -> f64 {
+        self.answered as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// As many requests as 64 connections bring through in this time.
+async fn load(port: u16, token: watch::Receiver<String>, time: Duration) -> Outcome {
+    let stop = Arc::new(AtomicBool::new(false));
+    let slowest = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let connections: Vec<_> = (0..CONNECTIONS)
+        .map(|_| tokio::spawn(connection(port, token.clone(), Arc::clone(&stop), Arc::clone(&slowest))))
+        .collect();
+    tokio::time::sleep(time).await;
+    stop.store(true, Ordering::Relaxed);
+    let (mut answered, mut refused) = (0, 0);
+    for connection in connections {
+        let (passed, others) = connection.await.unwrap();
+        answered += passed + others;
+        refused += others;
+    }
+    let slowest = Duration::from_nanos(slowest.load(Ordering::Relaxed));
+    Outcome { answered, refused, slowest, took: began.elapsed() }
+}
+
+async fn connection(
+    port: u16,
+    mut token: watch::Receiver<String>,
+    stop: Arc<AtomicBool>,
+    slowest: Arc<AtomicU64>,
+) -> (u64, u64) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut passed, mut refused, mut buffer) = (0, 0, [0; 4096]);
+    let mut request = String::new();
+    while !stop.load(Ordering::Relaxed) {
+        if request.is_empty() || token.has_changed().unwrap_or(false) {
+            let token = token.borrow_and_update().clone();
+            request = format!(
+                "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n"
+            );
+        }
+        let began = Instant::now();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let read = stream.read(&mut buffer).await.unwrap();
+        slowest.fetch_max(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        if buffer[..read].starts_with(b"HTTP/1.1 200") { passed += 1 } else { refused += 1 }
+    }
+    (passed, refused)
+}
+
+type Inner = tower::util::ServiceFn<fn(Request<Incoming>) -> Answered>;
+type Answered = std::future::Ready<Result<Response<Full<bytes::Bytes>>, Infallible>>;
+
+fn inner() -> Inner {
+    fn answer(_: Request<Incoming>) -> Answered {
+        std::future::ready(Ok(Response::new(Full::default())))
+    }
+    tower::service_fn(answer as fn(Request<Incoming>) -> Answered)
+}
+
+async fn serve<S, B>(service: S) -> u16
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    port
+}

@@ -1,0 +1,18 @@
+//! What is printed.
+
+pub(crate) fn print_machine() {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("machine: {}, {cores} cores", model.map_or("unknown", |(_, name)| name));
+}
+
+/// The head of a table.
+pub(crate) fn print_head(title: &str) {
+    println!("\n{title}\n\n| path | measured | goal | |\n| --- | --- | --- | --- |");
+}
+
+/// One row of it.
+pub(crate) fn print_row(path: &str, measured: &str, goal: &str, is_met: bool) {
+    println!("| {path} | {measured} | {goal} | {} |", if is_met { "met" } else { "MISSED" });
+}
