@@ -91,8 +91,10 @@ impl AuthorizationServerMetadata {
     pub fn with_scopes_narrowed_to(mut self, scopes: &Scopes) -> Self {
         let own = self.scopes_supported.as_deref();
         let known = |scope: &str| own.is_none_or(|own| own.iter().any(|known| known == scope));
-        self.scopes_supported =
-            Some(scopes.advertisable().iter().filter(|scope| known(scope)).map(str::to_owned).collect());
+        let narrowed: Vec<String> =
+            scopes.advertisable().iter().filter(|scope| known(scope)).map(str::to_owned).collect();
+        // A member without a value is left out (RFC 8414 section 3.2).
+        self.scopes_supported = (!narrowed.is_empty()).then_some(narrowed);
         self
     }
 }
@@ -138,5 +140,7 @@ mod tests {
         let scopes = Scopes::parse("profile offline_access files:write email").unwrap();
         let narrowed = own.with_scopes_narrowed_to(&scopes).scopes_supported.unwrap();
         assert_eq!(narrowed, ["profile", "email"]);
+        let own = document(serde_json::json!({"issuer": "i", "scopes_supported": ["email"]}));
+        assert_eq!(own.with_scopes_narrowed_to(&Scopes::none()).scopes_supported, None);
     }
 }
