@@ -52,30 +52,30 @@ fn throughput(world: &World, bare: u16, guarded: u16) {
 /// The key changes while requests are under way, and the clients go over to tokens of the new one.
 fn rotation(world: &World, port: u16) {
     let (sender, token) = watch::channel(world.jwt());
-    let before = world.clerk.calls(Route::Jwks);
-    let outcome = world.runtime.block_on(async {
+    let (outcome, fetch, fetches) = world.runtime.block_on(async {
         let load = tokio::spawn(load(port, token, Duration::from_secs(4)));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        world.clerk.add_key().unwrap();
-        sender.send_replace(world.jwt());
-        load.await.unwrap()
-    });
-    assert_eq!(outcome.refused, 0, "a key was changed, and a request refused");
-    let fetches = world.clerk.calls(Route::Jwks) - before;
-    let fetch = world.runtime.block_on(async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // What a fetch takes while the machine is as busy as it is when the key changes.
         let began = Instant::now();
         reqwest::get(format!("{}/.well-known/jwks.json", world.clerk.issuer())).await.unwrap();
-        began.elapsed()
+        let fetch = began.elapsed();
+        let before = world.clerk.calls(Route::Jwks);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.clerk.add_key().unwrap();
+        sender.send_replace(world.jwt());
+        let outcome = load.await.unwrap();
+        (outcome, fetch, world.clerk.calls(Route::Jwks) - before)
     });
+    assert_eq!(outcome.refused, 0, "a key was changed, and a request refused");
     let text = format!(
-        "{} requests, {} refused, slowest {:.1} ms, a fetch {:.1} ms, {} fetches",
+        "{} requests, {} refused, slowest {:.1} ms, a fetch {:.1} ms, {fetches} made",
         outcome.answered,
         outcome.refused,
         outcome.slowest.as_secs_f64() * 1e3,
         fetch.as_secs_f64() * 1e3,
-        fetches,
     );
-    print_row("key rotation", &text, "none refused, none slower than a fetch", outcome.refused == 0);
+    let is_met = fetches == 1 && outcome.slowest <= fetch;
+    print_row("key rotation", &text, "none refused, none slower than a fetch", is_met);
 }
 
 struct Outcome {
