@@ -1,5 +1,6 @@
 //! What is known of a caller once the token has been verified.
 
+mod insufficient_scope;
 mod serde_form;
 
 use std::fmt;
@@ -8,8 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::scope::Scopes;
+use crate::scope::{ScopeHierarchy, Scopes};
 use crate::secret::AccessToken;
+
+pub use insufficient_scope::InsufficientScope;
 
 /// Who acts for the user, and for whom that one acts in turn (RFC 8693 section 4.1, claim `act`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +121,40 @@ impl AuthInfo {
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.0.scopes
+    }
+
+    /// Whether this scope was granted, or one that implies it. Without a hierarchy, ask [`Scopes::contains`].
+    #[must_use]
+    pub fn has_scope(&self, scope: &str, hierarchy: &ScopeHierarchy) -> bool {
+        hierarchy.grants(self.scopes(), scope)
+    }
+
+    /// Nothing if all of `required` were granted, or scopes that imply them.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::{AuthInfo, ScopeHierarchy, Scopes};
+    ///
+    /// let caller = AuthInfo::builder("oat_secret", "user_1", "client_1").scopes(Scopes::parse("files")?).build();
+    /// let hierarchy = ScopeHierarchy::new().implies("files", ["files:read"])?;
+    /// assert!(caller.has_scope("files:read", &hierarchy));
+    /// assert!(caller.require_scopes(&Scopes::parse("files:read")?, &hierarchy).is_ok());
+    /// let error = caller.require_scopes(&Scopes::parse("files:read admin")?, &hierarchy).unwrap_err();
+    /// assert_eq!(error.to_string(), "not every scope was granted that is needed: files:read admin");
+    /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When one of them was not granted. [`InsufficientScope`] says how that becomes a response.
+    pub fn require_scopes(
+        &self,
+        required: &Scopes,
+        hierarchy: &ScopeHierarchy,
+    ) -> Result<(), InsufficientScope> {
+        if hierarchy.grants_all(self.scopes(), required) {
+            return Ok(());
+        }
+        Err(InsufficientScope::new(required.clone()))
     }
 
     /// When the token's time is over, in seconds since 1970-01-01T00:00:00Z.

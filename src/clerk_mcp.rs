@@ -5,7 +5,12 @@ mod builder;
 
 use std::sync::Arc;
 
+use http::Response;
+use tower_layer::Stack;
+
+use crate::auth_info::InsufficientScope;
 use crate::bearer_auth::BearerAuthLayer;
+use crate::body::ResponseBody;
 use crate::clerk::ClerkVerifier;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
@@ -14,6 +19,9 @@ use crate::metadata::{
 use crate::metadata_service::{
     AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
 };
+use crate::operation_rules::OperationScopes;
+use crate::operation_scopes::OperationScopesLayer;
+use crate::rejection::insufficient_scope_response;
 use crate::resource::ResourceUrl;
 use crate::scope::{ScopeHierarchy, Scopes};
 
@@ -55,6 +63,7 @@ struct Parts {
     verifier: ClerkVerifier,
     scopes: Scopes,
     hierarchy: ScopeHierarchy,
+    operations: OperationScopes,
     optional: bool,
     cors: bool,
     document: ProtectedResourceMetadata,
@@ -76,13 +85,40 @@ impl ClerkMcp {
         ClerkMcpBuilder::new(None).env()
     }
 
-    /// The layer that guards the MCP service.
+    /// The layer that guards the MCP service: [`bearer_auth_layer`](Self::bearer_auth_layer) around
+    /// [`operation_scopes_layer`](Self::operation_scopes_layer).
+    ///
+    /// With it, [rules for single operations](ClerkMcpBuilder::operation_scopes) cannot be forgotten. The service gets a
+    /// request whose body is a [`RequestBody`](crate::RequestBody), which axum and rmcp take as any other.
+    pub fn auth_layer(&self) -> Stack<OperationScopesLayer, BearerAuthLayer<ClerkVerifier>> {
+        Stack::new(self.operation_scopes_layer(), self.bearer_auth_layer())
+    }
+
+    /// The layer that lets only callers with a good token pass. It does not apply the rules for single operations.
     pub fn bearer_auth_layer(&self) -> BearerAuthLayer<ClerkVerifier> {
         let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
-            .scope_hierarchy(self.0.hierarchy.clone());
+            .scope_hierarchy(self.0.hierarchy.clone())
+            .operation_scopes(self.0.operations.clone());
         let layer = if self.0.optional { layer.optional() } else { layer };
         if self.0.cors { layer } else { layer.without_cors() }
+    }
+
+    /// The layer that asks for the scopes of single operations. It belongs inside
+    /// [`bearer_auth_layer`](Self::bearer_auth_layer); without
+    /// [rules](ClerkMcpBuilder::operation_scopes) it does nothing.
+    pub fn operation_scopes_layer(&self) -> OperationScopesLayer {
+        let layer = OperationScopesLayer::new(self.0.operations.clone(), self.0.resource.clone())
+            .required_scopes(self.0.scopes.clone())
+            .scope_hierarchy(self.0.hierarchy.clone());
+        if self.0.cors { layer } else { layer.without_cors() }
+    }
+
+    /// The response to a request of which a handler found that it needs further scopes. [`InsufficientScope`] says which
+    /// handlers can use it.
+    #[must_use]
+    pub fn insufficient_scope_response(&self, error: &InsufficientScope) -> Response<ResponseBody> {
+        insufficient_scope_response(&self.0.resource, &self.0.scopes, error)
     }
 
     /// Every well-known path with the service that answers there, for a router.
@@ -132,6 +168,12 @@ impl ClerkMcp {
     #[must_use]
     pub fn resource(&self) -> &ResourceUrl {
         &self.0.resource
+    }
+
+    /// Which scopes imply others, for [`AuthInfo::require_scopes`](crate::AuthInfo::require_scopes).
+    #[must_use]
+    pub fn scope_hierarchy(&self) -> &ScopeHierarchy {
+        &self.0.hierarchy
     }
 
     /// The scopes that every request needs.

@@ -6,6 +6,8 @@
 //!
 //! - [`ClerkMcp`] makes all parts from one endpoint URL and one list of scopes. Start here.
 //! - [`BearerAuthLayer`] guards a service with any [`VerifyToken`]; [`ClerkVerifier`] is Clerk's.
+//! - [`OperationScopes`] says which tools, prompts, resources and methods need further scopes, and
+//!   [`OperationScopesLayer`] asks for them before the service hears of the call.
 //! - [`verify_clerk_token`] verifies a token in a handler of your own.
 //! - [`ProtectedResourceMetadata`] and [`AuthorizationServerMetadata`] are the two documents (RFC 9728, RFC 8414),
 //!   [`ProtectedResourceService`] and [`AuthorizationServerService`] answer with them, and [`WellKnownLayer`] puts them
@@ -61,7 +63,10 @@
 //!                    │            └─ opaque: Backend API ► revoked? ► expired? ─────────┘
 //!                    │
 //!          scopes: every one that is needed, or one that implies it
-//!                    │                       any step that says no ──► rejection ──► 400, 401, 403, 421, 500, 503
+//!                    │
+//!   OperationScopes ─┼── POST: the operation in the body, the same as in the headers ──► its scopes
+//!   Layer            │
+//!                    │                  any step that says no ──► rejection ──► 400, 401, 403, 413, 421, 500, 503
 //!                    ▼
 //!        the service, with AuthInfo in the request's extensions
 //! ```
@@ -96,6 +101,9 @@ mod jwt;
 mod known_tokens;
 mod metadata;
 pub mod metadata_service;
+mod operation;
+mod operation_rules;
+pub mod operation_scopes;
 mod publishable_key;
 mod rejection;
 mod resolve;
@@ -109,9 +117,9 @@ mod token;
 mod verify;
 
 pub use audience::Audience;
-pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder};
+pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
 pub use bearer_auth::BearerAuthLayer;
-pub use body::{NoInner, ResponseBody};
+pub use body::{NoInner, RequestBody, ResponseBody};
 pub use challenge::BearerChallenge;
 pub use clerk::{
     ClerkClient, ClerkClientBuilder, ClerkVerifier, ClerkVerifierBuilder, EmailAddress, User,
@@ -131,8 +139,11 @@ pub use metadata::{
 pub use metadata_service::{
     AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
 };
+pub use operation::Operation;
+pub use operation_rules::OperationScopes;
+pub use operation_scopes::OperationScopesLayer;
 pub use publishable_key::{Environment, PublishableKey};
-pub use rejection::{Rejection, RejectionReason};
+pub use rejection::{Rejection, RejectionReason, insufficient_scope_response};
 pub use resolve::{ResolveResource, ResourcesByHost};
 pub use resource::ResourceUrl;
 pub use scope::{ScopeHierarchy, Scopes};

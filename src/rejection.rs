@@ -1,5 +1,7 @@
 //! The only place where a refusal becomes a response.
 
+mod wire;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,12 +10,18 @@ use http::header::{
     WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 
+use crate::auth_info::InsufficientScope;
 use crate::body::ResponseBody;
 use crate::challenge::BearerChallenge;
 use crate::cors_headers::ANY_ORIGIN;
 use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
+use crate::metadata::protected_resource_metadata_url;
+use crate::operation::RequestId;
+use crate::resource::ResourceUrl;
 use crate::scope::Scopes;
+use wire::{Challenge, Wire, json_rpc_code};
 
 /// What a 503 says when nobody knows when to ask again.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -38,6 +46,14 @@ pub enum RejectionReason {
     UnknownHost,
     /// The authorization server's metadata cannot be shown now.
     MetadataUnavailable,
+    /// The body is longer than this server reads.
+    BodyTooLarge,
+    /// The body is no JSON, or it broke off.
+    UnreadableBody,
+    /// The body is JSON and no message of MCP, or one that can be understood in more than one way.
+    InvalidMessage,
+    /// The headers `Mcp-Method` and `Mcp-Name` do not say what the body says.
+    HeaderMismatch,
 }
 
 /// Why a request was refused. It stands in the extensions of the response, for whoever logs or rewrites it.
@@ -86,78 +102,6 @@ impl From<VerifyError> for Rejection {
     }
 }
 
-/// What a reason is on the wire.
-struct Wire {
-    status: StatusCode,
-    /// The code in the body, and in the challenge unless [`Challenge::Plain`].
-    code: &'static str,
-    description: &'static str,
-    challenge: Challenge,
-}
-
-enum Challenge {
-    None,
-    /// Without `error`: nothing was wrong with credentials that did not come (RFC 6750 section 3.1).
-    Plain,
-    WithError,
-}
-
-impl RejectionReason {
-    fn wire(self) -> Wire {
-        let (status, code, description, challenge) = match self {
-            // RFC 6750 section 3.1: "the resource server SHOULD NOT include an error code".
-            Self::MissingToken => {
-                (StatusCode::UNAUTHORIZED, "unauthorized", "An access token is required", Challenge::Plain)
-            }
-            // RFC 6750 section 3.1: a request that "uses more than one method for including an access token".
-            Self::AmbiguousCredentials => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "More than one Authorization header was sent",
-                Challenge::WithError,
-            ),
-            // RFC 6750 section 3.1.
-            Self::InvalidToken(kind) => {
-                (StatusCode::UNAUTHORIZED, "invalid_token", kind.description(), Challenge::WithError)
-            }
-            // RFC 6750 section 3.1; MCP 2026-07-28, authorization: a client steps up on this very code.
-            Self::InsufficientScope => (
-                StatusCode::FORBIDDEN,
-                "insufficient_scope",
-                "The access token does not have every scope that is needed",
-                Challenge::WithError,
-            ),
-            // No challenge: a client would throw away a token that may be good. The code is RFC 6749 section 4.1.2.1.
-            Self::Unavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                VerifyErrorKind::Unavailable.description(),
-                Challenge::None,
-            ),
-            Self::MetadataUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "The metadata of the authorization server cannot be fetched at the moment",
-                Challenge::None,
-            ),
-            Self::Misconfigured => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "server_error",
-                VerifyErrorKind::Misconfigured.description(),
-                Challenge::None,
-            ),
-            // RFC 9110 section 15.5.20.
-            Self::UnknownHost => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "misdirected_request",
-                "This server does not answer for the requested host",
-                Challenge::None,
-            ),
-        };
-        Wire { status, code, description, challenge }
-    }
-}
-
 /// What the challenges of a resource name.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenged {
@@ -170,6 +114,11 @@ pub(crate) struct Challenged {
 impl Challenged {
     pub(crate) fn refuse<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
         Prepared::new(rejection.reason, Some(self)).response(rejection)
+    }
+
+    /// The same with further scopes, after those that are always needed.
+    pub(crate) fn and(&self, further: &Scopes) -> Self {
+        Self { resource_metadata: self.resource_metadata.clone(), scopes: self.scopes.union(further) }
     }
 }
 
@@ -192,6 +141,58 @@ impl Refusals {
             None => self.challenged.refuse(rejection),
         }
     }
+
+    /// The refusal of a request that needs further scopes.
+    pub(crate) fn refuse_needing<B>(
+        &self,
+        rejection: Rejection,
+        further: &Scopes,
+    ) -> Response<ResponseBody<B>> {
+        if further.is_empty() {
+            return self.refuse(rejection);
+        }
+        self.challenged.and(further).refuse(rejection)
+    }
+}
+
+/// The response to a request of which a handler found that it needs further scopes: 403 `insufficient_scope`, as the
+/// layers answer it (RFC 6750 section 3.1).
+///
+/// `baseline` is what every request to the resource needs. It is named too, since clients ask for the scopes of the
+/// challenge and for no others.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{AuthInfo, ResourceUrl, ScopeHierarchy, Scopes, insufficient_scope_response};
+///
+/// let caller = AuthInfo::builder("oat_secret", "user_1", "client_1").scopes(Scopes::parse("profile")?).build();
+/// let needed = Scopes::parse("files:write")?;
+/// let error = caller.require_scopes(&needed, &ScopeHierarchy::new()).unwrap_err();
+///
+/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
+/// let response = insufficient_scope_response(&resource, &Scopes::parse("profile")?, &error);
+/// assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
+/// let challenge = response.headers()["www-authenticate"].to_str().unwrap_or_default();
+/// assert!(challenge.ends_with("scope=\"profile files:write\""));
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[must_use]
+pub fn insufficient_scope_response(
+    resource: &ResourceUrl,
+    baseline: &Scopes,
+    error: &InsufficientScope,
+) -> Response<ResponseBody> {
+    let scopes = baseline.union(error.required());
+    Challenged { resource_metadata: protected_resource_metadata_url(resource), scopes }
+        .refuse(Rejection::new(RejectionReason::InsufficientScope))
+}
+
+/// The refusal of a body, to the request of this id if it has one that is known.
+pub(crate) fn refuse_message<B>(reason: RejectionReason, id: Option<RequestId>) -> Response<ResponseBody<B>> {
+    let mut prepared = Prepared::new(reason, None);
+    prepared.body = body(reason, &reason.wire(), id);
+    prepared.response(Rejection::new(reason))
 }
 
 /// The refusal of a request for an unknown host: there is no resource that it could name.
@@ -226,11 +227,10 @@ impl Prepared {
             Challenge::Plain => challenge,
             Challenge::WithError => challenge.map(|challenge| challenge.error(wire.code, wire.description)),
         };
-        let body = serde_json::json!({"error": wire.code, "error_description": wire.description}).to_string();
         Self {
             status: wire.status,
             challenge: challenge.map(|challenge| challenge.to_header_value()),
-            body: body.into(),
+            body: body(reason, &wire, None),
         }
     }
 
@@ -262,6 +262,30 @@ impl Prepared {
         response.extensions_mut().insert(rejection);
         response
     }
+}
+
+/// The error of JSON-RPC where the message is what is wrong, and that of OAuth elsewhere.
+fn body(reason: RejectionReason, wire: &Wire, id: Option<RequestId>) -> Bytes {
+    #[derive(Serialize)]
+    struct JsonRpc {
+        jsonrpc: &'static str,
+        /// Left out where it is not known (MCP 2026-07-28, error responses).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        error: JsonRpcError,
+    }
+    #[derive(Serialize)]
+    struct JsonRpcError {
+        code: i32,
+        message: &'static str,
+    }
+    let Some(code) = json_rpc_code(reason) else {
+        let body = serde_json::json!({"error": wire.code, "error_description": wire.description});
+        return body.to_string().into();
+    };
+    let error = JsonRpcError { code, message: wire.description };
+    // Numbers and text can always be written.
+    serde_json::to_vec(&JsonRpc { jsonrpc: "2.0", id, error }).unwrap_or_default().into()
 }
 
 /// Whole seconds, rounded up: to ask a little late is better than to ask in vain.

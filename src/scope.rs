@@ -84,6 +84,21 @@ impl Scopes {
         }
     }
 
+    /// These scopes and then the others, each once.
+    ///
+    /// ```
+    /// # use clerk_mcp_tools::Scopes;
+    /// let both = Scopes::parse("profile email")?.union(&Scopes::parse("email files:read")?);
+    /// assert_eq!(both.to_string(), "profile email files:read");
+    /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn union(&self, others: &Self) -> Self {
+        let mut set = self.clone();
+        others.iter().for_each(|scope| set.insert(scope));
+        set
+    }
+
     /// Whether this very scope is in the set. Scopes are compared byte by byte.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {

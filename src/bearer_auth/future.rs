@@ -101,7 +101,10 @@ impl<S, ReqBody> Pending<S, ReqBody> {
         let admitted = outcome.map_err(Rejection::from).and_then(|caller| self.gate.admit(caller));
         match admitted {
             Ok(caller) => Kind::admitted(&self.gate, &mut self.service, self.request, caller),
-            Err(rejection) => Kind::Answered { response: Some(self.gate.refuse(&self.resource, rejection)) },
+            Err(rejection) => {
+                let response = self.gate.refuse(&self.resource, self.request.headers(), rejection);
+                Kind::Answered { response: Some(response) }
+            }
         }
     }
 }

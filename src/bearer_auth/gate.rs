@@ -9,6 +9,8 @@ use crate::auth_info::AuthInfo;
 use crate::body::ResponseBody;
 use crate::cors_headers::without_cors;
 use crate::metadata::protected_resource_metadata_url;
+use crate::operation::Claim;
+use crate::operation_rules::OperationScopes;
 use crate::rejection::{Challenged, Refusals, Rejection, RejectionReason};
 use crate::resolve::ResolveResource;
 use crate::resource::ResourceUrl;
@@ -21,6 +23,7 @@ pub(super) struct Gate {
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) optional: bool,
     pub(super) cors: bool,
+    pub(super) operations: OperationScopes,
 }
 
 /// What stands behind the gate.
@@ -54,17 +57,29 @@ impl Gate {
         Err(Rejection::new(RejectionReason::InsufficientScope))
     }
 
+    /// The refusal of a request with these headers, from which the operation may be known.
     pub(super) fn refuse<B>(
         &self,
         resource: &ResourceUrl,
+        headers: &HeaderMap,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         tracing::debug!(reason = ?rejection.reason(), "a request was refused");
+        let further = self.further_scopes(headers);
         let response = match &self.guarded {
-            Guarded::One { refusals, .. } => refusals.refuse(rejection),
-            Guarded::Several(_) => challenged(resource, &self.required).refuse(rejection),
+            Guarded::One { refusals, .. } => refusals.refuse_needing(rejection, &further),
+            Guarded::Several(_) => challenged(resource, &self.required).and(&further).refuse(rejection),
         };
         if self.cors { response } else { without_cors(response) }
+    }
+
+    /// What the operation needs that the headers claim, so that one consent is enough for it.
+    fn further_scopes(&self, headers: &HeaderMap) -> Scopes {
+        if self.operations.is_empty() {
+            return Scopes::none();
+        }
+        let operation = Claim::read(headers).ok().and_then(Claim::into_operation);
+        operation.map(|operation| self.operations.required_by(&operation)).unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@ use tower_layer::Layer;
 
 use super::gate::{Gate, Guarded, challenged};
 use super::service::BearerAuth;
+use crate::operation_rules::OperationScopes;
 use crate::rejection::{Challenged, Refusals};
 use crate::resolve::ResolveResource;
 use crate::resource::ResourceUrl;
@@ -21,6 +22,7 @@ pub struct BearerAuthLayer<V> {
     hierarchy: ScopeHierarchy,
     optional: bool,
     cors: bool,
+    operations: OperationScopes,
 }
 
 #[derive(Clone)]
@@ -49,6 +51,7 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
             hierarchy: ScopeHierarchy::new(),
             optional: false,
             cors: true,
+            operations: OperationScopes::new(),
         }
     }
 }
@@ -84,6 +87,16 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
+    /// The rules of the [`OperationScopesLayer`](crate::OperationScopesLayer) inside this one, for what the challenges
+    /// name: where the headers `Mcp-Method` and `Mcp-Name` tell the operation (MCP 2026-07-28), its scopes too, so that
+    /// one consent is enough. Nothing is decided by them.
+    ///
+    /// The body is not looked at. Who has not shown a good token does not get to have one read and kept.
+    pub fn operation_scopes(mut self, rules: OperationScopes) -> Self {
+        self.operations = rules;
+        self
+    }
+
     /// Where the resource's metadata stands, if not at [its well-known place](crate::protected_resource_metadata_url).
     /// With a resolver, that place is always taken.
     pub fn resource_metadata(mut self, url: ResourceUrl) -> Self {
@@ -110,6 +123,7 @@ impl<V> BearerAuthLayer<V> {
             hierarchy: self.hierarchy.clone(),
             optional: self.optional,
             cors: self.cors,
+            operations: self.operations.clone(),
         }
     }
 }
@@ -132,6 +146,7 @@ impl<V> Clone for BearerAuthLayer<V> {
             hierarchy: self.hierarchy.clone(),
             optional: self.optional,
             cors: self.cors,
+            operations: self.operations.clone(),
         }
     }
 }

@@ -53,8 +53,10 @@ where
         let token = match bearer_token(request.headers()) {
             Ok(Some(token)) => token,
             Ok(None) if self.gate.optional => return ResponseFuture::anonymous(self.inner.call(request)),
-            Ok(None) => return self.refuse(&resource, Rejection::new(RejectionReason::MissingToken)),
-            Err(rejection) => return self.refuse(&resource, rejection),
+            Ok(None) => {
+                return self.refuse(&resource, &request, Rejection::new(RejectionReason::MissingToken));
+            }
+            Err(rejection) => return self.refuse(&resource, &request, rejection),
         };
         let Some(known) = self.verifier.known(TokenRequest::new(token).for_resource(&resource)) else {
             let token = AccessToken::from(token);
@@ -62,7 +64,7 @@ where
         };
         match known.map_err(Rejection::from).and_then(|caller| self.gate.admit(caller)) {
             Ok(caller) => ResponseFuture::admitted(&self.gate, &mut self.inner, request, caller),
-            Err(rejection) => self.refuse(&resource, rejection),
+            Err(rejection) => self.refuse(&resource, &request, rejection),
         }
     }
 }
@@ -71,12 +73,13 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
     fn refuse<ReqBody, ResBody>(
         &self,
         resource: &ResourceUrl,
+        request: &Request<ReqBody>,
         rejection: Rejection,
     ) -> ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
-        ResponseFuture::answered(self.gate.refuse(resource, rejection))
+        ResponseFuture::answered(self.gate.refuse(resource, request.headers(), rejection))
     }
 
     fn verify<ReqBody, ResBody>(

@@ -5,6 +5,7 @@ use crate::clerk::ClerkVerifier;
 use crate::error::ConfigError;
 use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
 use crate::metadata_service::{AuthorizationServerService, ProtectedResourceService};
+use crate::operation_rules::OperationScopes;
 use crate::resource::ResourceUrl;
 use crate::scope::{OFFLINE_ACCESS, ScopeHierarchy, Scopes};
 
@@ -18,6 +19,7 @@ pub struct ClerkMcpBuilder {
     scopes: Scopes,
     advertised: Option<Scopes>,
     hierarchy: ScopeHierarchy,
+    operations: OperationScopes,
     optional: bool,
     cors: bool,
     narrow: bool,
@@ -34,6 +36,7 @@ impl ClerkMcpBuilder {
             scopes: Scopes::none(),
             advertised: None,
             hierarchy: ScopeHierarchy::new(),
+            operations: OperationScopes::new(),
             optional: false,
             cors: true,
             narrow: false,
@@ -58,14 +61,23 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// The scopes that every request needs, which are named in every challenge and, unless
+    /// The scopes that every request needs (the baseline), which are named in every challenge and, unless
     /// [`scopes_supported`](Self::scopes_supported) says otherwise, in the metadata.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// All scopes that a client may ask for, where that is more than every request needs.
+    /// What single operations need besides; nothing unless it is said. The rules are applied by
+    /// [`ClerkMcp::operation_scopes_layer`], which has to stand around the MCP service, inside the bearer layer.
+    pub fn operation_scopes(mut self, rules: OperationScopes) -> Self {
+        self.operations = rules;
+        self
+    }
+
+    /// The scopes that the metadata names, which clients ask for at their first sign-in: those that every request needs
+    /// unless it is said. Clients that step up ask for those of single operations when one of them needs more; for clients
+    /// that do not, name here what [`operation_scopes`](Self::operation_scopes) needs as well.
     pub fn scopes_supported(mut self, scopes: Scopes) -> Self {
         self.advertised = Some(scopes);
         self
@@ -130,7 +142,8 @@ impl ClerkMcpBuilder {
         let verifier = self.verifier.map_or_else(ClerkVerifier::from_env, Ok)?;
         check_resource(&resource, &verifier)?;
         let advertised = self.advertised.unwrap_or_else(|| self.scopes.clone());
-        check_scopes(&self.scopes, &advertised, &self.hierarchy)?;
+        check_grantable(&self.scopes.union(&self.operations.scopes()))?;
+        check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
         let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
             .scopes_supported(&advertised);
         let mut document = match self.describe {
@@ -148,6 +161,7 @@ impl ClerkMcpBuilder {
             verifier,
             scopes: self.scopes,
             hierarchy: self.hierarchy,
+            operations: self.operations,
             optional: self.optional,
             cors: self.cors,
             document,
@@ -167,15 +181,23 @@ fn check_resource(resource: &ResourceUrl, verifier: &ClerkVerifier) -> Result<()
     }
 }
 
-/// A scope that is needed and not advertised is one that no client ever asks for.
-fn check_scopes(needed: &Scopes, advertised: &Scopes, hierarchy: &ScopeHierarchy) -> Result<(), ConfigError> {
-    if needed.contains(OFFLINE_ACCESS) {
-        return Err(ConfigError::invalid(
-            "scopes",
-            "cannot hold offline_access: it is between client and authorization server, and no client would be told to \
-             ask for it (MCP 2026-07-28)",
-        ));
+fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {
+    if !needed.contains(OFFLINE_ACCESS) {
+        return Ok(());
     }
+    Err(ConfigError::invalid(
+        "scopes",
+        "cannot hold offline_access: it is between client and authorization server, and no client would be told to \
+         ask for it (MCP 2026-07-28)",
+    ))
+}
+
+/// A scope that every request needs and that is not advertised is one that no client asks for at first.
+fn check_advertised(
+    needed: &Scopes,
+    advertised: &Scopes,
+    hierarchy: &ScopeHierarchy,
+) -> Result<(), ConfigError> {
     match needed.iter().find(|scope| !hierarchy.grants(advertised, scope)) {
         Some(scope) => Err(ConfigError::conflict(
             "scopes_supported",

@@ -23,6 +23,7 @@ mod layer;
 mod metadata;
 mod metrics;
 mod opaque;
+mod operation_scopes;
 mod rmcp_client;
 mod secrets;
 mod users;

@@ -131,7 +131,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn read<B>(response: Response<B>) -> Self
+    pub(crate) async fn read<B>(response: Response<B>) -> Self
     where
         B: Body<Data = Bytes, Error: std::fmt::Debug>,
     {

@@ -1,0 +1,121 @@
+//! The status, the codes and the text of each reason.
+
+use http::StatusCode;
+
+use super::RejectionReason;
+use crate::error::VerifyErrorKind;
+
+/// What a reason is on the wire.
+pub(super) struct Wire {
+    pub(super) status: StatusCode,
+    /// The code in the body, and in the challenge unless [`Challenge::Plain`].
+    pub(super) code: &'static str,
+    pub(super) description: &'static str,
+    pub(super) challenge: Challenge,
+}
+
+/// The code of JSON-RPC for what is wrong with a message itself, where a client of MCP looks for it.
+pub(super) fn json_rpc_code(reason: RejectionReason) -> Option<i32> {
+    match reason {
+        // JSON-RPC 2.0, section 5.1.
+        RejectionReason::UnreadableBody => Some(-32700),
+        RejectionReason::InvalidMessage => Some(-32600),
+        // MCP 2026-07-28, Streamable HTTP, "server validation".
+        RejectionReason::HeaderMismatch => Some(-32020),
+        _ => None,
+    }
+}
+
+pub(super) enum Challenge {
+    None,
+    /// Without `error`: nothing was wrong with credentials that did not come (RFC 6750 section 3.1).
+    Plain,
+    WithError,
+}
+
+impl RejectionReason {
+    pub(super) fn wire(self) -> Wire {
+        let (status, code, description, challenge) = match self {
+            // RFC 6750 section 3.1: "the resource server SHOULD NOT include an error code".
+            Self::MissingToken => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "An access token is required", Challenge::Plain)
+            }
+            // RFC 6750 section 3.1: a request that "uses more than one method for including an access token".
+            Self::AmbiguousCredentials => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "More than one Authorization header was sent",
+                Challenge::WithError,
+            ),
+            // RFC 6750 section 3.1.
+            Self::InvalidToken(kind) => {
+                (StatusCode::UNAUTHORIZED, "invalid_token", kind.description(), Challenge::WithError)
+            }
+            // RFC 6750 section 3.1; MCP 2026-07-28, authorization: a client steps up on this very code.
+            Self::InsufficientScope => (
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "The access token does not have every scope that is needed",
+                Challenge::WithError,
+            ),
+            // No challenge: a client would throw away a token that may be good. The code is RFC 6749 section 4.1.2.1.
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                VerifyErrorKind::Unavailable.description(),
+                Challenge::None,
+            ),
+            Self::MetadataUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "The metadata of the authorization server cannot be fetched at the moment",
+                Challenge::None,
+            ),
+            Self::Misconfigured => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                VerifyErrorKind::Misconfigured.description(),
+                Challenge::None,
+            ),
+            // RFC 9110 section 15.5.20.
+            Self::UnknownHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected_request",
+                "This server does not answer for the requested host",
+                Challenge::None,
+            ),
+            Self::BodyTooLarge | Self::UnreadableBody | Self::InvalidMessage | Self::HeaderMismatch => {
+                return self.wire_of_message();
+            }
+        };
+        Wire { status, code, description, challenge }
+    }
+}
+
+impl RejectionReason {
+    /// Nothing is wrong with the credentials of these, so there is no challenge.
+    fn wire_of_message(self) -> Wire {
+        let (status, code, description) = match self {
+            // RFC 9110 section 15.5.14.
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "content_too_large",
+                "The request is longer than this server reads",
+            ),
+            Self::UnreadableBody => {
+                (StatusCode::BAD_REQUEST, "parse_error", "The request cannot be read as JSON")
+            }
+            Self::HeaderMismatch => (
+                StatusCode::BAD_REQUEST,
+                "header_mismatch",
+                "The headers Mcp-Method and Mcp-Name do not say what the body says",
+            ),
+            _ => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "The request is not one message of MCP, or not clearly one",
+            ),
+        };
+        Wire { status, code, description, challenge: Challenge::None }
+    }
+}
