@@ -23,13 +23,16 @@ use std::error::Error;
 
 use axum::Router;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AuthInfo, ClerkClient, ClerkMcp, ClerkVerifier, Scopes};
+use clerk_mcp_tools::{
+    AuthInfo, ClerkClient, ClerkMcp, ClerkVerifier, ConfigError, OperationScopes, Scopes, User,
+};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::Layer;
 use tracing_subscriber::EnvFilter;
@@ -51,7 +54,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let clerk = ClerkMcp::builder(resource)
         .verifier(ClerkVerifier::builder().vars(settings).build()?)
+        // Not those of single tools: a user is asked for them when a tool needs them, and not before.
+        .scopes_supported(scopes.clone())
         .scopes(scopes)
+        .operation_scopes(operation_scopes()?)
         .describe(|document| document.resource_name("clerk-mcp-tools example"))
         .build()?;
 
@@ -62,7 +68,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// All that guards an MCP server: one layer around it, and the routes of the metadata.
+/// What single tools need, besides the scopes that every request needs.
+pub fn operation_scopes() -> Result<OperationScopes, ConfigError> {
+    Ok(OperationScopes::new().tool("get_public_metadata", Scopes::parse("public_metadata")?))
+}
+
+/// All that guards an MCP server: the two layers around it, and the routes of the metadata.
 pub fn router(clerk: &ClerkMcp) -> Router {
     let tools = Tools { clerk: clerk.verifier().client().cloned() };
     // rmcp refuses requests for any other host; behind a proxy, the public one has to be on its list.
@@ -73,7 +84,7 @@ pub fn router(clerk: &ClerkMcp) -> Router {
         .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", host]);
     let mcp =
         StreamableHttpService::new(move || Ok(tools.clone()), NeverSessionManager::default().into(), config);
-    let guarded = clerk.bearer_auth_layer().layer(mcp);
+    let guarded = clerk.bearer_auth_layer().layer(clerk.operation_scopes_layer().layer(mcp));
 
     let path = clerk.resource().path().trim_end_matches('/');
     let mut router = Router::new().route_service(&format!("{path}/"), guarded.clone());
@@ -108,22 +119,49 @@ impl Tools {
         &self,
         Extension(parts): Extension<Parts>,
     ) -> Result<CallToolResult, ErrorData> {
-        let caller = caller(&parts)?;
-        let Some(clerk) = &self.clerk else {
-            return Ok(failure(
-                "user data needs the Backend API: set CLERK_SECRET_KEY and start the server again",
-            ));
-        };
-        match clerk.get_user(caller.user_id()).await {
-            // Chosen one by one: a user also has private metadata, which is nobody's but the server's.
-            Ok(user) => answer(&serde_json::json!({
+        // Chosen one by one: a user also has private metadata, which is nobody's but the server's.
+        self.of_user(&parts, |user| {
+            serde_json::json!({
                 "id": user.id,
                 "username": user.username,
                 "firstName": user.first_name,
                 "lastName": user.last_name,
                 "imageUrl": user.image_url,
                 "primaryEmailAddress": user.primary_email_address(),
-            })),
+            })
+        })
+        .await
+    }
+
+    /// Whoever gets here has the scope `public_metadata`: a call without it was refused before rmcp heard of it.
+    #[tool(description = "The public metadata of the user who is calling; needs the scope public_metadata")]
+    async fn get_public_metadata(
+        &self,
+        Extension(parts): Extension<Parts>,
+    ) -> Result<CallToolResult, ErrorData> {
+        self.of_user(
+            &parts,
+            |user| serde_json::json!({"id": user.id, "publicMetadata": user.extra.get("public_metadata")}),
+        )
+        .await
+    }
+}
+
+impl Tools {
+    /// What is shown of the user who is calling.
+    async fn of_user(
+        &self,
+        parts: &Parts,
+        show: impl FnOnce(&User) -> Value,
+    ) -> Result<CallToolResult, ErrorData> {
+        let caller = caller(parts)?;
+        let Some(clerk) = &self.clerk else {
+            return Ok(failure(
+                "user data needs the Backend API: set CLERK_SECRET_KEY and start the server again",
+            ));
+        };
+        match clerk.get_user(caller.user_id()).await {
+            Ok(user) => answer(&show(&user)),
             Err(error) => {
                 tracing::warn!(%error, cause = ?error, "a user could not be fetched");
                 Ok(failure("the user's data cannot be fetched at the moment"))

@@ -8,6 +8,8 @@
 )]
 mod example;
 
+use std::sync::Arc;
+
 use clerk_mcp_tools::testing::{FakeClerk, Route, TokenFormat};
 use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, FrontendApi, Scopes, SecretKey};
 use reqwest::redirect::Policy;
@@ -15,7 +17,10 @@ use rmcp::ServiceExt;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::auth::{AuthClient, AuthorizationManager, AuthorizationRequest, OAuthState};
+use rmcp::transport::auth::{
+    AuthClient, AuthorizationCallback, AuthorizationManager, AuthorizationRequest, OAuthState,
+    WWWAuthenticateParams,
+};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -33,7 +38,13 @@ async fn serve(clerk: &FakeClerk) -> String {
         .build()
         .unwrap();
     let scopes = Scopes::parse("profile email").unwrap();
-    let guard = ClerkMcp::builder(url.clone()).verifier(verifier).scopes(scopes).build().unwrap();
+    let guard = ClerkMcp::builder(url.clone())
+        .verifier(verifier)
+        .scopes_supported(scopes.clone())
+        .scopes(scopes)
+        .operation_scopes(example::operation_scopes().unwrap())
+        .build()
+        .unwrap();
     let router = example::router(&guard);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     url
@@ -49,16 +60,23 @@ async fn sign_in(url: &str) -> AuthorizationManager {
     let request =
         AuthorizationRequest::new(REDIRECT_URI).with_client_name("rmcp test").with_challenge(challenge);
     state.start_authorization(request).await.unwrap();
-    let authorization_url = state.get_authorization_url().await.unwrap();
-    let browser = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
-    let approved = browser.get(authorization_url).send().await.unwrap();
-    let callback = approved.headers()["location"].to_str().unwrap();
-    state.handle_callback_url(callback).await.unwrap();
+    let callback = approve(&state.get_authorization_url().await.unwrap()).await;
+    state.handle_callback_url(&callback).await.unwrap();
     state.into_authorization_manager().unwrap()
 }
 
+/// Where the authorization server sends the user back to.
+async fn approve(authorization_url: &str) -> String {
+    let browser = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+    let approved = browser.get(authorization_url).send().await.unwrap();
+    approved.headers()["location"].to_str().unwrap().to_owned()
+}
+
 async fn connect(url: &str, manager: AuthorizationManager) -> RunningService<RoleClient, ()> {
-    let client = AuthClient::new(reqwest::Client::default(), manager);
+    connect_with(url, AuthClient::new(reqwest::Client::default(), manager)).await
+}
+
+async fn connect_with(url: &str, client: AuthClient<reqwest::Client>) -> RunningService<RoleClient, ()> {
     let config = StreamableHttpClientTransportConfig::with_uri(url);
     ().serve(StreamableHttpClientTransport::with_client(client, config)).await.unwrap()
 }
@@ -91,7 +109,7 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
         let mut tools: Vec<_> =
             client.list_all_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
         tools.sort();
-        assert_eq!(tools, ["get_clerk_user_data", "whoami"]);
+        assert_eq!(tools, ["get_clerk_user_data", "get_public_metadata", "whoami"]);
 
         let who = json(&call(&client, "whoami").await);
         assert_eq!(who["userId"], clerk.default_user_id());
@@ -102,6 +120,44 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
         assert_eq!(user["id"], clerk.default_user_id());
         assert_eq!(user["primaryEmailAddress"], "ada@example.com");
         assert_eq!(clerk.calls(Route::User), 1);
+        client.cancel().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_asks_for_more_when_a_tool_needs_it_and_goes_on() {
+    for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
+        let clerk = FakeClerk::builder().token_format(format).start().await.unwrap();
+        let url = serve(&clerk).await;
+        let client = AuthClient::new(reqwest::Client::default(), sign_in(&url).await);
+        let manager = Arc::clone(&client.auth_manager);
+        let client = connect_with(&url, client).await;
+
+        let refused = client.call_tool(CallToolRequestParams::new("get_public_metadata")).await.unwrap_err();
+        let challenge = refused.auth_challenge().unwrap();
+        let challenge = WWWAuthenticateParams::parse(challenge, &url.parse().unwrap());
+        assert!(challenge.is_insufficient_scope());
+        let scope = challenge.scope.unwrap();
+        assert_eq!(scope, "profile email public_metadata");
+        assert_eq!(clerk.calls(Route::User), 0, "the tool did not run");
+        // The refusal was of this call alone.
+        assert_eq!(json(&call(&client, "whoami").await)["userId"], clerk.default_user_id());
+
+        let manager = manager.lock().await;
+        let callback = approve(&manager.request_scope_upgrade(&scope).await.unwrap()).await;
+        let callback = AuthorizationCallback::from_redirect_url(&callback).unwrap();
+        manager
+            .exchange_code_for_token_with_issuer(
+                &callback.code,
+                &callback.csrf_token,
+                callback.issuer.as_deref(),
+            )
+            .await
+            .unwrap();
+        drop(manager);
+        let metadata = json(&call(&client, "get_public_metadata").await);
+        let expected = serde_json::json!({"id": clerk.default_user_id(), "publicMetadata": {}});
+        assert_eq!(metadata, expected);
         client.cancel().await.unwrap();
     }
 }
