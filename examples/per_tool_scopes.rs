@@ -74,14 +74,14 @@ fn guard(stand_in: &FakeClerk, resource: &str) -> Result<ClerkMcp, Box<dyn Error
     Ok(clerk)
 }
 
-/// The bearer layer outside, so that a body is only read of callers who have shown a good token.
+/// Both layers around the MCP service, and the routes of the metadata.
 fn router(clerk: &ClerkMcp) -> Router {
     let notes = Notes(Arc::new(Mutex::new(vec!["buy milk".to_owned(), "call Ada".to_owned()])));
     let config =
         StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
     let mcp =
         StreamableHttpService::new(move || Ok(notes.clone()), NeverSessionManager::default().into(), config);
-    let guarded = clerk.bearer_auth_layer().layer(clerk.operation_scopes_layer().layer(mcp));
+    let guarded = clerk.auth_layer().layer(mcp);
 
     let mut router = Router::new().route_service("/mcp", guarded);
     for (path, service) in clerk.well_known_routes() {

@@ -54,8 +54,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let clerk = ClerkMcp::builder(resource)
         .verifier(ClerkVerifier::builder().vars(settings).build()?)
-        // Not those of single tools: a user is asked for them when a tool needs them, and not before.
-        .scopes_supported(scopes.clone())
         .scopes(scopes)
         .operation_scopes(operation_scopes()?)
         .describe(|document| document.resource_name("clerk-mcp-tools example"))
@@ -84,7 +82,7 @@ pub fn router(clerk: &ClerkMcp) -> Router {
         .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", host]);
     let mcp =
         StreamableHttpService::new(move || Ok(tools.clone()), NeverSessionManager::default().into(), config);
-    let guarded = clerk.bearer_auth_layer().layer(clerk.operation_scopes_layer().layer(mcp));
+    let guarded = clerk.auth_layer().layer(mcp);
 
     let path = clerk.resource().path().trim_end_matches('/');
     let mut router = Router::new().route_service(&format!("{path}/"), guarded.clone());

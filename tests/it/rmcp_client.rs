@@ -40,7 +40,6 @@ async fn serve(clerk: &FakeClerk) -> String {
     let scopes = Scopes::parse("profile email").unwrap();
     let guard = ClerkMcp::builder(url.clone())
         .verifier(verifier)
-        .scopes_supported(scopes.clone())
         .scopes(scopes)
         .operation_scopes(example::operation_scopes().unwrap())
         .build()
