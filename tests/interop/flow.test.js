@@ -72,7 +72,7 @@ for (const sdk of SDKS) {
       await client.connect(server.endpoint);
       assert.notEqual(client.client.getServerCapabilities().tools, undefined);
       const { tools } = await client.client.listTools();
-      assert.deepEqual(tools.map(({ name }) => name).sort(), ['get_clerk_user_data', 'whoami']);
+      assert.deepEqual(tools.map(({ name }) => name).sort(), ['get_clerk_user_data', 'get_public_metadata', 'whoami']);
       assert.deepEqual(await client.call('whoami'), {
         userId: token.sub,
         clientId: token.client_id,
@@ -149,6 +149,31 @@ for (const sdk of SDKS) {
       assert.match(refused.challenge, /^Bearer error="insufficient_scope", .*scope="profile email"/);
     });
 
+    it('asks for the scope that a tool needs, and goes on', async () => {
+      const user = new User();
+      const client = session(user);
+      await client.signIn(server.endpoint);
+      const first = new Set(sdk.scope.split(' '));
+      assert.deepEqual(new Set((await client.call('whoami')).scopes), first);
+      client.recorder.exchanges = [];
+
+      const needed = sdk.stepsUp ? sdk.api.UnauthorizedError : { code: 403 };
+      await assert.rejects(client.call('get_public_metadata'), (error) => matches(error, needed));
+      const [refused] = client.recorder.of('POST', server.endpoint);
+      assert.equal(refused.status, 403);
+      assert.match(refused.challenge, /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/);
+      if (sdk.stepsUp) {
+        const asked = user.authorizations.at(-1).searchParams.get('scope').split(' ');
+        assert.deepEqual(new Set(asked), new Set([...first, 'public_metadata']));
+        await sdk.finishAuth(client.transport, user.callback);
+        const { sub } = claims(user.tokens().access_token);
+        assert.deepEqual(await client.call('get_public_metadata'), { id: sub, publicMetadata: {} });
+      }
+      assert.equal(user.authorizations.length, sdk.stepsUp ? 2 : 1);
+      // Whether or not it got more, what it could do it still can.
+      assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
+    });
+
     it('is known by a client metadata document', async () => {
       const documents = await serveClientDocument();
       try {
@@ -219,6 +244,12 @@ for (const sdk of SDKS) {
       assert.match(refused.challenge, /^Bearer error="invalid_token", /);
     });
   });
+}
+
+/** Whether an error is one of this class, or has these members. */
+function matches(error, expected) {
+  if (typeof expected === 'function') return error instanceof expected;
+  return Object.entries(expected).every(([name, value]) => error[name] === value);
 }
 
 /** A user whose client has a token with these scopes and a refresh token. */
