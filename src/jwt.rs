@@ -5,11 +5,15 @@
 //! `ValidClaims` only from [`SignedToken::validate`].
 
 mod claims;
+mod header;
 mod key;
+mod members;
 mod unverified;
 
-pub(crate) use claims::{Members, Policy, audience};
+pub(crate) use claims::{Policy, audience};
+pub(crate) use header::UsualHeader;
 pub(crate) use key::VerificationKey;
+pub(crate) use members::{Members, Name};
 pub(crate) use unverified::{SignedToken, UnverifiedToken};
 
 use crate::error::{VerifyError, VerifyErrorKind};

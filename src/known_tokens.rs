@@ -20,6 +20,10 @@ use crate::verify::TokenRequest;
 /// What an entry weighs besides its token's text, in bytes: the claims, the entry itself, its place in the table.
 const ENTRY_BYTES: u64 = 1024;
 
+/// How many bytes of a token are digested, from its end. In a JWT those are of its signature, and no two tokens with the
+/// same signature are good; an opaque token is shorter.
+const DIGESTED: usize = 32;
+
 /// Verified tokens, bounded by the memory that they take.
 pub(crate) struct KnownTokens {
     /// By a keyed digest (SipHash with a key of this process). A digest that two tokens share is no danger: an entry
@@ -54,48 +58,57 @@ impl KnownTokens {
         Self { entries: Cache::with_weighter(items, bytes, ByBytes), digest: RandomState::new(), clock }
     }
 
-    /// Who presents the token, if that is known. Never waits: where somebody is writing just now, nothing is known.
-    pub(crate) fn try_get(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
-        let known = self.entries.try_get(&self.digest(request)).ok()??;
-        self.still_good(&known, request)
-    }
-
-    /// The same, by somebody who is ready to do worse things than to wait for another's write.
-    pub(crate) fn get(&self, request: TokenRequest<'_>) -> Option<AuthInfo> {
-        let known = self.entries.get(&self.digest(request))?;
-        self.still_good(&known, request)
-    }
-
-    pub(crate) fn insert(&self, request: TokenRequest<'_>, caller: &AuthInfo, lifetime: Lifetime) {
-        if lifetime.ttl.is_zero() {
-            return;
-        }
-        let known = Known {
-            caller: caller.clone(),
-            resource: request.resource().cloned(),
-            forget_at: self.clock.monotonic().saturating_add(lifetime.ttl),
-            expires_at: lifetime.expires_at,
-            key: lifetime.key,
-        };
-        self.entries.insert(self.digest(request), Arc::new(known));
+    /// Where the token of this request is, or would be.
+    pub(crate) fn place<'a>(&'a self, request: TokenRequest<'a>) -> Place<'a> {
+        Place { tokens: self, request, digest: self.digest.hash_one(Presented(request)) }
     }
 
     /// How many tokens are held, those among them that nobody has asked for since they expired.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
+}
 
-    fn still_good(&self, known: &Known, request: TokenRequest<'_>) -> Option<AuthInfo> {
-        let is_the_same =
-            known.caller.token().expose() == request.token() && known.resource.as_ref() == request.resource();
-        let is_over = self.clock.monotonic() >= known.forget_at
-            || known.expires_at.is_some_and(|expires_at| self.clock.unix_time().as_secs() >= expires_at)
-            || known.key.as_ref().is_some_and(|key| key.is_retired());
-        (is_the_same && !is_over).then(|| known.caller.clone())
+/// The place of one token as it is presented to one resource.
+pub(crate) struct Place<'a> {
+    tokens: &'a KnownTokens,
+    request: TokenRequest<'a>,
+    digest: u64,
+}
+
+impl Place<'_> {
+    /// Who presents the token, if that is known. Never waits: where somebody is writing just now, nothing is known.
+    pub(crate) fn try_get(&self) -> Option<AuthInfo> {
+        self.still_good(&*self.tokens.entries.try_get(&self.digest).ok()??)
     }
 
-    fn digest(&self, request: TokenRequest<'_>) -> u64 {
-        self.digest.hash_one(Presented(request))
+    /// The same, by somebody who is ready to do worse things than to wait for another's write.
+    pub(crate) fn get(&self) -> Option<AuthInfo> {
+        self.still_good(&*self.tokens.entries.get(&self.digest)?)
+    }
+
+    pub(crate) fn insert(&self, caller: &AuthInfo, lifetime: Lifetime) {
+        if lifetime.ttl.is_zero() {
+            return;
+        }
+        let known = Known {
+            caller: caller.clone(),
+            resource: self.request.resource().cloned(),
+            forget_at: self.tokens.clock.monotonic().saturating_add(lifetime.ttl),
+            expires_at: lifetime.expires_at,
+            key: lifetime.key,
+        };
+        self.tokens.entries.insert(self.digest, Arc::new(known));
+    }
+
+    fn still_good(&self, known: &Known) -> Option<AuthInfo> {
+        let (request, clock) = (self.request, &self.tokens.clock);
+        let is_the_same =
+            known.caller.token().expose() == request.token() && known.resource.as_ref() == request.resource();
+        let is_over = clock.monotonic() >= known.forget_at
+            || known.expires_at.is_some_and(|expires_at| clock.unix_time().as_secs() >= expires_at)
+            || known.key.as_ref().is_some_and(|key| key.is_retired());
+        (is_the_same && !is_over).then(|| known.caller.clone())
     }
 }
 
@@ -104,7 +117,8 @@ struct Presented<'a>(TokenRequest<'a>);
 
 impl Hash for Presented<'_> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.token().hash(state);
+        let token = self.0.token().as_bytes();
+        token.get(token.len().saturating_sub(DIGESTED)..).hash(state);
         self.0.resource().map(ResourceUrl::as_str).hash(state);
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::frontend_api::FrontendApi;
 use crate::jwks::{DEFAULT_STALE_LIMIT, Keys};
-use crate::jwt::VerificationKey;
+use crate::jwt::{UsualHeader, VerificationKey};
 use crate::known_tokens::KnownTokens;
 use crate::publishable_key::{Environment, PublishableKey};
 use crate::resource::ResourceUrl;
@@ -274,6 +274,7 @@ impl ClerkVerifierBuilder {
         });
         Ok(ClerkVerifier(Arc::new(Inner {
             jwt_keys: self.jwt_keys(&public, client.as_ref(), &stats, &clock)?,
+            usual_header: UsualHeader::default(),
             instance,
             client,
             introspection,

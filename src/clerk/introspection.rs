@@ -118,7 +118,7 @@ impl Shared {
     }
 
     fn answered(&self, digest: &Digest, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
-        self.settings.known.get(request).map(Ok).or_else(|| self.refused(digest).map(Err))
+        self.settings.known.place(request).get().map(Ok).or_else(|| self.refused(digest).map(Err))
     }
 
     /// Keeps a yes and a no. That Clerk could not be asked is neither.
@@ -127,7 +127,7 @@ impl Shared {
             Ok(caller) => {
                 let lifetime =
                     Lifetime { ttl: self.settings.known_ttl, expires_at: caller.expires_at(), key: None };
-                self.settings.known.insert(request, caller, lifetime);
+                self.settings.known.place(request).insert(caller, lifetime);
             }
             Err(error) if error.kind().is_invalid_token() && !self.settings.refused_ttl.is_zero() => {
                 let forget_at = self.settings.clock.monotonic().saturating_add(self.settings.refused_ttl);

@@ -17,11 +17,11 @@ use crate::clock::Clock;
 use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
 use crate::frontend_api::FrontendApi;
 use crate::jwks::Keys;
-use crate::jwt::{Policy, UnverifiedToken, VerificationKey};
-use crate::known_tokens::{KnownTokens, Lifetime};
+use crate::jwt::{Policy, UnverifiedToken, UsualHeader, VerificationKey};
+use crate::known_tokens::{KnownTokens, Lifetime, Place};
 use crate::resource::ResourceUrl;
 use crate::stats::{Snapshot, Stats};
-use crate::token::{TokenFormat, token_format};
+use crate::token::{TokenFormat, check_outline, token_format};
 use crate::verify::{TokenRequest, VerifyToken};
 
 /// Verifies a Clerk access token, JWT or opaque, as `verifyClerkToken` of `@clerk/mcp-tools` does.
@@ -52,7 +52,8 @@ use crate::verify::{TokenRequest, VerifyToken};
 /// # }
 /// ```
 pub async fn verify_clerk_token(verifier: &ClerkVerifier, token: &str) -> Result<AuthInfo, VerifyError> {
-    verifier.verify_token(TokenRequest::new(token)).await
+    // Not by the trait, which would put the future into a box.
+    verifier.verify(TokenRequest::new(token)).await
 }
 
 /// Tells good access tokens of one Clerk instance from all others.
@@ -79,6 +80,7 @@ pub struct ClerkVerifier(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) instance: FrontendApi,
     pub(super) jwt_keys: JwtKeys,
+    pub(super) usual_header: UsualHeader,
     pub(super) client: Option<ClerkClient>,
     pub(super) introspection: Option<Introspection>,
     pub(super) public: Http,
@@ -189,15 +191,18 @@ impl ClerkVerifier {
     }
 
     async fn verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        self.look_up_or_prove(request).await.inspect_err(log)
+    }
+
+    async fn look_up_or_prove(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let request = self.with_resource(request);
-        if let Some(caller) = self.0.known.get(request) {
+        let place = self.0.known.place(request);
+        if let Some(caller) = place.get() {
             self.0.stats.hit();
             return Ok(caller);
         }
-        let format = token_format(request.token())?;
-        self.0.stats.miss();
-        match format {
-            TokenFormat::Jwt => self.verify_jwt(request).await,
+        match token_format(request.token())? {
+            TokenFormat::Jwt => self.verify_jwt(request, &place).await,
             TokenFormat::Opaque => self.verify_opaque(request).await,
         }
     }
@@ -210,8 +215,13 @@ impl ClerkVerifier {
         }
     }
 
-    async fn verify_jwt(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        let token = UnverifiedToken::parse(request.token())?;
+    async fn verify_jwt(
+        &self,
+        request: TokenRequest<'_>,
+        place: &Place<'_>,
+    ) -> Result<AuthInfo, VerifyError> {
+        let token = UnverifiedToken::parse(request.token(), &self.0.usual_header)?;
+        self.0.stats.miss();
         let (signed, key) = match &self.0.jwt_keys {
             JwtKeys::Pem(key) => (token.verify_signature(key)?, Arc::clone(key)),
             JwtKeys::Set(keys) => keys.verify_signature(&token).await?,
@@ -228,11 +238,13 @@ impl ClerkVerifier {
         let caller = check_audience(self.0.audience, caller, claims.audience, request)?;
         let expires_at = Some(expires_at.saturating_add(leeway.as_secs()));
         let lifetime = Lifetime { ttl: self.0.known_jwt_ttl, expires_at, key: Some(key) };
-        self.0.known.insert(request, &caller, lifetime);
+        self.0.usual_header.remember(token.header());
+        place.insert(&caller, lifetime);
         Ok(caller)
     }
 
     async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        self.0.stats.miss();
         let introspection = self.0.introspection.as_ref().ok_or_else(no_secret_key)?;
         let audience = self.0.audience;
         let accept = move |request: TokenRequest<'_>, token: ActiveToken| {
@@ -255,16 +267,16 @@ impl ClerkVerifier {
 #[async_trait]
 impl VerifyToken for ClerkVerifier {
     async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        self.verify(request).await.inspect_err(log)
+        self.verify(request).await
     }
 
     fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
-        if let Some(caller) = self.0.known.try_get(self.with_resource(request)) {
+        if let Some(caller) = self.0.known.place(self.with_resource(request)).try_get() {
             self.0.stats.hit();
             return Some(Ok(caller));
         }
         // What cannot be a token needs no more than a look at it.
-        token_format(request.token()).err().map(|error| Err(error).inspect_err(log))
+        check_outline(request.token()).err().map(|error| Err(error).inspect_err(log))
     }
 }
 
