@@ -75,18 +75,11 @@ pub(crate) fn now<F: Future>(future: F) -> F::Output {
 pub(crate) struct Path<'a> {
     pub(crate) run: Box<dyn FnMut(usize) + 'a>,
     pub(crate) times: usize,
-    /// What is done after a round, and not measured.
-    pub(crate) after: Box<dyn FnMut() + 'a>,
 }
 
 impl<'a> Path<'a> {
     pub(crate) fn new(times: usize, run: impl FnMut(usize) + 'a) -> Self {
-        Self { run: Box::new(run), times, after: Box::new(|| {}) }
-    }
-
-    pub(crate) fn after(mut self, after: impl FnMut() + 'a) -> Self {
-        self.after = Box::new(after);
-        self
+        Self { run: Box::new(run), times }
     }
 }
 
@@ -96,7 +89,6 @@ pub(crate) fn measure(rounds: usize, mut paths: Vec<Path<'_>>) -> Vec<f64> {
     for round in 0..=rounds {
         for (path, times) in paths.iter_mut().zip(&mut times) {
             let took = elapsed(|| (0..path.times).for_each(&mut path.run));
-            (path.after)();
             // The first round only warms up.
             if round > 0 {
                 times.push(took.as_nanos() as f64 / path.times as f64);
