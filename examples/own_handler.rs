@@ -33,19 +33,18 @@ mod support;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clerk_mcp_tools::testing::FakeClerk;
 use clerk_mcp_tools::{
-    AuthInfo, BearerChallenge, ClerkVerifier, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
-    ProtectedResourceService, ResourceUrl, Scopes, VerifyError, VerifyErrorKind,
-    protected_resource_metadata_url, verify_clerk_token, well_known_paths,
+    AuthInfo, ClerkVerifier, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
+    ProtectedResourceService, Rejection, ResourceUrl, ScopeHierarchy, Scopes, bearer_token,
+    verify_clerk_token, well_known_paths,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -64,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
         .scopes_supported(&scopes)
         .build()?;
-    let api = Api { verifier, metadata_url: protected_resource_metadata_url(&resource), scopes };
+    let api = Api { verifier, resource: resource.clone(), scopes };
     let me_path = format!("{}/me", resource.path().trim_end_matches('/'));
     let mut router = Router::new().route(&me_path, get(me)).with_state(Arc::new(api));
     for path in well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource) {
@@ -82,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 struct Api {
     verifier: ClerkVerifier,
-    metadata_url: String,
+    resource: ResourceUrl,
     scopes: Scopes,
 }
 
@@ -93,67 +92,17 @@ async fn me(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
             let body = json!({ "userId": caller.user_id(), "scopes": caller.scopes() });
             ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
         }
-        Err(refusal) => refusal,
+        // A `Rejection` knows what is no 401: nobody shall throw a token away since Clerk is down.
+        Err(rejection) => rejection.into_response(&api.resource, &api.scopes).into_response(),
     }
 }
 
 impl Api {
-    async fn caller(&self, headers: &HeaderMap) -> Result<AuthInfo, Response> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let token = values.next().and_then(bearer_token);
-        if values.next().is_some() {
-            // Of two tokens nobody knows which one counts.
-            let two = ("invalid_request", "More than one Authorization header was sent");
-            return Err(self.challenge(StatusCode::BAD_REQUEST, Some(two)));
-        }
-        let token = token.ok_or_else(|| self.challenge(StatusCode::UNAUTHORIZED, None))?;
-        let caller = verify_clerk_token(&self.verifier, token).await.map_err(|error| self.refusal(&error))?;
-        if self.scopes.iter().all(|scope| caller.scopes().contains(scope)) {
-            return Ok(caller);
-        }
-        let missing = ("insufficient_scope", "The access token lacks a scope");
-        Err(self.challenge(StatusCode::FORBIDDEN, Some(missing)))
+    async fn caller(&self, headers: &HeaderMap) -> Result<AuthInfo, Rejection> {
+        let caller = verify_clerk_token(&self.verifier, bearer_token(headers)?).await?;
+        caller.require_scopes(&self.scopes, &ScopeHierarchy::new())?;
+        Ok(caller)
     }
-
-    fn refusal(&self, error: &VerifyError) -> Response {
-        match error.kind() {
-            // These two say nothing about the token: a 401 would make the client throw it away.
-            VerifyErrorKind::Unavailable => {
-                let after = error.retry_after().unwrap_or(Duration::from_secs(5));
-                let seconds = HeaderValue::from(after.as_secs().max(1));
-                let response = failure(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
-                ([(RETRY_AFTER, seconds)], response).into_response()
-            }
-            VerifyErrorKind::Misconfigured => failure(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
-            kind => {
-                let what = ("invalid_token", kind.description());
-                self.challenge(StatusCode::UNAUTHORIZED, Some(what))
-            }
-        }
-    }
-
-    fn challenge(&self, status: StatusCode, what: Option<(&'static str, &'static str)>) -> Response {
-        let challenge = BearerChallenge::new(&self.metadata_url).scope(&self.scopes);
-        let (challenge, code) = match what {
-            Some((code, description)) => (challenge.error(code, description), code),
-            // No token came, so nothing is wrong with one.
-            None => (challenge, "unauthorized"),
-        };
-        let header = [(WWW_AUTHENTICATE, challenge.to_header_value())];
-        (header, failure(status, code)).into_response()
-    }
-}
-
-/// What follows `Bearer `, in whatever case that is written; whether it is a token is the verifier's business.
-fn bearer_token(value: &HeaderValue) -> Option<&str> {
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-fn failure(status: StatusCode, code: &str) -> Response {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    (status, headers, json!({ "error": code }).to_string()).into_response()
 }
 
 fn print_lines_to_try(stand_in: &FakeClerk, resource: &ResourceUrl, url: &str) {

@@ -67,6 +67,7 @@ mod gate;
 mod layer;
 mod service;
 
+pub use credentials::bearer_token;
 pub use future::ResponseFuture;
 pub use layer::BearerAuthLayer;
 pub use service::BearerAuth;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use http::Response;
 use tower_layer::Stack;
 
-use crate::auth_info::InsufficientScope;
 use crate::bearer_auth::BearerAuthLayer;
 use crate::body::ResponseBody;
 use crate::clerk::ClerkVerifier;
+use crate::cors_headers::without_cors;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
     well_known_paths,
@@ -21,7 +21,7 @@ use crate::metadata_service::{
 };
 use crate::operation_rules::OperationScopes;
 use crate::operation_scopes::OperationScopesLayer;
-use crate::rejection::insufficient_scope_response;
+use crate::rejection::Rejection;
 use crate::resource::ResourceUrl;
 use crate::scope::{ScopeHierarchy, Scopes};
 
@@ -114,11 +114,12 @@ impl ClerkMcp {
         if self.0.cors { layer } else { layer.without_cors() }
     }
 
-    /// The response to a request of which a handler found that it needs further scopes. [`InsufficientScope`] says which
-    /// handlers can use it.
+    /// The response to a request that a handler refuses, such as for an [`InsufficientScope`](crate::InsufficientScope):
+    /// that of the layers, for this resource and its scopes.
     #[must_use]
-    pub fn insufficient_scope_response(&self, error: &InsufficientScope) -> Response<ResponseBody> {
-        insufficient_scope_response(&self.0.resource, &self.0.scopes, error)
+    pub fn refuse(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
+        let response = rejection.into().into_response(&self.0.resource, &self.0.scopes);
+        if self.0.cors { response } else { without_cors(response) }
     }
 
     /// Every well-known path with the service that answers there, for a router.

@@ -118,7 +118,7 @@ mod verify;
 
 pub use audience::Audience;
 pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
-pub use bearer_auth::BearerAuthLayer;
+pub use bearer_auth::{BearerAuthLayer, bearer_token};
 pub use body::{NoInner, RequestBody, ResponseBody};
 pub use challenge::BearerChallenge;
 pub use clerk::{
@@ -143,7 +143,7 @@ pub use operation::Operation;
 pub use operation_rules::OperationScopes;
 pub use operation_scopes::OperationScopesLayer;
 pub use publishable_key::{Environment, PublishableKey};
-pub use rejection::{Rejection, RejectionReason, insufficient_scope_response};
+pub use rejection::{Rejection, RejectionReason};
 pub use resolve::{ResolveResource, ResourcesByHost};
 pub use resource::ResourceUrl;
 pub use scope::{ScopeHierarchy, Scopes};

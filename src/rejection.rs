@@ -67,15 +67,57 @@ pub enum RejectionReason {
 ///     response.extensions().get::<Rejection>().is_some_and(|r| r.reason() == RejectionReason::MissingToken)
 /// }
 /// ```
+///
+/// A handler that verifies tokens itself turns what went wrong into one of these, and that into the response:
+///
+/// ```
+/// use clerk_mcp_tools::{
+///     AuthInfo, ClerkVerifier, Rejection, ResourceUrl, ScopeHierarchy, Scopes, bearer_token, verify_clerk_token,
+/// };
+/// use http::{HeaderMap, StatusCode};
+///
+/// async fn caller(verifier: &ClerkVerifier, scopes: &Scopes, headers: &HeaderMap) -> Result<AuthInfo, Rejection> {
+///     let caller = verify_clerk_token(verifier, bearer_token(headers)?).await?;
+///     caller.require_scopes(scopes, &ScopeHierarchy::new())?;
+///     Ok(caller)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let instance = clerk_mcp_tools::FrontendApi::parse("https://clerk.example.com")?;
+/// # let verifier = ClerkVerifier::builder().frontend_api(instance).build()?;
+/// let (resource, scopes) = (ResourceUrl::parse("https://mcp.example.com/mcp")?, Scopes::parse("profile")?);
+/// let Err(rejection) = caller(&verifier, &scopes, &HeaderMap::new()).await else { unreachable!() };
+/// let response = rejection.into_response(&resource, &scopes);
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// assert_eq!(
+///     response.headers()["www-authenticate"],
+///     "Bearer resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", scope=\"profile\""
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rejection {
     reason: RejectionReason,
     error: Option<VerifyError>,
+    /// What is needed besides the scopes that every request needs.
+    further: Scopes,
 }
 
 impl Rejection {
     pub(crate) fn new(reason: RejectionReason) -> Self {
-        Self { reason, error: None }
+        Self { reason, error: None, further: Scopes::none() }
+    }
+
+    /// The response that the layers of this crate give, with its challenge, `Retry-After` and CORS headers.
+    ///
+    /// `baseline` are the scopes that every request to the resource needs. They are named besides those that this request
+    /// needs, since clients ask for the scopes of the challenge and for no others.
+    #[must_use]
+    pub fn into_response(self, resource: &ResourceUrl, baseline: &Scopes) -> Response<ResponseBody> {
+        let scopes = baseline.union(&self.further);
+        Challenged { resource_metadata: protected_resource_metadata_url(resource), scopes }.refuse(self)
     }
 
     /// Why the request was refused.
@@ -98,7 +140,13 @@ impl From<VerifyError> for Rejection {
             VerifyErrorKind::Misconfigured => RejectionReason::Misconfigured,
             kind => RejectionReason::InvalidToken(kind),
         };
-        Self { reason, error: Some(error) }
+        Self { error: Some(error), ..Self::new(reason) }
+    }
+}
+
+impl From<InsufficientScope> for Rejection {
+    fn from(error: InsufficientScope) -> Self {
+        Self { further: error.into_required(), ..Self::new(RejectionReason::InsufficientScope) }
     }
 }
 
@@ -155,39 +203,6 @@ impl Refusals {
     }
 }
 
-/// The response to a request of which a handler found that it needs further scopes: 403 `insufficient_scope`, as the
-/// layers answer it (RFC 6750 section 3.1).
-///
-/// `baseline` is what every request to the resource needs. It is named too, since clients ask for the scopes of the
-/// challenge and for no others.
-///
-/// # Example
-///
-/// ```
-/// use clerk_mcp_tools::{AuthInfo, ResourceUrl, ScopeHierarchy, Scopes, insufficient_scope_response};
-///
-/// let caller = AuthInfo::builder("oat_secret", "user_1", "client_1").scopes(Scopes::parse("profile")?).build();
-/// let needed = Scopes::parse("files:write")?;
-/// let error = caller.require_scopes(&needed, &ScopeHierarchy::new()).unwrap_err();
-///
-/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
-/// let response = insufficient_scope_response(&resource, &Scopes::parse("profile")?, &error);
-/// assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
-/// let challenge = response.headers()["www-authenticate"].to_str().unwrap_or_default();
-/// assert!(challenge.ends_with("scope=\"profile files:write\""));
-/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
-/// ```
-#[must_use]
-pub fn insufficient_scope_response(
-    resource: &ResourceUrl,
-    baseline: &Scopes,
-    error: &InsufficientScope,
-) -> Response<ResponseBody> {
-    let scopes = baseline.union(error.required());
-    Challenged { resource_metadata: protected_resource_metadata_url(resource), scopes }
-        .refuse(Rejection::new(RejectionReason::InsufficientScope))
-}
-
 /// The refusal of a body, to the request of this id if it has one that is known.
 pub(crate) fn refuse_message<B>(reason: RejectionReason, id: Option<RequestId>) -> Response<ResponseBody<B>> {
     let mut prepared = Prepared::new(reason, None);
@@ -203,7 +218,10 @@ pub(crate) fn unknown_host<B>() -> Response<ResponseBody<B>> {
 /// The answer of a metadata service that has nothing to show.
 pub(crate) fn metadata_unavailable<B>(error: ClerkError) -> Response<ResponseBody<B>> {
     let error = VerifyError::from(error);
-    without_challenge(Rejection { reason: RejectionReason::MetadataUnavailable, error: Some(error) })
+    without_challenge(Rejection {
+        error: Some(error),
+        ..Rejection::new(RejectionReason::MetadataUnavailable)
+    })
 }
 
 fn without_challenge<B>(rejection: Rejection) -> Response<ResponseBody<B>> {

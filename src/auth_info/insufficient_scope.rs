@@ -9,9 +9,8 @@ use crate::scope::Scopes;
 ///   What works is a rule in front of it: [`OperationScopes::tool`](crate::OperationScopes::tool) and
 ///   [`OperationScopesLayer`](crate::OperationScopesLayer). Where a tool needs more for some arguments, make two tools of
 ///   it.
-/// - A handler that makes the response itself returns
-///   [`insufficient_scope_response`](crate::insufficient_scope_response), or that of
-///   [`ClerkMcp`](crate::ClerkMcp::insufficient_scope_response).
+/// - A handler that makes the response itself turns this into a [`Rejection`](crate::Rejection), and that into the
+///   response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not every scope was granted that is needed: {required}")]
 pub struct InsufficientScope {
@@ -29,5 +28,9 @@ impl InsufficientScope {
     #[must_use]
     pub fn required(&self) -> &Scopes {
         &self.required
+    }
+
+    pub(crate) fn into_required(self) -> Scopes {
+        self.required
     }
 }

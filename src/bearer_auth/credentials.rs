@@ -7,22 +7,39 @@ use crate::error::{VerifyError, VerifyErrorKind};
 use crate::rejection::{Rejection, RejectionReason};
 use crate::token::check_form;
 
-/// The bearer token of a request; `None` where it has none.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
+/// The bearer token of a request (RFC 6750 section 2.1), for a handler that verifies it itself. The scheme may be written
+/// in any case. Whether the token is good is not looked at.
+///
+/// # Errors
+///
+/// [`MissingToken`](RejectionReason::MissingToken) where there is none, another scheme among it;
+/// [`AmbiguousCredentials`](RejectionReason::AmbiguousCredentials) where there are two `Authorization` headers; and
+/// [`InvalidToken`](RejectionReason::InvalidToken) where what follows the scheme is no `token68` (RFC 9110 section 11.2)
+/// or is longer than 8 KiB.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{RejectionReason, bearer_token};
+/// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+///
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(bearer_token(&headers).unwrap_err().reason(), RejectionReason::MissingToken);
+/// headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer oat_abc"));
+/// assert_eq!(bearer_token(&headers).ok(), Some("oat_abc"));
+/// ```
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
+    let missing = || Rejection::new(RejectionReason::MissingToken);
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
+    let value = values.next().ok_or_else(missing)?;
     // Which of the two would a proxy in front have looked at?
     if values.next().is_some() {
         return Err(Rejection::new(RejectionReason::AmbiguousCredentials));
     }
-    let Some(token) = after_bearer(value.as_bytes()) else {
-        return Ok(None);
-    };
+    let token = after_bearer(value.as_bytes()).ok_or_else(missing)?;
     let token = std::str::from_utf8(token).map_err(|_| VerifyError::new(VerifyErrorKind::Malformed))?;
     check_form(token)?;
-    Ok(Some(token))
+    Ok(token)
 }
 
 /// What follows the scheme; `None` for another scheme, and where nothing follows.
@@ -44,21 +61,21 @@ mod tests {
 
     #[test]
     fn reads_the_header_as_the_rfcs_have_it() {
-        use RejectionReason::{AmbiguousCredentials, InvalidToken};
+        use RejectionReason::{AmbiguousCredentials, InvalidToken, MissingToken};
         const MALFORMED: RejectionReason = InvalidToken(VerifyErrorKind::Malformed);
-        type Row = (&'static [&'static [u8]], Result<Option<&'static str>, RejectionReason>);
+        type Row = (&'static [&'static [u8]], Result<&'static str, RejectionReason>);
         let rows: [Row; 18] = [
-            (&[], Ok(None)),
-            (&[b""], Ok(None)),
-            (&[b"Bearer"], Ok(None)),
-            (&[b"Bearer "], Ok(None)),
-            (&[b"Bearer    "], Ok(None)),
-            (&[b"Basic dXNlcjpwYXNz"], Ok(None)),
-            (&[b"Bearers abc"], Ok(None)),
-            (&[b"BearerX"], Ok(None)),
-            (&[b"Bearer\tabc"], Ok(None)),
-            (&[b"Bearer abc"], Ok(Some("abc"))),
-            (&[b"bEARER   abc=="], Ok(Some("abc=="))),
+            (&[], Err(MissingToken)),
+            (&[b""], Err(MissingToken)),
+            (&[b"Bearer"], Err(MissingToken)),
+            (&[b"Bearer "], Err(MissingToken)),
+            (&[b"Bearer    "], Err(MissingToken)),
+            (&[b"Basic dXNlcjpwYXNz"], Err(MissingToken)),
+            (&[b"Bearers abc"], Err(MissingToken)),
+            (&[b"BearerX"], Err(MissingToken)),
+            (&[b"Bearer\tabc"], Err(MissingToken)),
+            (&[b"Bearer abc"], Ok("abc")),
+            (&[b"bEARER   abc=="], Ok("abc==")),
             (&[b"Bearer abc def"], Err(MALFORMED)),
             (&[b"Bearer abc,"], Err(MALFORMED)),
             (&[b"Bearer \"abc\""], Err(MALFORMED)),

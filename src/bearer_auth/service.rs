@@ -51,10 +51,9 @@ where
             return ResponseFuture::answered(unknown_host());
         };
         let token = match bearer_token(request.headers()) {
-            Ok(Some(token)) => token,
-            Ok(None) if self.gate.optional => return ResponseFuture::anonymous(self.inner.call(request)),
-            Ok(None) => {
-                return self.refuse(&resource, &request, Rejection::new(RejectionReason::MissingToken));
+            Ok(token) => token,
+            Err(rejection) if rejection.reason() == RejectionReason::MissingToken && self.gate.optional => {
+                return ResponseFuture::anonymous(self.inner.call(request));
             }
             Err(rejection) => return self.refuse(&resource, &request, rejection),
         };

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use clerk_mcp_tools::{
     AuthInfo, BearerAuthLayer, ClerkMcp, InsufficientScope, OperationScopes, OperationScopesLayer, Rejection,
-    RejectionReason, RequestBody, ResourcesByHost, ScopeHierarchy, Scopes, insufficient_scope_response,
+    RejectionReason, RequestBody, ResourcesByHost, ScopeHierarchy, Scopes,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};

@@ -101,8 +101,8 @@ async fn a_handler_that_knows_only_inside_what_is_missing_answers_alike() {
         .build()
         .unwrap();
     let responses = [
-        insufficient_scope_response(&resource(), &scopes("profile email"), &error),
-        clerk.insufficient_scope_response(&error),
+        Rejection::from(error.clone()).into_response(&resource(), &scopes("profile email")),
+        clerk.refuse(error),
     ];
     for response in responses {
         assert_insufficient(&Answer::read(response).await, "profile email files:read", "inside");
