@@ -154,6 +154,44 @@ async fn another_verifier_knows_nothing_of_it() {
     assert!(first.clone().known(TokenRequest::new(&token)).is_some(), "a clone is the same verifier");
 }
 
+/// What is looked up is found by the end of a token, and counts for the whole of it.
+#[tokio::test]
+async fn the_end_of_a_known_token_opens_nothing() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let (jwt, opaque) = (world.jwt(), world.opaque());
+    let tail = &jwt[jwt.rfind('.').unwrap()..];
+    let admin = world.clerk.mint().audience(RESOURCE).scopes(["admin"]).jwt();
+    let altered = format!("{}{tail}", &admin[..admin.rfind('.').unwrap()]);
+    assert_eq!(kind(&verifier, &jwt).await, None);
+    assert_eq!(kind(&verifier, &altered).await, Some(Kind::InvalidSignature));
+    assert!(verifier.known(TokenRequest::new(&altered)).is_none());
+    assert_eq!(kind(&verifier, tail).await, Some(Kind::Malformed));
+    assert_eq!(kind(&verifier, &opaque).await, None);
+    let longer = format!("oat_0{}", &opaque["oat_".len()..]);
+    assert_eq!(kind(&verifier, &longer).await, Some(Kind::UnknownToken));
+    assert!(verifier.known(TokenRequest::new(&jwt)).is_some_and(|known| known.is_ok()), "it is still known");
+}
+
+#[tokio::test]
+async fn a_header_that_was_good_before_is_not_read_again_and_decides_nothing() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(kind(&verifier, &world.jwt()).await, None);
+    let mint = || world.clerk.mint().audience(RESOURCE);
+    // All have the very header of the first.
+    assert_eq!(kind(&verifier, &mint().foreign_key().jwt()).await, Some(Kind::InvalidSignature));
+    assert_eq!(kind(&verifier, &mint().expires_at(NOW - 100).jwt()).await, Some(Kind::Expired));
+    assert_eq!(kind(&verifier, &mint().scopes(["x"]).jwt()).await, None);
+    // Another one in between, and the first again.
+    assert_eq!(kind(&verifier, &mint().header("typ", "application/at+jwt").jwt()).await, None);
+    assert_eq!(kind(&verifier, &mint().header("typ", "JWT").jwt()).await, Some(Kind::WrongTokenType));
+    assert_eq!(kind(&verifier, &mint().scopes(["y"]).jwt()).await, None);
+    world.clerk.rotate_keys().unwrap();
+    world.advance(31);
+    assert_eq!(kind(&verifier, &mint().jwt()).await, None);
+}
+
 #[tokio::test]
 async fn a_revocation_is_seen_after_a_minute_at_the_latest() {
     let world = World::new().await;
