@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::keys::SigningKey;
 use super::route::RequestLog;
 use super::state::{Defaults, Settings, Shared, State};
 use super::user::user;
-use crate::{Clock, Environment, PublishableKey, SystemClock};
+use crate::{Clock, Environment, FrontendApi, PublishableKey, SystemClock};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SCOPES: [&str; 7] =
@@ -42,6 +42,7 @@ pub struct FakeClerkBuilder {
     dynamic_registration: bool,
     secret_key: Option<String>,
     users: Vec<Value>,
+    origin: Option<String>,
 }
 
 impl FakeClerkBuilder {
@@ -55,6 +56,7 @@ impl FakeClerkBuilder {
             dynamic_registration: true,
             secret_key: None,
             users: Vec::new(),
+            origin: None,
         }
     }
 
@@ -108,23 +110,51 @@ impl FakeClerkBuilder {
         self
     }
 
+    /// The origin by which others reach the instance, and so its issuer, where something stands in front of it. Default:
+    /// the server's own address, which [`FakeClerk::address`] tells in any case.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clerk_mcp_tools::testing::FakeClerk;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // A proxy that passes on what it gets to wherever it is told later.
+    /// let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let origin = format!("http://{}", proxy.local_addr()?);
+    ///
+    /// let clerk = FakeClerk::builder().origin(&origin).start().await?;
+    /// assert_eq!(clerk.issuer(), origin);
+    /// assert_ne!(clerk.address(), proxy.local_addr()?);
+    /// # Ok(()) }
+    /// ```
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
     /// Starts the server on a free port of 127.0.0.1.
     ///
     /// # Errors
     ///
-    /// When no port can be had, no key can be made, or a user is not an object with an `id`.
+    /// When no port can be had, no key can be made, the origin is none that a Frontend API may have, or a user is not an
+    /// object with an `id`.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime with I/O enabled.
     pub async fn start(self) -> io::Result<FakeClerk> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let host = listener.local_addr()?.to_string();
-        let shared = self.into_shared(&host)?;
+        let address = listener.local_addr()?;
+        let shared = self.into_shared(address)?;
         Ok(FakeClerk::serving(listener, Arc::new(shared)))
     }
 
-    fn into_shared(self, host: &str) -> io::Result<Shared> {
+    fn into_shared(self, address: SocketAddr) -> io::Result<Shared> {
+        let origin = self.origin.clone().unwrap_or_else(|| format!("http://{address}"));
+        let origin = FrontendApi::parse(&origin).map_err(io::Error::other)?;
+        let host = origin.issuer().split_once("://").map(|(_, host)| host).unwrap_or_default();
         let ids = Ids::new()?;
         let key = SigningKey::generate(ids.id("ins_"))?;
         let defaults = Defaults {
@@ -134,7 +164,8 @@ impl FakeClerkBuilder {
         };
         let state = initial_state(&ids, key, &defaults, &self)?;
         Ok(Shared {
-            issuer: format!("http://{host}"),
+            address,
+            issuer: origin.issuer().to_owned(),
             publishable_key: PublishableKey::for_host(Environment::Development, host)
                 .map_err(io::Error::other)?,
             settings: Settings {
@@ -165,6 +196,7 @@ impl fmt::Debug for FakeClerkBuilder {
             .field("scopes_supported", &self.scopes_supported)
             .field("grantable_scopes", &self.grantable_scopes)
             .field("dynamic_registration", &self.dynamic_registration)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }

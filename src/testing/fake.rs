@@ -1,5 +1,6 @@
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -76,7 +77,14 @@ impl FakeClerk {
         Self { shared, _server: Arc::new(Server(task)) }
     }
 
-    /// The OAuth issuer: `http://127.0.0.1:<port>`, without a slash at its end.
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// The OAuth issuer: `http://127.0.0.1:<port>` unless [an origin](FakeClerkBuilder::origin) was set, without a slash
+    /// at its end.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.shared.issuer
@@ -94,7 +102,7 @@ impl FakeClerk {
         &self.shared.issuer
     }
 
-    /// A publishable key of a development instance that names this server's host and port.
+    /// A publishable key of a development instance that names this instance's host and port.
     #[must_use]
     pub fn publishable_key(&self) -> PublishableKey {
         self.shared.publishable_key.clone()

@@ -8,10 +8,12 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::watch;
 
-use super::reply::{self, ClerkFailure, Reply, ReplyBody};
+use super::body::ReplyBody;
+use super::reply::{self, ClerkFailure, Reply};
 use super::route::Route;
 
-const CHUNK: usize = 16 * 1024;
+/// How an answer begins that never comes to its end.
+const BEGINNING: Bytes = Bytes::from_static(b"{\"keys\":[");
 
 /// What goes wrong at a route, set with [`FakeClerk::fault`](super::FakeClerk::fault).
 ///
@@ -43,9 +45,22 @@ pub enum Fault {
         /// The body.
         body: Bytes,
     },
+    /// This response and nothing else, for headers that no other fault sets. A status below 200 becomes 500.
+    Answer(Response<Bytes>),
     /// Status 200 and a `Content-Length` of 1024 bytes, of which only the first arrive before the connection closes.
     Truncated,
-    /// Status 200 and a body that never ends: white space, which every JSON reader goes on reading.
+    /// Status 200 and the first bytes of a body, then silence for as long as the client waits.
+    Stalled,
+    /// The right answer, its body one byte at a time, this long after each other.
+    Drip(Duration),
+    /// Status 200 and a body of so much white space, of which every JSON reader takes any amount.
+    Long {
+        /// The length of the body.
+        bytes: u64,
+        /// Whether there is a `Content-Length`.
+        announced: bool,
+    },
+    /// The same without an end.
     Endless,
     /// Status 302 to this location.
     Redirect(String),
@@ -163,6 +178,8 @@ impl Drop for Waiting<'_> {
 pub(super) enum Verdict {
     Proceed,
     ProceedWith(HeaderName, HeaderValue),
+    /// One byte at a time.
+    Drip(Duration),
     Answer(Reply),
     Close,
 }
@@ -231,8 +248,12 @@ async fn verdict(fault: &Fault) -> Verdict {
             let reply = reply::whole(status_code(*status), body.clone());
             Verdict::Answer(with_header(reply, CONTENT_TYPE, content_type))
         }
+        Fault::Answer(response) => Verdict::Answer(as_it_is(response)),
         Fault::Truncated => Verdict::Answer(truncated()),
-        Fault::Endless => Verdict::Answer(endless()),
+        Fault::Stalled => Verdict::Answer(json_of(ReplyBody::Stalled(BEGINNING))),
+        Fault::Drip(every) => Verdict::Drip(*every),
+        Fault::Long { bytes, announced } => Verdict::Answer(json_of(ReplyBody::long(*bytes, *announced))),
+        Fault::Endless => Verdict::Answer(json_of(ReplyBody::long(u64::MAX, false))),
         Fault::Redirect(location) => {
             Verdict::Answer(with_header(reply::empty(StatusCode::FOUND), LOCATION, location))
         }
@@ -252,15 +273,19 @@ fn failure(status: u16, retry_after: Option<u64>) -> Reply {
     }
 }
 
+fn as_it_is(response: &Response<Bytes>) -> Reply {
+    let mut reply = response.clone().map(ReplyBody::Whole);
+    *reply.status_mut() = status_code(response.status().as_u16());
+    reply
+}
+
 fn truncated() -> Reply {
-    let body = ReplyBody::Truncated(Bytes::from_static(b"{\"keys\":["));
-    let mut reply = with_header(Response::new(body), CONTENT_TYPE, "application/json");
+    let mut reply = json_of(ReplyBody::Truncated(BEGINNING));
     reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1024"));
     reply
 }
 
-fn endless() -> Reply {
-    let body = ReplyBody::Endless(Bytes::from(vec![b' '; CHUNK]));
+fn json_of(body: ReplyBody) -> Reply {
     with_header(Response::new(body), CONTENT_TYPE, "application/json")
 }
 

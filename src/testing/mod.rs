@@ -42,6 +42,7 @@
 mod access_token;
 mod authorize;
 mod backend;
+mod body;
 mod builder;
 mod clients;
 mod clock;

@@ -1,60 +1,11 @@
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
 use serde_json::{Value, json};
 
+use super::body::ReplyBody;
+
 pub(super) type Reply = Response<ReplyBody>;
-
-/// A body that behaves, and the two that do not.
-pub(super) enum ReplyBody {
-    Whole(Bytes),
-    /// Ends after these bytes without having announced a length, so that `Content-Length` can promise more.
-    Truncated(Bytes),
-    Endless(Bytes),
-}
-
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        let next = match this {
-            Self::Whole(bytes) => std::mem::take(bytes),
-            Self::Endless(bytes) => bytes.clone(),
-            Self::Truncated(bytes) if bytes.is_empty() => {
-                // What is written so far is sent before the end becomes an error and closes the connection.
-                *this = Self::Whole(Bytes::new());
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Self::Truncated(bytes) => std::mem::take(bytes),
-        };
-        let frame = (!next.is_empty()).then(|| Ok(Frame::data(next)));
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(bytes) if bytes.is_empty())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => {
-                u64::try_from(bytes.len()).map_or_else(|_| SizeHint::new(), SizeHint::with_exact)
-            }
-            Self::Truncated(_) | Self::Endless(_) => SizeHint::new(),
-        }
-    }
-}
 
 pub(super) fn empty(status: StatusCode) -> Reply {
     whole(status, Bytes::new())

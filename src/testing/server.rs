@@ -74,6 +74,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Reply
             reply.headers_mut().insert(name, value);
             reply
         }
+        Verdict::Drip(every) => handle(&shared, route, &request).await.map(|body| body.dripping(every)),
     };
     if route.has_cors() {
         add_cors(&mut reply);

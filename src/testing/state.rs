@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::{Clock, PublishableKey};
 
 /// What the handle and the server's tasks share.
 pub(super) struct Shared {
+    pub(super) address: SocketAddr,
     pub(super) issuer: String,
     pub(super) publishable_key: PublishableKey,
     pub(super) settings: Settings,

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clerk_mcp_tools::Clock;
 use clerk_mcp_tools::testing::{FakeClerk, Fault, ManualClock, Route};
+use http::Response;
 use http::header::{CACHE_CONTROL, HeaderValue};
 
 use super::{get, http, send};
@@ -100,6 +101,11 @@ async fn answers_can_be_replaced() {
 
     clerk.fault(Route::Jwks, Fault::Slow(Duration::ZERO));
     assert_eq!(get(&clerk, JWKS).await.status, 200);
+
+    let teapot = Response::builder().status(418).header("retry-after", "soon").body("{}".into()).unwrap();
+    clerk.fault(Route::Jwks, Fault::Answer(teapot));
+    let answer = get(&clerk, JWKS).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (418, Some("soon")));
 }
 
 #[tokio::test]
@@ -115,6 +121,54 @@ async fn bodies_can_end_early_or_never() {
     let mut length = 0;
     while length < 1024 * 1024 {
         length += answer.chunk().await.unwrap().unwrap().len();
+    }
+
+    clerk.fault(Route::Jwks, Fault::Stalled);
+    let mut answer = spawn_get(&clerk).await.unwrap().unwrap();
+    assert_eq!(answer.content_length(), None);
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), "{\"keys\":[");
+    tokio::time::pause();
+    assert!(tokio::time::timeout(Duration::from_secs(3600), answer.chunk()).await.is_err());
+}
+
+#[tokio::test]
+async fn bodies_can_be_long() {
+    let clerk = FakeClerk::start().await.unwrap();
+    for (announced, length) in [(true, Some(1_000_000)), (false, None)] {
+        clerk.fault(Route::Jwks, Fault::Long { bytes: 1_000_000, announced });
+        let answer = spawn_get(&clerk).await.unwrap().unwrap();
+        assert_eq!(answer.content_length(), length);
+        assert_eq!(answer.bytes().await.unwrap(), " ".repeat(1_000_000));
+    }
+}
+
+/// The time of the runtime goes by as fast as nothing else happens in it.
+#[tokio::test(start_paused = true)]
+async fn a_body_can_come_byte_by_byte() {
+    let clerk = FakeClerk::start().await.unwrap();
+    clerk.fault(Route::Jwks, Fault::Drip(Duration::from_secs(1)));
+    let mut answer = spawn_get(&clerk).await.unwrap().unwrap();
+    let expected = clerk.jwks().to_string();
+    assert_eq!(answer.content_length(), u64::try_from(expected.len()).ok());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        body.extend_from_slice(&chunk);
+    }
+    assert_eq!(String::from_utf8(body).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn it_can_stand_behind_another_origin() {
+    let clerk = FakeClerk::builder().origin("https://Clerk.example.com/").start().await.unwrap();
+    assert_eq!(clerk.issuer(), "https://clerk.example.com");
+    assert_eq!(clerk.backend_api_url(), clerk.issuer());
+    assert_eq!(clerk.publishable_key().frontend_api_host(), "clerk.example.com");
+    let url = format!("http://{}/.well-known/oauth-authorization-server", clerk.address());
+    let document = send(http().get(url)).await.json;
+    assert_eq!(document["issuer"], clerk.issuer());
+    assert_eq!(document["token_endpoint"], "https://clerk.example.com/oauth/token");
+    for origin in ["http://clerk.example.com", "clerk.example.com", "https://clerk.example.com/v1"] {
+        assert!(FakeClerk::builder().origin(origin).start().await.is_err(), "{origin}");
     }
 }
 
