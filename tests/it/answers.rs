@@ -16,7 +16,7 @@ fn challenge(code: &str, description: &str) -> String {
 
 /// All of a refusal.
 #[track_caller]
-fn assert_refused(
+pub(crate) fn assert_refused(
     answer: &Answer,
     status: u16,
     code: &str,
@@ -45,7 +45,7 @@ fn assert_refused(
 }
 
 #[track_caller]
-fn assert_invalid(answer: &Answer, kind: Kind, what: &str) {
+pub(crate) fn assert_invalid(answer: &Answer, kind: Kind, what: &str) {
     let description = kind.description();
     let challenge = challenge("invalid_token", description);
     assert_refused(answer, 401, "invalid_token", description, Some(&challenge), what);

@@ -15,6 +15,7 @@ mod auth_info;
 mod config;
 mod cors;
 mod fake_clerk;
+mod faults;
 mod imports;
 mod jwt;
 mod keys;

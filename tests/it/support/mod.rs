@@ -1,5 +1,7 @@
 //! A guarded service on a stand-in for Clerk, with a clock that stands still.
 
+pub(crate) mod wire;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
