@@ -49,6 +49,11 @@ impl Http {
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
+            // Nothing that another crate switches on for the whole process.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .tls_version_min(tls::Version::TLS_1_2)
             .https_only(!on_loopback);
         // What is on this machine is not behind a proxy, and a proxy would see it in the clear.
