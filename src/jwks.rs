@@ -18,8 +18,12 @@ const DEMAND_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the last good keys serve while no others can be fetched, unless it is said.
 pub(crate) const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An instance has one key, and two while they are changed; a set larger than this is cut off.
-const MOST_KEYS: usize = 16;
+/// An instance has one key, and two while they are changed. A set with more than this many is no key set of Clerk's; cut
+/// off, it would lack keys that work.
+const MOST_KEYS: usize = 100;
+
+/// What only private and shared keys have (RFC 7518 sections 6.3.2 and 6.4.1).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The keys of a set that can be used.
 #[derive(Debug)]
@@ -35,7 +39,11 @@ impl KeySet {
         }
         let wire: Wire =
             serde_json::from_slice(json).map_err(|_| unusable("the key set is not a JWK set"))?;
-        let keys: Vec<_> = wire.keys.into_iter().filter_map(usable).take(MOST_KEYS).map(Arc::new).collect();
+        let keys = wire.keys.into_iter().filter_map(usable);
+        let keys: Vec<_> = keys.take(MOST_KEYS + 1).map(Arc::new).collect();
+        if keys.len() > MOST_KEYS {
+            return Err(unusable("the key set has more than 100 keys"));
+        }
         if keys.is_empty() {
             return Err(unusable("the key set has no key that access tokens can be verified with"));
         }
@@ -71,11 +79,16 @@ impl KeySet {
 pub(crate) type Proven = (SignedToken, Arc<VerificationKey>);
 
 fn usable(json: Value) -> Option<VerificationKey> {
-    let parsed = serde_json::from_value::<Jwk>(json).map_err(|_| "it is not a JWK");
-    parsed
-        .and_then(|jwk| VerificationKey::from_jwk(&jwk))
-        .inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over"))
-        .ok()
+    verification_key(json).inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over")).ok()
+}
+
+fn verification_key(json: Value) -> Result<VerificationKey, &'static str> {
+    // Whoever can read it can sign with it.
+    if PRIVATE_MEMBERS.iter().any(|name| json.get(name).is_some()) {
+        return Err("it shows its private part");
+    }
+    let jwk: Jwk = serde_json::from_value(json).map_err(|_| "it is not a JWK")?;
+    VerificationKey::from_jwk(&jwk)
 }
 
 /// The keys of one instance, fetched when they are needed.

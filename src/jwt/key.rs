@@ -43,8 +43,8 @@ impl VerificationKey {
         let algorithm = signature_algorithm(jwk).ok_or("its algorithm is not RS256, RS384 or RS512")?;
         let modulus = decode(&rsa.n).ok_or("its modulus is not base64url")?;
         let exponent = decode(&rsa.e).ok_or("its exponent is not base64url")?;
-        if !MODULUS_BITS.contains(&bit_length(&modulus)) {
-            return Err("its modulus does not have 2048 to 8192 bits");
+        if !MODULUS_BITS.contains(&bit_length(&modulus)) || !is_odd(&modulus) {
+            return Err("its modulus is even or does not have 2048 to 8192 bits");
         }
         if !is_sound_exponent(&exponent) {
             return Err("its exponent is even, below 65537 or too large");
@@ -147,7 +147,11 @@ fn bit_length(bytes: &[u8]) -> usize {
 
 /// Odd and at least 2^16 + 1 (FIPS 186-5 section A.1.1), and no longer than the crypto library takes.
 fn is_sound_exponent(bytes: &[u8]) -> bool {
-    (17..=33).contains(&bit_length(bytes)) && bytes.last().is_some_and(|last| last % 2 == 1)
+    (17..=33).contains(&bit_length(bytes)) && is_odd(bytes)
+}
+
+fn is_odd(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|last| last % 2 == 1)
 }
 
 fn invalid_pem(why: &str) -> ConfigError {

@@ -3,6 +3,7 @@
 //! There are five [ways](ways::Way) to Clerk. A [row](rows::Row) is one thing that goes wrong on any of them.
 
 mod harmless;
+mod key_sets;
 mod outage;
 mod rows;
 mod ways;

@@ -111,6 +111,11 @@ pub(super) fn bodies() -> Vec<Row> {
         row("null", answer(200, &json, "null"), InvalidResponse),
         row("a list", answer(200, &json, "[]"), InvalidResponse),
         row("an object without members", answer(200, &json, "{}"), InvalidResponse),
+        row(
+            "members of another kind",
+            answer(200, &json, r#"{"keys":{},"issuer":[],"id":1}"#),
+            InvalidResponse,
+        ),
         row("an object of another kind", answer(200, &json, CLERKS_OWN), InvalidResponse),
         row("JSON of great depth", answer(200, &json, deep), InvalidResponse),
     ]
