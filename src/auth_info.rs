@@ -2,6 +2,7 @@
 
 mod insufficient_scope;
 mod serde_form;
+mod size;
 
 use std::fmt;
 use std::sync::Arc;

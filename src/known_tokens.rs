@@ -17,7 +17,8 @@ use crate::jwt::VerificationKey;
 use crate::resource::ResourceUrl;
 use crate::verify::TokenRequest;
 
-/// What an entry weighs besides its token's text, in bytes: the claims, the entry itself, its place in the table.
+/// What an entry weighs besides its token's text and what is known of the caller, in bytes: the entry itself, its place in
+/// the table, and what all of them waste.
 const ENTRY_BYTES: u64 = 1024;
 
 /// How many bytes of a token are digested, from its end. In a JWT those are of its signature, and no two tokens with the
@@ -42,6 +43,7 @@ struct Known {
     expires_at: Option<u64>,
     /// What it was verified with, where that was a key of ours.
     key: Option<Arc<VerificationKey>>,
+    weight: u64,
 }
 
 /// How long a verified token is taken for good.
@@ -91,7 +93,9 @@ impl Place<'_> {
         if lifetime.ttl.is_zero() {
             return;
         }
+        let bytes = caller.token().expose().len().saturating_add(caller.approximate_size());
         let known = Known {
+            weight: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_BYTES),
             caller: caller.clone(),
             resource: self.request.resource().cloned(),
             forget_at: self.tokens.clock.monotonic().saturating_add(lifetime.ttl),
@@ -128,9 +132,7 @@ struct ByBytes;
 
 impl Weighter<u64, Arc<Known>> for ByBytes {
     fn weight(&self, _: &u64, known: &Arc<Known>) -> u64 {
-        // The claims were read from the token, so they are not much longer than it is.
-        let token = u64::try_from(known.caller.token().expose().len()).unwrap_or(u64::MAX);
-        token.saturating_mul(2).saturating_add(ENTRY_BYTES)
+        known.weight
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod harmless;
 mod key_sets;
+mod memory;
 mod outage;
 mod rows;
 mod ways;
