@@ -2,11 +2,13 @@
 //!
 //! There are five [ways](ways::Way) to Clerk. A [row](rows::Row) is one thing that goes wrong on any of them.
 
+mod clocks;
 mod harmless;
 mod key_sets;
 mod memory;
 mod outage;
 mod rows;
+mod tls;
 mod ways;
 
 use std::future::Future;
