@@ -140,17 +140,6 @@ async fn what_clerk_answers_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_redirect_never_carries_the_secret_key_away() {
-    let world = World::new().await;
-    let elsewhere = World::new().await;
-    let target = format!("{}/v1/oauth_applications/access_tokens/verify", elsewhere.clerk.backend_api_url());
-    world.clerk.fault(Route::VerifyAccessToken, Fault::Redirect(target));
-    let error = verify_clerk_token(&world.verifier(), &world.opaque()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable);
-    assert_eq!(elsewhere.clerk.calls(Route::VerifyAccessToken), 0);
-}
-
-#[tokio::test]
 async fn what_is_no_opaque_token_costs_no_call() {
     let world = World::new().await;
     let verifier = world.verifier();

@@ -41,30 +41,14 @@ async fn failures_have_their_kinds() {
     }
     assert_eq!(world.clerk.calls(Route::User), calls, "nothing of that was sent");
 
-    let id = world.clerk.default_user_id();
-    let body = |text: &'static str| Fault::Body {
+    let somebody_else = Fault::Body {
         status: 200,
         content_type: "application/json".into(),
-        body: text.into(),
+        body: r#"{"id":"user_other"}"#.into(),
     };
-    let rows = [
-        (Fault::Down, Kind::Unavailable),
-        (Fault::Status { status: 429, retry_after: Some(3) }, Kind::Unavailable),
-        (Fault::Status { status: 502, retry_after: None }, Kind::Unavailable),
-        (Fault::Truncated, Kind::Unavailable),
-        (Fault::Endless, Kind::InvalidResponse),
-        (Fault::Redirect("http://127.0.0.1:9/".into()), Kind::InvalidResponse),
-        (body("{}"), Kind::InvalidResponse),
-        (body(r#"{"id":"user_other"}"#), Kind::InvalidResponse),
-    ];
-    for (fault, kind) in rows {
-        world.clerk.fault(Route::User, fault.clone());
-        let error = good.get_user(id).await.unwrap_err();
-        assert_eq!(error.kind(), kind, "{fault:?}");
-        if let Fault::Status { retry_after, .. } = fault {
-            assert_eq!(error.retry_after().map(|after| after.as_secs()), retry_after);
-        }
-    }
+    world.clerk.fault(Route::User, somebody_else);
+    let error = good.get_user(world.clerk.default_user_id()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidResponse);
 }
 
 #[test]
