@@ -63,7 +63,11 @@ impl KeySet {
     }
 
     /// Proves the signature with whichever key of that id it was made with: while a key is changed there may be two.
-    fn verify_signature(&self, token: &UnverifiedToken<'_>, id: &str) -> Result<Proven, VerifyError> {
+    fn verify_signature<'a>(
+        &self,
+        token: &'a UnverifiedToken<'_>,
+        id: &str,
+    ) -> Result<Proven<'a>, VerifyError> {
         let mut refusal = None;
         for key in self.0.iter().filter(|key| key.id() == Some(id)) {
             match token.verify_signature(key) {
@@ -76,7 +80,7 @@ impl KeySet {
 }
 
 /// A token whose signature is proven, and the key that proved it.
-pub(crate) type Proven = (SignedToken, Arc<VerificationKey>);
+pub(crate) type Proven<'a> = (SignedToken<'a>, Arc<VerificationKey>);
 
 fn usable(json: Value) -> Option<VerificationKey> {
     verification_key(json).inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over")).ok()
@@ -121,7 +125,10 @@ impl<S: Source<Value = KeySet>> Keys<S> {
     /// Where the keys at hand do not prove it, it may have been made with a newer one, be it of another id or of the
     /// same (Clerk's is that of the instance): then newer keys are asked for, once per interval. They are asked for a
     /// second time where those that came had been under way before this request.
-    pub(crate) async fn verify_signature(&self, token: &UnverifiedToken<'_>) -> Result<Proven, VerifyError> {
+    pub(crate) async fn verify_signature<'a>(
+        &self,
+        token: &'a UnverifiedToken<'_>,
+    ) -> Result<Proven<'a>, VerifyError> {
         let id = token.key_id().ok_or_else(|| unknown_key("the header names no key"))?;
         let mark = self.0.mark();
         let mut set = self.0.get().await?;

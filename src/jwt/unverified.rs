@@ -15,7 +15,8 @@ use crate::error::{VerifyError, VerifyErrorKind as Kind};
 pub(crate) struct UnverifiedToken<'a> {
     header: Arc<Header>,
     signing_input: &'a str,
-    claims: &'a str,
+    /// Not even read as JSON.
+    claims: Vec<u8>,
     signature: Vec<u8>,
 }
 
@@ -25,12 +26,14 @@ impl<'a> UnverifiedToken<'a> {
     pub(crate) fn parse(token: &'a str, usual: &UsualHeader) -> Result<Self, VerifyError> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
         let (header, claims) = signing_input.split_once('.').ok_or_else(malformed)?;
-        // A dot more would be a JWE, or nothing at all; the alphabet of base64url has none.
         let header = match usual.get(header) {
             Some(header) => header,
             None => Arc::new(Header::parse(header)?),
         };
-        Ok(Self { header, signing_input, claims, signature: decode(signature)? })
+        // A dot more would be a JWE, or nothing at all; the alphabet of base64url has none. What is misspelled is refused
+        // here, and not after a key was asked for.
+        let (claims, signature) = (decode(claims)?, decode(signature)?);
+        Ok(Self { header, signing_input, claims, signature })
     }
 
     /// Which key the token claims to be signed with.
@@ -43,7 +46,7 @@ impl<'a> UnverifiedToken<'a> {
     }
 
     /// Proves that the token was signed with this key.
-    pub(crate) fn verify_signature(&self, key: &VerificationKey) -> Result<SignedToken, VerifyError> {
+    pub(crate) fn verify_signature(&self, key: &VerificationKey) -> Result<SignedToken<'_>, VerifyError> {
         // The key decides on the algorithm; the token may agree or go.
         if self.header.algorithm() != key.algorithm() {
             return Err(refuse(
@@ -54,7 +57,7 @@ impl<'a> UnverifiedToken<'a> {
         if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
             return Err(refuse(Kind::InvalidSignature, "the signature does not belong to header and claims"));
         }
-        Ok(SignedToken { claims: decode(self.claims)? })
+        Ok(SignedToken { claims: &self.claims })
     }
 }
 
@@ -65,21 +68,21 @@ impl fmt::Debug for UnverifiedToken<'_> {
 }
 
 /// A token that the holder of the key signed. It may be expired, or somebody else's.
-pub(crate) struct SignedToken {
-    claims: Vec<u8>,
+pub(crate) struct SignedToken<'a> {
+    claims: &'a [u8],
 }
 
-impl SignedToken {
+impl SignedToken<'_> {
     /// Proves that the claims hold at this time, in seconds since 1970-01-01T00:00:00Z.
     pub(crate) fn validate(self, policy: &Policy<'_>, now: u64) -> Result<ValidClaims, VerifyError> {
-        let members = Members::parse(&self.claims).ok_or_else(|| {
+        let members = Members::parse(self.claims).ok_or_else(|| {
             refuse(Kind::InvalidClaim, "the claims are not a JSON object with unique members")
         })?;
         ValidClaims::check(members, policy, now)
     }
 }
 
-impl fmt::Debug for SignedToken {
+impl fmt::Debug for SignedToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedToken").finish_non_exhaustive()
     }

@@ -205,6 +205,23 @@ async fn one_token_has_one_spelling() {
 }
 
 #[tokio::test]
+async fn what_is_misspelled_costs_no_key() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let good = world.jwt();
+    let (rest, signature) = good.rsplit_once('.').unwrap();
+    let (header, claims) = rest.split_once('.').unwrap();
+    for claims in
+        [format!("{claims}="), format!("{claims}+"), format!(" {claims}"), format!("{claims}.{claims}")]
+    {
+        let token = format!("{header}.{claims}.{signature}");
+        let kind = verify_clerk_token(&verifier, &token).await.unwrap_err().kind();
+        assert_eq!(kind, Kind::Malformed, "{token}");
+    }
+    assert_eq!(world.clerk.calls(Route::Jwks), 0);
+}
+
+#[tokio::test]
 async fn the_audience_can_be_looked_at_less_closely() {
     let world = World::new().await;
     let none = world.clerk.mint().jwt();
