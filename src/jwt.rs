@@ -10,7 +10,7 @@ mod key;
 mod members;
 mod unverified;
 
-pub(crate) use claims::{Policy, audience};
+pub(crate) use claims::{Policy, actor, audience};
 pub(crate) use header::UsualHeader;
 pub(crate) use key::VerificationKey;
 pub(crate) use members::{Members, Name};

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::auth_info::Actor;
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::jwt::{Members, Name, audience};
+use crate::jwt::{Members, Name, actor, audience};
 use crate::scope::Scopes;
 
 const OBJECT: &str = "clerk_idp_oauth_access_token";
@@ -143,10 +143,6 @@ fn text(answer: &mut Members<Member>, name: Member) -> Option<String> {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     }
-}
-
-fn actor(value: Option<Value>) -> Option<Option<Actor>> {
-    value.map_or(Some(None), |value| serde_json::from_value(value).ok().map(Some))
 }
 
 fn unusable(detail: &'static str) -> ClerkError {

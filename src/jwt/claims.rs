@@ -159,12 +159,27 @@ pub(crate) fn audience(value: Option<Value>) -> Option<Option<Vec<String>>> {
 }
 
 fn take_actor(members: &mut Members<Claim>) -> Result<Option<Actor>, VerifyError> {
-    let Some(value) = members.take(Claim::Act) else {
-        return Ok(None);
+    actor(members.take(Claim::Act))
+        .ok_or_else(|| refuse(Kind::InvalidClaim, "`act` is not an actor (RFC 8693 section 4.1)"))
+}
+
+/// An object with a subject (RFC 8693 section 4.1); the outer `None` means that it is something else. By hand, since
+/// serde's own code for a struct takes a list as well.
+pub(crate) fn actor(value: Option<Value>) -> Option<Option<Actor>> {
+    let Some(value) = value else {
+        return Some(None);
     };
-    serde_json::from_value(value)
-        .map(Some)
-        .map_err(|_| refuse(Kind::InvalidClaim, "`act` is not an actor (RFC 8693 section 4.1)"))
+    let Value::Object(mut members) = value else {
+        return None;
+    };
+    let mut take = |name: &str| members.remove(name).filter(|value| !value.is_null());
+    let sub = text(take("sub")?)?;
+    let iss = match take("iss") {
+        None => None,
+        Some(iss) => Some(text(iss)?),
+    };
+    let act = actor(take("act"))?.map(Box::new);
+    Some(Some(Actor { sub, iss, act }))
 }
 
 fn texts(list: Value) -> Option<Vec<String>> {
@@ -184,12 +199,20 @@ fn rest(mut members: Members<Claim>) -> Map<String, Value> {
 }
 
 /// A text that is not empty.
-fn take_text(members: &mut Members<Claim>, name: Claim) -> Result<Option<String>, VerifyError> {
-    match members.take(name) {
-        None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
-        Some(_) => Err(refuse(Kind::InvalidClaim, "`sub`, `client_id` or `org_id` is no text or empty")),
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
     }
+}
+
+fn take_text(members: &mut Members<Claim>, name: Claim) -> Result<Option<String>, VerifyError> {
+    let Some(value) = members.take(name) else {
+        return Ok(None);
+    };
+    text(value)
+        .map(Some)
+        .ok_or_else(|| refuse(Kind::InvalidClaim, "`sub`, `client_id` or `org_id` is no text or empty"))
 }
 
 /// A `NumericDate` (RFC 7519 section 2), which may have a fraction.

@@ -85,7 +85,7 @@ async fn tolerates_what_the_standards_tolerate() {
 #[tokio::test]
 async fn refuses_by_kind() {
     let world = World::new().await;
-    let rows: [(&str, Change, Kind); 54] = [
+    let rows: [(&str, Change, Kind); 57] = [
         ("typ missing", |t| t.without_header("typ"), Kind::WrongTokenType),
         ("typ of a session", |t| t.header("typ", "JWT"), Kind::WrongTokenType),
         ("typ of an ID token with a suffix", |t| t.header("typ", "at+jwt; x"), Kind::WrongTokenType),
@@ -141,6 +141,9 @@ async fn refuses_by_kind() {
         ("scope a list", |t| t.claim("scope", json!(["profile"])), Kind::InvalidClaim),
         ("scp a text", |t| t.claim("scp", "profile"), Kind::InvalidClaim),
         ("scp with a number", |t| t.claim("scp", json!(["profile", 1])), Kind::InvalidClaim),
+        ("act a list", |t| t.actor(json!(["agent"])), Kind::InvalidClaim),
+        ("act of a list", |t| t.actor(json!({"sub": "agent", "act": ["root"]})), Kind::InvalidClaim),
+        ("act of nobody", |t| t.actor(json!({"sub": ""})), Kind::InvalidClaim),
         ("aud an object", |t| t.claim("aud", json!({})), Kind::InvalidClaim),
         ("aud a prefix of the resource", |t| t.audience("https://mcp.example.com"), Kind::InvalidAudience),
         ("aud an empty list", |t| t.audiences([""; 0]), Kind::InvalidAudience),

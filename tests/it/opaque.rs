@@ -58,7 +58,7 @@ async fn an_expiration_is_nothing_seconds_or_milliseconds() {
 async fn a_200_is_no_proof() {
     type Change = fn(TokenBuilder) -> TokenBuilder;
     let world = World::new().await;
-    let rows: [(&str, Change, Kind); 22] = [
+    let rows: [(&str, Change, Kind); 23] = [
         ("revoked", |t| t.revoked(true), Kind::Revoked),
         ("expired", |t| t.expired(true), Kind::Expired),
         ("not active", |t| t.record_member("active", false), Kind::UnknownToken),
@@ -83,6 +83,7 @@ async fn a_200_is_no_proof() {
         ("scopes a text", |t| t.record_member("scopes", "profile"), Kind::Unavailable),
         ("aud a number", |t| t.record_member("aud", 1), Kind::Unavailable),
         ("act a text", |t| t.record_member("act", "x"), Kind::Unavailable),
+        ("act a list", |t| t.record_member("act", json!(["agent"])), Kind::Unavailable),
         ("aud null", |t| t.record_member("aud", Value::Null), Kind::InvalidAudience),
         ("aud missing", |t| t.without_record_member("aud"), Kind::InvalidAudience),
     ];
