@@ -77,10 +77,12 @@ enum Member {
     Cat,
     Crit,
     B64,
+    Cty,
+    Enc,
 }
 
 impl Name for Member {
-    const COUNT: usize = 6;
+    const COUNT: usize = 8;
 
     fn of(text: &str) -> Option<Self> {
         Some(match text {
@@ -90,6 +92,8 @@ impl Name for Member {
             "cat" => Self::Cat,
             "crit" => Self::Crit,
             "b64" => Self::B64,
+            "cty" => Self::Cty,
+            "enc" => Self::Enc,
             _ => return None,
         })
     }
@@ -103,6 +107,12 @@ fn check_header(header: &Members<Member>) -> Result<Algorithm, VerifyError> {
     // RFC 7515 section 4.1.11: whoever does not understand a critical extension refuses; none is understood here.
     if header.has(Member::Crit) || header.has(Member::B64) {
         return Err(refuse(Kind::Malformed, "the header names a critical extension"));
+    }
+    if is_nested(header) {
+        return Err(refuse(
+            Kind::Malformed,
+            "the header says that the content is another token, or encrypted",
+        ));
     }
     let text = |name| header.get(name).and_then(Value::as_str);
     let algorithm = match text(Member::Alg) {
@@ -124,4 +134,12 @@ fn check_header(header: &Members<Member>) -> Result<Algorithm, VerifyError> {
         Some(Value::String(category)) if !OTHER_CATEGORIES.contains(&category.as_str()) => Ok(algorithm),
         Some(_) => Err(refuse(Kind::WrongTokenType, "the header's `cat` is that of another class of tokens")),
     }
+}
+
+/// Whether the content has to be a JWT itself (RFC 7519 section 5.2), or the whole a JWE (RFC 7516 section 9). Whoever
+/// signed such a header did not mean the claims that stand there.
+fn is_nested(header: &Members<Member>) -> bool {
+    let content = header.get(Member::Cty).and_then(Value::as_str).unwrap_or_default();
+    let is_jwt = content.rsplit(['/', '+']).next().is_some_and(|kind| kind.eq_ignore_ascii_case("jwt"));
+    is_jwt || header.has(Member::Enc)
 }

@@ -53,13 +53,14 @@ async fn every_claim_arrives_in_the_auth_info() {
 #[tokio::test]
 async fn tolerates_what_the_standards_tolerate() {
     let world = World::new().await;
-    let rows: [(&str, Change); 15] = [
+    let rows: [(&str, Change); 16] = [
         ("the long media type", |t| t.header("typ", "application/at+jwt")),
         ("a media type in capitals", |t| t.header("typ", "AT+JWT")),
         ("a category of its own", |t| t.header("cat", "cl_new")),
         ("a key in the header that nobody reads", |t| {
             t.header("jwk", json!({"kty": "oct"})).header("jku", "https://e")
         }),
+        ("a content type that is no JWT", |t| t.header("cty", "json")),
         ("no iat, nbf and jti", |t| t.without_claim("iat").without_claim("nbf").without_claim("jti")),
         ("times with a fraction", |t| t.claim("exp", NOW as f64 + 1.5).claim("nbf", NOW as f64 - 1.5)),
         ("expired within the leeway", |t| t.expires_at(NOW - 4)),
@@ -85,7 +86,7 @@ async fn tolerates_what_the_standards_tolerate() {
 #[tokio::test]
 async fn refuses_by_kind() {
     let world = World::new().await;
-    let rows: [(&str, Change, Kind); 57] = [
+    let rows: [(&str, Change, Kind); 60] = [
         ("typ missing", |t| t.without_header("typ"), Kind::WrongTokenType),
         ("typ of a session", |t| t.header("typ", "JWT"), Kind::WrongTokenType),
         ("typ of an ID token with a suffix", |t| t.header("typ", "at+jwt; x"), Kind::WrongTokenType),
@@ -106,6 +107,9 @@ async fn refuses_by_kind() {
         ("alg that the key does not have", |t| t.header("alg", "RS512"), Kind::UnsupportedAlgorithm),
         ("crit", |t| t.header("crit", json!([])), Kind::Malformed),
         ("b64", |t| t.header("b64", false), Kind::Malformed),
+        ("cty JWT", |t| t.header("cty", "JWT"), Kind::Malformed),
+        ("cty of a kind of JWT", |t| t.header("cty", "application/at+jwt"), Kind::Malformed),
+        ("enc, as in a JWE", |t| t.header("enc", "A256GCM"), Kind::Malformed),
         ("kid missing", |t| t.without_header("kid"), Kind::UnknownKey),
         ("kid empty", |t| t.header("kid", ""), Kind::UnknownKey),
         ("kid no text", |t| t.header("kid", 1), Kind::Malformed),
