@@ -49,8 +49,8 @@ fn after_bearer(value: &[u8]) -> Option<&[u8]> {
     if !scheme.eq_ignore_ascii_case(SCHEME) || rest.first() != Some(&b' ') {
         return None;
     }
-    let token = rest.trim_ascii_start();
-    (!token.is_empty()).then_some(token)
+    let begin = rest.iter().position(|b| *b != b' ')?;
+    rest.get(begin..)
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
         use RejectionReason::{AmbiguousCredentials, InvalidToken, MissingToken};
         const MALFORMED: RejectionReason = InvalidToken(VerifyErrorKind::Malformed);
         type Row = (&'static [&'static [u8]], Result<&'static str, RejectionReason>);
-        let rows: [Row; 18] = [
+        let rows: [Row; 19] = [
             (&[], Err(MissingToken)),
             (&[b""], Err(MissingToken)),
             (&[b"Bearer"], Err(MissingToken)),
@@ -78,6 +78,7 @@ mod tests {
             (&[b"bEARER   abc=="], Ok("abc==")),
             (&[b"Bearer abc def"], Err(MALFORMED)),
             (&[b"Bearer abc,"], Err(MALFORMED)),
+            (&[b"Bearer \tabc"], Err(MALFORMED)),
             (&[b"Bearer \"abc\""], Err(MALFORMED)),
             (&[b"Bearer a=b"], Err(MALFORMED)),
             (&[b"Bearer \xff\xfe"], Err(MALFORMED)),
