@@ -19,7 +19,7 @@ pub(crate) trait Name: Copy {
 /// The members of a JSON object, each name once.
 ///
 /// Of two members with one name, two parsers may take different ones, and so believe different things of one token
-/// (RFC 8725 section 2.4; RFC 7519 section 4 lets us refuse).
+/// (RFC 7515 section 10.12; RFC 7519 section 4 lets us refuse).
 pub(crate) struct Members<N> {
     /// The value of each name that is looked for, until it is taken out.
     known: Vec<Option<Value>>,
