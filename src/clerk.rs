@@ -16,3 +16,8 @@ pub(crate) use metadata::MetadataSource;
 pub use metadata::fetch_clerk_authorization_server_metadata;
 pub use user::{EmailAddress, User};
 pub use verifier::{ClerkVerifier, verify_clerk_token};
+
+#[cfg(fuzzing)]
+pub(crate) fn is_active(json: &[u8], now: u64) -> bool {
+    opaque::ActiveToken::parse(json, now).is_ok()
+}

@@ -50,6 +50,11 @@ impl KeySet {
         Ok(Self(keys))
     }
 
+    #[cfg(fuzzing)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// These keys in the place of older ones: a key that stays is the same value as before, and one that is gone is
     /// retired, so that no token verified with it is taken for known any longer.
     pub(crate) fn succeeding(self, old: &Self) -> Self {

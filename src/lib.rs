@@ -96,6 +96,9 @@ mod error;
 mod flights;
 mod freshness;
 mod frontend_api;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jwks;
 mod jwt;
 mod known_tokens;

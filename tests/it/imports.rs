@@ -13,7 +13,7 @@ const ROWS: [&[&str]; 10] = [
     &["jwks", "known_tokens", "cors"],
     &["clerk", "bearer_auth", "operation_scopes", "metadata_service"],
     &["clerk_mcp"],
-    &["testing"],
+    &["testing", "fuzzing"],
     &["lib"],
 ];
 

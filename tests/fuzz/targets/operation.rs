@@ -1,0 +1,135 @@
+//! Bodies against the layer for scopes of operations. However leniently a server reads one, it finds no call of the
+//! guarded tool in what the layer lets pass, and what passes is what came.
+#![no_main]
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use clerk_mcp_tools::{AuthInfo, OperationScopes, OperationScopesLayer, RequestBody, ResourceUrl, Scopes};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use libfuzzer_sys::fuzz_target;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use tower::{Layer, Service};
+
+fuzz_target!(|body: &[u8]| {
+    let status = answer(Bytes::copy_from_slice(body));
+    if status == StatusCode::OK {
+        // With a byte order mark and what follows the first text, as some readers do.
+        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let mut texts = serde_json::Deserializer::from_slice(text).into_iter::<Json>();
+        assert!(!texts.any(|json| json.is_ok_and(|json| json.calls())), "a guarded call passed");
+    } else {
+        assert!(matches!(status.as_u16(), 400 | 403), "{status}");
+    }
+});
+
+fn answer(body: Bytes) -> StatusCode {
+    let rules = OperationScopes::new().tool("a", Scopes::parse("x").unwrap());
+    let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
+    let expected = body.clone();
+    let mut service = OperationScopesLayer::new(rules, resource).layer(tower::service_fn(
+        |request: Request<RequestBody<Full<Bytes>>>| {
+            let collected = pin!(request.into_body().collect()).poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(Ok(collected)) = collected else { panic!("the body is there") };
+            assert_eq!(collected.to_bytes(), expected);
+            ready(Ok::<_, Infallible>(Response::new(String::new())))
+        },
+    ));
+    let mut request =
+        Request::post("/mcp").header("content-type", "text/plain").body(Full::new(body)).unwrap();
+    request.extensions_mut().insert(AuthInfo::builder("token", "user_1", "client_1").build());
+    match pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(response)) => response.status(),
+        _ => panic!("there is nothing to wait for"),
+    }
+}
+
+/// JSON with every member that stands there, doubled ones too.
+enum Json {
+    Object(Vec<(String, Json)>),
+    Array(Vec<Json>),
+    Text(String),
+    Other,
+}
+
+impl Json {
+    /// Whether some reader can find a call of the guarded tool in it: any of the doubled members, in any case, parameters
+    /// by name or by position.
+    fn calls(&self) -> bool {
+        if let Self::Array(messages) = self {
+            return messages.iter().any(Self::calls);
+        }
+        let is_call = self.members("method").any(|method| method.is("tools/call"));
+        is_call && self.members("params").any(|params| params.members("name").any(|name| name.is("a")))
+    }
+
+    fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Json> {
+        let members = if let Self::Object(members) = self { members.as_slice() } else { &[] };
+        members.iter().filter(move |(member, _)| member.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn is(&self, expected: &str) -> bool {
+        matches!(self, Self::Text(text) if text == expected)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Json::Object(members))
+    }
+}

@@ -1,0 +1,38 @@
+//! Tokens against a verifier with a key of its own and no network. Nobody here can sign, so what is accepted has to be
+//! one of the tokens that were signed when this was written, to the byte.
+#![no_main]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
+
+use clerk_mcp_tools::{ClerkVerifier, FrontendApi, ResourceUrl, VerifyErrorKind, verify_clerk_token};
+use libfuzzer_sys::fuzz_target;
+
+const GENUINE: &str = include_str!("../data/genuine_tokens.txt");
+
+static VERIFIER: LazyLock<ClerkVerifier> = LazyLock::new(|| {
+    ClerkVerifier::builder()
+        .frontend_api(FrontendApi::parse("https://clerk.example.com").unwrap())
+        .jwt_key(include_str!("../data/jwt_key.pem"))
+        .resource(ResourceUrl::parse("https://mcp.example.com/mcp").unwrap())
+        .build()
+        .unwrap()
+});
+
+fuzz_target!(|token: &str| {
+    let verified = pin!(verify_clerk_token(&VERIFIER, token)).poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(verified) = verified else {
+        panic!("there is nothing to wait for");
+    };
+    match verified {
+        Ok(caller) => {
+            assert!(GENUINE.lines().any(|genuine| genuine == token), "a forgery was accepted");
+            assert_eq!((caller.token().expose(), caller.user_id()), (token, "user_1"));
+        }
+        // An opaque one: there is no secret key.
+        Err(error) if error.kind() == VerifyErrorKind::Misconfigured => assert!(token.starts_with("oat_")),
+        Err(error) => assert!(error.kind().is_invalid_token(), "{error:?}"),
+    }
+});
