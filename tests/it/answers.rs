@@ -7,10 +7,10 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::support::{Answer, TestService, World, call, guarded, request, resource, send};
 
-const PLAIN: &str = "Bearer \
+pub(crate) const PLAIN: &str = "Bearer \
     resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", scope=\"profile email\"";
 
-fn challenge(code: &str, description: &str) -> String {
+pub(crate) fn challenge(code: &str, description: &str) -> String {
     let rest = PLAIN.strip_prefix("Bearer ").unwrap();
     format!("Bearer error=\"{code}\", error_description=\"{description}\", {rest}")
 }

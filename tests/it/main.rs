@@ -13,6 +13,7 @@ mod support;
 mod answers;
 mod auth_info;
 mod config;
+mod corpus;
 mod cors;
 mod fake_clerk;
 mod faults;
