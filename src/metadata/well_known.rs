@@ -80,6 +80,17 @@ mod tests {
     }
 
     #[test]
+    fn the_url_of_a_challenge_is_served_however_the_resource_ends() {
+        for resource in ["", "/", "//", "/mcp", "/mcp/", "/mcp//", "/a/mcp"] {
+            let resource = ResourceUrl::parse(&format!("https://h.example{resource}")).unwrap();
+            let url = protected_resource_metadata_url(&resource);
+            let path = url.strip_prefix("https://h.example").unwrap().to_owned();
+            let paths = well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource);
+            assert!(paths.contains(&path), "{path} is not among {paths:?}");
+        }
+    }
+
+    #[test]
     fn a_resource_at_the_root_has_only_the_root_paths() {
         for resource in ["https://h.example", "https://h.example/", "https://h.example?k=v"] {
             let resource = ResourceUrl::parse(resource).unwrap();

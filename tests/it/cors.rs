@@ -123,6 +123,7 @@ async fn cors_layers_outside_and_inside_replace_what_they_set() {
         let headers = [("origin", page), ("authorization", token)];
         let answer = send(service, request(Method::POST, "/mcp", &headers)).await;
         assert_eq!(answer.header("access-control-allow-origin"), Some(page), "{what}");
+        assert_eq!(answer.header("access-control-expose-headers"), Some("www-authenticate"), "{what}");
     }
 }
 

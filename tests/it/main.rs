@@ -27,5 +27,6 @@ mod metrics;
 mod opaque;
 mod operation_scopes;
 mod rmcp_client;
+mod runtimes;
 mod secrets;
 mod users;
