@@ -236,8 +236,10 @@ fn same_path(own: &str, other: &str) -> bool {
 }
 
 fn invalid(text: &str, why: &str) -> ConfigError {
-    // The text is shown without what could be a password in it.
-    let shown = if text.contains('@') { "it" } else { text };
+    // Only an origin is shown: anything else may be a password, or a key in the wrong place.
+    let origin = split(text).and_then(|parts| text.get(..parts.authority.end));
+    let is_plain = |origin: &&str| origin.starts_with("http") && !origin.contains('@');
+    let shown = origin.filter(is_plain).unwrap_or("it");
     ConfigError::invalid(
         SETTING,
         format!(

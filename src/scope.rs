@@ -230,9 +230,15 @@ fn is_scope_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
 
+/// Says which character is wrong, and not the text: it may be a key in the wrong place.
 fn not_a_scope(text: &str) -> String {
+    let is_wrong = |c: &char| !is_scope_token(c.encode_utf8(&mut [0; 4]));
+    let what = match text.chars().find(is_wrong) {
+        Some(c) => format!("a scope with {c:?} in it"),
+        None => "an empty scope".to_owned(),
+    };
     format!(
-        "cannot hold {text:?}: a scope is printable ASCII without space, quote and backslash (RFC 6749 section 3.3)"
+        "cannot hold {what}: a scope is printable ASCII without space, quote and backslash (RFC 6749 section 3.3)"
     )
 }
 

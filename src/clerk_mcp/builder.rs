@@ -208,9 +208,9 @@ fn check_advertised(
 }
 
 impl std::fmt::Debug for ClerkMcpBuilder {
+    /// Without the resource: as long as it is not checked, it may be a key in the wrong place.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClerkMcpBuilder")
-            .field("resource", &self.resource)
             .field("verifier", &self.verifier)
             .field("scopes", &self.scopes)
             .finish_non_exhaustive()

@@ -196,7 +196,6 @@ impl fmt::Debug for FakeClerkBuilder {
             .field("scopes_supported", &self.scopes_supported)
             .field("grantable_scopes", &self.grantable_scopes)
             .field("dynamic_registration", &self.dynamic_registration)
-            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,9 @@
 //! No token and no key in anything that can be logged or read.
 
+mod finder;
+mod settings;
+mod types;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 

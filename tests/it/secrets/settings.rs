@@ -1,0 +1,69 @@
+//! Settings in the wrong places: whatever is said about them, they are not repeated.
+
+use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, ResourceUrl, ResourcesByHost, Scopes, SecretKey};
+
+use super::finder::Finder;
+use crate::support::{RESOURCE, World};
+
+const VARIABLES: [&str; 9] = [
+    "CLERK_PUBLISHABLE_KEY",
+    "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
+    "CLERK_FAPI",
+    "CLERK_SECRET_KEY",
+    "CLERK_JWT_KEY",
+    "CLERK_API_URL",
+    "CLERK_API_VERSION",
+    "MCP_RESOURCE_URL",
+    "MCP_AUDIENCE",
+];
+
+#[tokio::test]
+async fn no_error_repeats_a_setting() {
+    let world = World::new().await;
+    let key = "sk_live_MarkedSecretKey0123456789";
+    let jwt = world.jwt();
+    let values = [
+        key.to_owned(),
+        format!("\"{key}\""),
+        format!("Bearer {key}"),
+        format!("{key}\n"),
+        format!("https://{key}@api.clerk.com"),
+        format!("https://user:{key}@api.clerk.com/v1"),
+        format!("https://hooks.example.com/services/{key}#"),
+        format!("https://clerk.example.com/{key}"),
+        format!("https://clerk.example.com?access_token={key}"),
+        format!("http://clerk.example.com?access_token={key}"),
+        format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n"),
+        jwt.clone(),
+    ];
+    let mut finder = Finder::default();
+    finder.text("the secret key", key);
+    finder.token("a JWT", &jwt);
+
+    for variable in VARIABLES {
+        for value in &values {
+            let good = [("CLERK_FAPI", "https://clerk.example.com"), ("CLERK_SECRET_KEY", key)];
+            let var = |name: &str| {
+                let known =
+                    good.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+                if name == variable { Some(value.clone()) } else { known }
+            };
+            let text = match ClerkVerifier::builder().vars(var).build() {
+                Ok(verifier) if verifier.resource().is_some() => format!("{:?}", verifier.client()),
+                Ok(verifier) => format!("{verifier:?} {verifier:#?}"),
+                Err(error) => format!("{error} {error:?} {error:#?}"),
+            };
+            finder.assert_hidden(variable, &text);
+        }
+    }
+    // What stands in the URL of a resource is public.
+    for value in values.iter().filter(|value| ResourceUrl::parse(value).is_err()) {
+        let errors = [
+            SecretKey::parse(value).err(),
+            ResourcesByHost::new([RESOURCE, value]).err(),
+            ClerkMcp::builder(value).verifier(world.verifier()).build().err(),
+        ];
+        finder.assert_hidden("a constructor's error", &format!("{errors:?}"));
+    }
+    finder.assert_hidden("scopes", &format!("{:?}", Scopes::parse(&format!("profile \"{key}\""))));
+}

@@ -1,0 +1,286 @@
+//! The `Debug` of every public type, with a secret in it wherever one can be put.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use clerk_mcp_tools::testing::{FakeClerk, Fault, ManualClock, Route, TokenFormat};
+use clerk_mcp_tools::{
+    AccessToken, Audience, AuthInfo, AuthorizationServerService, BearerAuthLayer, BearerChallenge,
+    ClerkClient, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind, CorsPreflightService, Environment,
+    FrontendApi, InsufficientScope, Operation, OperationScopes, OperationScopesLayer,
+    ProtectedResourceMetadata, ProtectedResourceService, PublishableKey, Rejection, RequestBody, ResourceUrl,
+    ResourcesByHost, ScopeHierarchy, Scopes, SecretKey, SystemClock, TokenRequest, User, VerifyErrorKind,
+    WellKnownService, fetch_clerk_authorization_server_metadata, verify_clerk_token,
+};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+use tower::{Layer, Service, service_fn};
+
+use super::finder::Finder;
+use crate::support::{RESOURCE, World, call, guarded, request, resource};
+
+const KEY: &str = "sk_test_MarkedSecretKey0123456789";
+const PASSWORD: &str = "MarkedPassword0123456789";
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMarkedPem0123456789\n-----END PRIVATE KEY-----\n";
+/// There is nothing to show of what has no value.
+const WITHOUT_VALUE: [&str; 1] = ["NoInner"];
+
+#[derive(Default)]
+struct Shown(BTreeMap<&'static str, String>);
+
+impl Shown {
+    fn add(&mut self, name: &'static str, value: &dyn std::fmt::Debug) {
+        *self.0.entry(name).or_default() += &format!("{value:?} {value:#?} ");
+    }
+}
+
+#[tokio::test]
+async fn no_debug_shows_a_secret() {
+    let world = World::with(|clerk| clerk.secret_key(KEY)).await;
+    let (jwt, opaque) = (world.jwt(), world.opaque());
+    let mut finder = Finder::default();
+    for (name, text) in [("the secret key", KEY), ("a password", PASSWORD), ("a PEM", "MarkedPem0123456789")]
+    {
+        finder.text(name, text);
+    }
+    finder.token("a JWT", &jwt);
+    finder.token("an opaque token", &opaque);
+
+    let mut shown = Shown::default();
+    values(&mut shown, &jwt);
+    settings(&mut shown, &world);
+    services(&mut shown, &world, &jwt);
+    documents(&mut shown, &world).await;
+    for token in [&jwt, &opaque] {
+        traffic(&mut shown, &world, token).await;
+    }
+    testing(&mut shown, &world);
+    for (name, text) in &shown.0 {
+        finder.assert_hidden(name, text);
+    }
+
+    let names: BTreeSet<_> = shown.0.keys().copied().chain(WITHOUT_VALUE).map(str::to_owned).collect();
+    assert_eq!(names, exported_types(), "left: shown here; right: exported");
+}
+
+fn values(shown: &mut Shown, token: &str) {
+    shown.add("AccessToken", &AccessToken::from(token));
+    shown.add("SecretKey", &SecretKey::parse(KEY).unwrap());
+    let caller = AuthInfo::builder(token, "user_1", "client_1")
+        .claims(json!({"password": PASSWORD}).as_object().unwrap().clone());
+    shown.add("AuthInfoBuilder", &caller);
+    shown.add("AuthInfo", &caller.build());
+    shown.add("Actor", &serde_json::from_value::<clerk_mcp_tools::Actor>(json!({"sub": "user_2"})).unwrap());
+    shown.add("TokenRequest", &TokenRequest::new(token).for_resource(&resource()));
+    shown.add("Audience", &Audience::Require);
+    shown.add("Environment", &Environment::Development);
+    shown.add("ClerkErrorKind", &ClerkErrorKind::Unauthorized);
+    shown.add("ConfigErrorKind", &ConfigErrorKind::Invalid);
+    shown.add("VerifyErrorKind", &VerifyErrorKind::Expired);
+    shown.add("InsufficientScope", &InsufficientScope::new(Scopes::parse("profile").unwrap()));
+    shown.add("Scopes", &Scopes::parse("profile").unwrap());
+    shown.add("ScopeHierarchy", &ScopeHierarchy::new().implies("admin", ["write"]).unwrap());
+    shown.add("SystemClock", &SystemClock::new());
+    shown.add("ResourceUrl", &resource());
+    shown.add("ResourcesByHost", &ResourcesByHost::new([RESOURCE]).unwrap());
+    shown.add("Operation", &Operation::new("tools/call").named("delete_file"));
+    shown.add("OperationScopes", &OperationScopes::new().tool("delete_file", Scopes::none()));
+    shown.add("BearerChallenge", &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"));
+}
+
+fn settings(shown: &mut Shown, world: &World) {
+    let key = || SecretKey::parse(KEY).unwrap();
+    let url = format!("https://user:{PASSWORD}@api.example.com");
+    shown.add("ClerkClientBuilder", &ClerkClient::builder(key()).api_url(&url).api_version(KEY));
+    shown.add("ClerkClient", &ClerkClient::builder(key()).build().unwrap());
+    let verifier = world.verifier_builder().secret_key(key()).jwt_key(PEM).api_url(&url).api_version(KEY);
+    shown.add("ClerkVerifierBuilder", &verifier);
+    shown.add("ConfigError", &verifier.build().unwrap_err());
+    shown.add("ClerkVerifier", &world.verifier());
+    shown.add("Snapshot", &world.verifier().snapshot());
+    for resource in [KEY.to_owned(), url, format!("{RESOURCE}?access_token={PASSWORD}#")] {
+        let builder = ClerkMcp::builder(&resource).verifier(world.verifier());
+        shown.add("ClerkMcpBuilder", &builder);
+        shown.add("ConfigError", &builder.build().unwrap_err());
+        shown.add("ConfigError", &ResourceUrl::parse(&resource).unwrap_err());
+    }
+    shown.add("ClerkMcp", &ClerkMcp::builder(RESOURCE).verifier(world.verifier()).build().unwrap());
+    shown.add("FrontendApi", &FrontendApi::parse(world.clerk.issuer()).unwrap());
+    shown.add("PublishableKey", &world.clerk.publishable_key());
+    for text in [KEY, PEM, PASSWORD] {
+        shown.add("ConfigError", &PublishableKey::parse(text).unwrap_err());
+        shown.add("ConfigError", &FrontendApi::parse(text).unwrap_err());
+    }
+}
+
+type Body = Full<Bytes>;
+
+fn services(shown: &mut Shown, world: &World, token: &str) {
+    let inner =
+        || service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::default())) });
+    let asks = || request(Method::POST, "/mcp", &[("authorization", &format!("Bearer {token}"))]);
+    let layer = world.layer();
+    shown.add("BearerAuthLayer", &layer);
+    let mut service = layer.layer(Plain(inner()));
+    shown.add("bearer_auth::BearerAuth", &service);
+    shown.add("bearer_auth::ResponseFuture", &service.call(asks()));
+
+    let layer = OperationScopesLayer::new(OperationScopes::new().otherwise(Scopes::none()), resource());
+    shown.add("OperationScopesLayer", &layer);
+    let inner = || {
+        let answer =
+            |_: Request<RequestBody<Body>>| async { Ok::<_, Infallible>(Response::new(Body::default())) };
+        service_fn(answer)
+    };
+    let mut service = layer.layer(Plain(inner()));
+    shown.add("operation_scopes::OperationScopesService", &service);
+    shown.add("operation_scopes::ResponseFuture", &service.call(asks()));
+
+    let clerk = ClerkMcp::builder(RESOURCE).verifier(world.verifier()).build().unwrap();
+    let layer = clerk.well_known_layer();
+    shown.add("WellKnownLayer", &layer);
+    let mut service = layer.layer(Plain(service_fn(|_: Request<Body>| async {
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    })));
+    shown.add("metadata_service::WellKnown", &service);
+    shown.add("metadata_service::WellKnownFuture", &service.call(asks()));
+    shown.add("CorsPreflightService", &CorsPreflightService::endpoint());
+}
+
+/// A service with a `Debug`, which layers show along.
+#[derive(Clone)]
+struct Plain<S>(S);
+
+impl<S> std::fmt::Debug for Plain<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Plain")
+    }
+}
+
+impl<S: Service<R>, R> Service<R> for Plain<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+async fn documents(shown: &mut Shown, world: &World) {
+    let instance = FrontendApi::parse(world.clerk.issuer()).unwrap();
+    let builder = ProtectedResourceMetadata::for_clerk(&instance, &resource());
+    shown.add("ProtectedResourceMetadataBuilder", &builder);
+    let document = builder.build().unwrap();
+    shown.add("ProtectedResourceMetadata", &document);
+    let service = ProtectedResourceService::new(&document);
+    shown.add("ProtectedResourceService", &service);
+    let mut service = WellKnownService::ProtectedResource(service);
+    shown.add("WellKnownService", &service);
+    let asks = || request(Method::GET, &format!("/?access_token={PASSWORD}"), &[]);
+    shown.add("metadata_service::WellKnownServiceFuture", &service.call(asks()));
+    let document = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
+    shown.add("AuthorizationServerMetadata", &document);
+    let mut service = AuthorizationServerService::for_verifier(&world.verifier());
+    shown.add("AuthorizationServerService", &service);
+    shown.add("metadata_service::AuthorizationServerFuture", &service.call(asks()));
+    let user = world.verifier().client().unwrap().get_user(world.clerk.default_user_id()).await.unwrap();
+    shown.add("EmailAddress", &user.email_addresses);
+    shown.add("User", &user);
+    shown.add("User", &serde_json::from_str::<User>(r#"{"id": "user_1"}"#).unwrap());
+}
+
+async fn traffic(shown: &mut Shown, world: &World, token: &str) {
+    let verifier = world.verifier();
+    shown.add("AuthInfo", &verify_clerk_token(&verifier, token).await.unwrap());
+    let answer = call(&guarded(BearerAuthLayer::new(verifier, resource())), &token[1..]).await;
+    shown.add("Rejection", answer.extensions.get::<Rejection>().unwrap());
+    shown.add("RejectionReason", &answer.extensions.get::<Rejection>().unwrap().reason());
+    let body = Response::new(Bytes::from(format!("{token} {KEY}")));
+    world.clerk.fault_all(Fault::Answer(body));
+    let verifier: ClerkVerifier = world.verifier();
+    shown.add("VerifyError", &verify_clerk_token(&verifier, token).await.unwrap_err());
+    shown.add("ClerkError", &verifier.warm_up().await.unwrap_err());
+    shown.add("ClerkError", &verifier.client().unwrap().get_user("user_1").await.unwrap_err());
+    world.clerk.heal_all();
+
+    // A request that has passed does not show its token either.
+    let rules = OperationScopes::new().otherwise(Scopes::none());
+    let inner = OperationScopesLayer::new(rules, resource()).layer(service_fn(show));
+    let mut service = BearerAuthLayer::new(verifier, resource()).layer(inner);
+    let mut asks = request(Method::POST, "/mcp", &[("authorization", &format!("Bearer {token}"))]);
+    *asks.body_mut() = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.into();
+    world.advance(30);
+    let response = service.call(asks).await.unwrap();
+    shown.add("ResponseBody", &response);
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(text.starts_with(b"Request"), "{text:?}");
+    shown.add("RequestBody", &text);
+}
+
+/// Answers with all that it gets.
+async fn show(request: Request<RequestBody<Body>>) -> Result<Response<Body>, Infallible> {
+    Ok(Response::new(Body::from(format!("{request:?} {:?}", request.extensions().get::<AuthInfo>()))))
+}
+
+fn testing(shown: &mut Shown, world: &World) {
+    let builder =
+        FakeClerk::builder().secret_key(KEY).origin(format!("https://user:{PASSWORD}@clerk.example.com"));
+    shown.add("testing::FakeClerkBuilder", &builder);
+    shown.add("testing::FakeClerk", &world.clerk);
+    shown.add("testing::TokenFormat", &TokenFormat::Opaque);
+    shown.add("testing::ManualClock", &ManualClock::new(1));
+    let (fault, gate) = Fault::hold();
+    shown.add("testing::Fault", &fault);
+    shown.add("testing::Gate", &gate);
+    let Fault::Held(latch) = fault else { panic!("it holds") };
+    shown.add("testing::Latch", &latch);
+    shown.add("testing::TokenBuilder", &world.clerk.mint().audience(RESOURCE));
+    shown.add("testing::Route", &Route::User);
+    for route in [Route::User, Route::VerifyAccessToken, Route::Jwks] {
+        shown.add("testing::RecordedRequest", &world.clerk.last_request(route).unwrap());
+    }
+    shown.add("testing::SignIn", &world.clerk.sign_in());
+}
+
+/// What the crate exports: names that begin with a large letter and are no constants, traits left out.
+fn exported_types() -> BTreeSet<String> {
+    const TRAITS: [&str; 3] = ["Clock", "ResolveResource", "VerifyToken"];
+    let top = exports("lib.rs");
+    let mut types: BTreeSet<_> = top.iter().cloned().collect();
+    for (module, file) in [
+        ("bearer_auth", "bearer_auth.rs"),
+        ("metadata_service", "metadata_service.rs"),
+        ("operation_scopes", "operation_scopes.rs"),
+        ("testing", "testing/mod.rs"),
+    ] {
+        let own = exports(file).into_iter().filter(|name| !top.contains(name));
+        types.extend(own.map(|name| format!("{module}::{name}")));
+    }
+    let modules = source("lib.rs").lines().filter(|line| line.starts_with("pub mod ")).count();
+    assert_eq!(modules, 4, "a public module is not looked at");
+    types.retain(|name| !TRAITS.contains(&name.as_str()));
+    types
+}
+
+fn source(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap()
+}
+
+fn exports(file: &str) -> Vec<String> {
+    let source = source(file);
+    let uses = source.split("\npub use ").skip(1).map(|rest| rest.split(';').next().unwrap());
+    let names = uses.flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+    let is_type = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_uppercase()) && name.contains(|c: char| c.is_ascii_lowercase())
+    };
+    names.filter(is_type).map(str::to_owned).collect()
+}
