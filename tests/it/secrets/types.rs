@@ -265,8 +265,9 @@ fn exported_types() -> BTreeSet<String> {
         let own = exports(file).into_iter().filter(|name| !top.contains(name));
         types.extend(own.map(|name| format!("{module}::{name}")));
     }
+    // `fuzzing` has no types, and is not there but for `cargo fuzz`.
     let modules = source("lib.rs").lines().filter(|line| line.starts_with("pub mod ")).count();
-    assert_eq!(modules, 4, "a public module is not looked at");
+    assert_eq!(modules - 1, 4, "a public module is not looked at");
     types.retain(|name| !TRAITS.contains(&name.as_str()));
     types
 }
