@@ -6,7 +6,7 @@
     unreachable_pub,
     reason = "the tests use the router and leave the rest to `cargo run --example`"
 )]
-mod example;
+pub(crate) mod example;
 
 use std::sync::Arc;
 
