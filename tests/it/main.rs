@@ -26,6 +26,7 @@ mod metadata;
 mod metrics;
 mod opaque;
 mod operation_scopes;
+mod properties;
 mod rmcp_client;
 mod runtimes;
 mod secrets;

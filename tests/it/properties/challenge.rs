@@ -1,0 +1,88 @@
+//! What is written into `WWW-Authenticate` is what others read there.
+
+use clerk_mcp_tools::{BearerChallenge, ResourceUrl, Scopes, protected_resource_metadata_url};
+use proptest::prelude::*;
+use rmcp::transport::auth::WWWAuthenticateParams;
+
+use super::{config, resource_text, scope_token};
+
+const ERRORS: [Option<(&str, &str)>; 3] = [
+    None,
+    Some(("invalid_token", "The access token has expired")),
+    Some(("insufficient_scope", "scope=\"a\", \\ and more")),
+];
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn rmcp_and_the_grammar_read_the_same(
+        resource in resource_text(),
+        scopes in proptest::collection::vec(scope_token(), 0..6),
+        error in proptest::sample::select(ERRORS.to_vec()),
+    ) {
+        let url = protected_resource_metadata_url(&ResourceUrl::parse(&resource).unwrap());
+        let scopes = Scopes::new(&scopes).unwrap();
+        let challenge = BearerChallenge::new(&url).scope(&scopes);
+        let challenge = match error {
+            Some((code, description)) => challenge.error(code, description),
+            None => challenge,
+        };
+        let value = challenge.to_header_value();
+        let text = value.to_str().unwrap();
+
+        let advertised: Vec<&str> = scopes.iter().filter(|scope| *scope != "offline_access").collect();
+        let scope = (!advertised.is_empty()).then(|| advertised.join(" "));
+        let expected = [
+            error.map(|(code, _)| ("error", code.to_owned())),
+            error.map(|(_, description)| ("error_description", description.to_owned())),
+            Some(("resource_metadata", url.clone())),
+            scope.clone().map(|scope| ("scope", scope)),
+        ];
+        let expected: Vec<_> = expected.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+        prop_assert_eq!(parameters(text), Some(expected));
+
+        // rmcp makes a URL of it and looks for names without the grammar, so only what has none of them in it is asked.
+        if error.is_none_or(|(_, description)| !description.contains('=')) && !text.contains("=\\") {
+            let read = WWWAuthenticateParams::parse(text, &resource.parse().unwrap());
+            prop_assert_eq!(read.resource_metadata_url.map(String::from), Some(String::from(url.parse::<url::Url>().unwrap())));
+            prop_assert_eq!(read.scope, scope);
+            prop_assert_eq!(read.error.as_deref(), error.map(|(code, _)| code));
+        }
+    }
+}
+
+/// The parameters of one `Bearer` challenge, by the grammar of RFC 9110 section 11.6.1: `name="quoted-string"` between
+/// commas. `None` where the text is none.
+fn parameters(text: &str) -> Option<Vec<(String, String)>> {
+    let mut rest = text.strip_prefix("Bearer ")?;
+    let mut found = Vec::new();
+    loop {
+        let (name, after) = rest.split_once("=\"")?;
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let (value, end) = quoted(after)?;
+        if !is_name || found.iter().any(|(known, _)| known == name) {
+            return None;
+        }
+        found.push((name.to_owned(), value));
+        match end.strip_prefix(", ") {
+            Some(more) => rest = more,
+            None => return end.is_empty().then_some(found),
+        }
+    }
+}
+
+/// The text of a quoted string (RFC 9110 section 5.6.4) whose opening quote is gone, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(chars.next()?.1),
+            ' '..='~' => value.push(c),
+            _ => return None,
+        }
+    }
+    None
+}

@@ -1,0 +1,96 @@
+//! Rules for operations, and how bodies are read.
+
+use bytes::Bytes;
+use clerk_mcp_tools::{
+    AuthInfo, Operation, OperationScopes, OperationScopesLayer, RequestBody, ResourceUrl, Scopes,
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::{config, some_scopes};
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_rule_for_one_name_says_nothing_of_another(
+        (one, other) in ("[a-z]{1,6}", "[A-Z_.]{1,6}"),
+        (scopes, more, rest) in (some_scopes(), some_scopes(), some_scopes()),
+    ) {
+        let call = |name: &'static str| move |subject: &str| match name {
+            "tool" => Operation::new("tools/call").named(subject.to_owned()),
+            _ => Operation::new("prompts/get").named(subject.to_owned()),
+        };
+        let rules = OperationScopes::new().tool(&one, scopes.clone()).otherwise(rest.clone());
+        let (tool, prompt) = (call("tool"), call("prompt"));
+        prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
+        prop_assert_eq!(rules.required_by(&tool(&other)), rest.clone());
+        prop_assert_eq!(rules.required_by(&prompt(&one)), rest.clone());
+        let rules = rules.tool(&other, more.clone()).prompt(&one, more.clone());
+        prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
+        prop_assert_eq!(rules.required_by(&tool(&other)), more.clone());
+        // What the method needs comes before all else.
+        let rules = rules.method("tools/call", more.clone());
+        prop_assert_eq!(rules.required_by(&tool(&one)), more.union(&scopes));
+    }
+
+    #[test]
+    fn a_star_at_the_end_stands_for_any_end(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
+        prop_assume!(!prefix.contains("//"));
+        let scope = Scopes::parse("s").unwrap();
+        let rules = OperationScopes::new().resource(format!("{prefix}*"), scope.clone());
+        let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
+        prop_assert_eq!(needed == scope, uri.starts_with(&prefix), "{} {}", prefix, uri);
+    }
+
+    #[test]
+    fn what_else_stands_in_a_message_changes_nothing(
+        name in prop_oneof![Just("guarded".to_owned()), "\\PC{0,8}"],
+        arguments in json_value(),
+        others in proptest::collection::vec(("[a-z_]{1,8}", json_value()), 0..4),
+        first in any::<bool>(),
+    ) {
+        let known = ["id", "method", "params", "name", "uri", "taskId"];
+        let others: Vec<_> = others.into_iter().filter(|(other, _)| !known.contains(&other.as_str())).collect();
+        let others = |seen: &str| others.iter().map(|(key, value)| format!("{seen}{}:{value}", json!(key))).collect::<Vec<_>>();
+        prop_assume!(others("").iter().all(|member| others("").iter().filter(|other| *other == member).count() == 1));
+        let params = format!("{{\"arguments\":{arguments},\"name\":{}}}", json!(name));
+        let mut members = vec![format!("\"method\":\"tools/call\""), format!("\"params\":{params}")];
+        members.splice(if first { 0..0 } else { 2..2 }, others(""));
+        let body = format!(" {{{}}}\n", members.join(", "));
+        let expected = if name == "guarded" { StatusCode::FORBIDDEN } else { StatusCode::OK };
+        prop_assert_eq!(answer(body.clone()), expected, "{}", body);
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::hash_map("[a-z]{1,6}", inner, 0..3)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// Of the layer to a caller without scopes.
+fn answer(body: String) -> StatusCode {
+    let rules = OperationScopes::new().tool("guarded", Scopes::parse("s").unwrap());
+    let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
+    let service = OperationScopesLayer::new(rules, resource).layer(service_fn(
+        |_: Request<RequestBody<Full<Bytes>>>| async { Ok::<_, std::convert::Infallible>(Response::new(())) },
+    ));
+    let mut request = Request::post("/mcp").body(Full::from(body)).unwrap();
+    request.extensions_mut().insert(AuthInfo::builder("token", "user_1", "client_1").build());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(service.oneshot(request)).unwrap().status()
+}

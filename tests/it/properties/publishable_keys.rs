@@ -1,0 +1,50 @@
+//! Publishable keys.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use clerk_mcp_tools::{Environment, PublishableKey};
+use proptest::prelude::*;
+
+use super::config;
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_host_comes_back(host in "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]{1,8}){1,3}(:[1-9][0-9]{0,3})?") {
+        for (prefix, environment) in [("pk_test_", Environment::Development), ("pk_live_", Environment::Production)] {
+            for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+                let text = format!("{prefix}{}", engine.encode(format!("{host}$")));
+                let key = PublishableKey::parse(&text).unwrap();
+                prop_assert_eq!((key.frontend_api_host(), key.environment()), (host.as_str(), environment));
+                prop_assert_eq!(key.as_str(), text.as_str());
+            }
+            let key = PublishableKey::for_host(environment, &host).unwrap();
+            prop_assert_eq!(key.frontend_api_host(), host.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_key_is_a_plain_host(inside in "[ -~\u{e4}\t]{0,4}[a-z0-9.:/@$ -]{0,16}\\$?") {
+        let text = format!("pk_live_{}", STANDARD.encode(&inside));
+        if let Ok(key) = PublishableKey::parse(&text) {
+            prop_assert!(is_plain_host(inside.strip_suffix('$').unwrap()), "{inside:?}");
+            prop_assert_eq!(format!("{}$", key.frontend_api_host()), inside);
+        }
+    }
+
+    #[test]
+    fn no_text_is_too_strange(text in ".{0,64}") {
+        if PublishableKey::parse(&text).is_ok() {
+            prop_assert!(text.starts_with("pk_test_") || text.starts_with("pk_live_"));
+        }
+    }
+}
+
+/// A host with a dot in it and perhaps a port: no scheme, path, user, space or further `$`.
+fn is_plain_host(text: &str) -> bool {
+    let (host, port) = text.split_once(':').unwrap_or((text, "443"));
+    host.contains('.')
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+        && port.parse::<u16>().is_ok()
+}

@@ -1,0 +1,65 @@
+//! Resource URLs and where their metadata stands.
+
+use clerk_mcp_tools::{
+    PROTECTED_RESOURCE_WELL_KNOWN, ResourceUrl, protected_resource_metadata_url, well_known_paths,
+};
+use proptest::prelude::*;
+
+use super::{config, resource_text};
+
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_text_is_kept_byte_for_byte(text in resource_text()) {
+        let resource = ResourceUrl::parse(&text).unwrap();
+        prop_assert_eq!(resource.as_str(), text.as_str());
+        prop_assert_eq!(resource.to_string(), text.clone());
+        prop_assert_eq!(format!("{}{}{}", resource.origin(), resource.path(), resource.query()), text.clone());
+        prop_assert!(resource.matches(&text));
+    }
+
+    #[test]
+    fn case_of_the_host_and_the_default_port_make_no_difference_and_all_else_does(text in resource_text()) {
+        let resource = ResourceUrl::parse(&text).unwrap();
+        let after_origin = &text[resource.origin().len()..];
+        let same = [resource.origin().to_uppercase() + after_origin, resource.origin().to_owned() + ":443" + after_origin];
+        let with_port = resource.authority().contains(':');
+        for same in same.iter().take(if with_port { 1 } else { 2 }) {
+            prop_assert!(resource.matches(same), "{same}");
+        }
+        for other in [format!("{text}x"), text.replacen("https", "http", 1), format!("{text}#")] {
+            prop_assert!(!resource.matches(&other), "{other}");
+        }
+    }
+
+    #[test]
+    fn two_resources_agree_on_whether_they_are_one(a in resource_text(), b in resource_text()) {
+        let (one, other) = (ResourceUrl::parse(&a).unwrap(), ResourceUrl::parse(&b).unwrap());
+        prop_assert_eq!(one.matches(&b), other.matches(&a));
+    }
+
+    /// RFC 9728 section 3.1, and back.
+    #[test]
+    fn the_resource_can_be_read_from_where_its_metadata_stands(text in resource_text()) {
+        let resource = ResourceUrl::parse(&text).unwrap();
+        let url = protected_resource_metadata_url(&resource);
+        let rest = url.strip_prefix(&format!("{}{WELL_KNOWN}", resource.origin())).unwrap();
+        let root = if resource.path() == "/" { "/" } else { "" };
+        let path = rest.strip_suffix(resource.query()).unwrap();
+        prop_assert_eq!(format!("{}{path}{root}{}", resource.origin(), resource.query()), text);
+
+        let paths = well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource);
+        prop_assert!(paths.iter().any(|known| *known == format!("{WELL_KNOWN}{path}")), "{paths:?}");
+        prop_assert!(paths.iter().any(|known| known == WELL_KNOWN), "{paths:?}");
+    }
+
+    #[test]
+    fn no_text_is_too_strange(text in ".{0,48}") {
+        if let Ok(resource) = ResourceUrl::parse(&text) {
+            prop_assert_eq!(resource.as_str(), text);
+        }
+    }
+}
