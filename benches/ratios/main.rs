@@ -16,6 +16,7 @@
     reason = "a benchmark that cannot go on has failed, and what it finds it prints"
 )]
 
+mod loopback;
 mod paths;
 mod server;
 mod setup;

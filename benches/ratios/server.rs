@@ -10,14 +10,12 @@ use clerk_mcp_tools::testing::Route;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tower::{Layer, Service};
+use tower::Layer;
 
+use crate::loopback::serve;
 use crate::setup::{World, median, resource};
 use crate::table::{print_head, print_row};
 
@@ -28,8 +26,9 @@ pub(crate) fn run() {
     let world = World::new();
     let verifier = world.warm_verifier();
     let (bare, guarded) = world.runtime.block_on(async {
-        let bare = serve(inner()).await;
-        (bare, serve(BearerAuthLayer::new(verifier, resource()).layer(inner())).await)
+        let (bare, _) = serve(inner()).await;
+        let (guarded, _) = serve(BearerAuthLayer::new(verifier, resource()).layer(inner())).await;
+        (bare, guarded)
     });
     print_head(&format!("A hyper server over loopback, {CONNECTIONS} connections"));
     throughput(&world, bare, guarded);
@@ -145,23 +144,4 @@ fn inner() -> Inner {
         std::future::ready(Ok(Response::new(Full::default())))
     }
     tower::service_fn(answer as fn(Request<Incoming>) -> Answered)
-}
-
-async fn serve<S, B>(service: S) -> u16
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            let service = TowerToHyperService::new(service.clone());
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-        }
-    });
-    port
 }

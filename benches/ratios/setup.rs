@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clerk_mcp_tools::testing::FakeClerk;
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
 use clerk_mcp_tools::{ClerkVerifier, ClerkVerifierBuilder, FrontendApi, ResourceUrl, SecretKey};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -22,8 +22,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|clerk| clerk)
+    }
+
+    pub(crate) fn with(settings: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let clerk = runtime.block_on(FakeClerk::start()).unwrap();
+        let clerk = runtime.block_on(settings(FakeClerk::builder()).start()).unwrap();
         Self { clerk, runtime }
     }
 
