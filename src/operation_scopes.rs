@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | any other method than `POST` | the service answers, and gets the body as it comes |
 //! | a body of more than [the limit](OperationScopesLayer::max_body_bytes) | 413 |
-//! | a body that is no JSON in UTF-8 | 400, JSON-RPC error -32700 |
+//! | a body that is no JSON in UTF-8, or that has a `Content-Encoding` | 400, JSON-RPC error -32700 |
 //! | JSON that is no message of MCP, or one that can be understood in two ways | 400, JSON-RPC error -32600 |
 //! | `Mcp-Method` or `Mcp-Name` that do not say what the body says | 400, JSON-RPC error -32020 |
 //! | an operation that needs scopes which the token does not have | 403 `insufficient_scope`, with every scope needed |
@@ -27,9 +27,10 @@
 //! - A member that stands there twice, or once more in other case (`Method`), is refused, and so are parameters by
 //!   position, a `method` that is no text, and a call that does not name its tool.
 //! - Every `POST` is read, whatever its content type says, since not every server looks at it. A body that is no JSON
-//!   passes only if its content type is another one, it is not compressed, no `Mcp-` header claims an operation, and no
-//!   byte of it is a `{`: then it is no call, however leniently it is read.
-//! - A layer that decompresses requests, rewrites bodies or overrides methods belongs outside this one.
+//!   passes only if its content type is another one, no `Mcp-` header claims an operation, and no byte of it is a `{`: then
+//!   it is no call, however leniently it is read.
+//! - A body with a `Content-Encoding` is refused, since who decodes it reads another one. A layer that decompresses
+//!   requests, rewrites bodies or overrides methods belongs outside this one.
 //! - Names are compared byte by byte. A server that is more generous (case, white space, Unicode forms) needs
 //!   [`OperationScopes::otherwise`](crate::OperationScopes::otherwise).
 //!

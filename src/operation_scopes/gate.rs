@@ -117,6 +117,9 @@ impl From<RejectionReason> for Refusal {
 
 /// What the body asks for, if the headers say the same; `None` for a body that cannot be a message.
 fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, Refusal> {
+    if is_encoded(headers) {
+        return Err(RejectionReason::UnreadableBody.into());
+    }
     let claim = Claim::read(headers);
     let message = match Message::read(body) {
         Ok(message) => message,
@@ -143,15 +146,22 @@ fn agree(claim: &Claim<'_>, message: &Message<'_>) -> bool {
     claim.is_empty() || single
 }
 
+/// Whether somebody behind may decode the body (RFC 9110 section 8.4). Of deflate there are streams that are JSON as they
+/// stand and another message once they are inflated.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
 /// Whether no server, however lenient, can take these bytes for a message. A JSON object has a brace, in UTF-8 as in
-/// UTF-16, unless the bytes are compressed.
+/// UTF-16.
 fn is_no_message(headers: &HeaderMap, body: &[u8]) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let another_type = match (types.next().and_then(|value| value.to_str().ok()), types.next()) {
         (Some(content_type), None) => !content_type.to_ascii_lowercase().contains("json"),
         _ => false,
     };
-    another_type && !headers.contains_key(CONTENT_ENCODING) && !body.contains(&b'{')
+    another_type && !body.contains(&b'{')
 }
 
 impl fmt::Debug for Gate {

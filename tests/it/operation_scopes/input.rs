@@ -95,7 +95,7 @@ async fn what_is_large_or_strange_and_clear_is_judged_like_the_rest() {
     }
     let body = call("delete_file");
     for content_type in
-        [vec![], vec![("content-type", "text/plain")], vec![JSON, ("content-encoding", "gzip")]]
+        [vec![], vec![("content-type", "text/plain")], vec![JSON, ("content-encoding", "Identity")]]
     {
         let (answer, _) = ask(&layer(), post(&content_type, body.clone(), Some(""))).await;
         assert_insufficient(&answer, "profile email files:write", &format!("{content_type:?}"));
@@ -122,6 +122,28 @@ async fn what_is_no_message_passes_only_if_no_server_can_take_it_for_one() {
         assert_eq!(answer.status.as_u16(), status, "{what}");
         let expected = if status == 200 { vec![Bytes::from_static(body)] } else { vec![] };
         assert_eq!(seen, expected, "{what}");
+    }
+}
+
+/// There are bytes that are JSON as they stand and another message once they are decoded.
+#[tokio::test]
+async fn a_body_that_somebody_behind_may_decode_is_no_message() {
+    let unreadable = json_rpc(-32700, None, "The request cannot be read as JSON");
+    let rows: [&[(&str, &str)]; 4] = [
+        &[("content-encoding", "deflate")],
+        &[("content-encoding", "gzip, identity")],
+        &[("content-encoding", "identity"), ("content-encoding", "br")],
+        &[("content-encoding", "")],
+    ];
+    for encodings in rows {
+        let (answer, seen) =
+            ask(&layer(), post(&[&[JSON][..], encodings].concat(), call("open"), Some("files:write"))).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.body.as_str()),
+            (400, unreadable.as_str()),
+            "{encodings:?}"
+        );
+        assert!(seen.is_empty(), "{encodings:?}");
     }
 }
 
