@@ -7,6 +7,7 @@ mod introspection;
 mod key_source;
 mod metadata;
 mod opaque;
+mod pause;
 mod user;
 mod verifier;
 

@@ -2,7 +2,7 @@
 //! known or Clerk wants to be left alone.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::backend::ClerkClient;
 use super::opaque::ActiveToken;
+use super::pause::Pause;
 use crate::auth_info::AuthInfo;
 use crate::clock::Clock;
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
@@ -38,8 +39,7 @@ struct Shared {
     settings: Settings,
     refused: Cache<Digest, Refused>,
     turns: Semaphore,
-    /// Until when Clerk wants no calls, by the clock that cannot be set.
-    paused_until: Mutex<Duration>,
+    pause: Pause,
 }
 
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Introspection {
         let shared = Shared {
             refused: Cache::new(MOST_REFUSED),
             turns: Semaphore::new(settings.most_calls),
-            paused_until: Mutex::new(Duration::ZERO),
+            pause: Pause::default(),
             settings,
         };
         Self { shared: Arc::new(shared), flights: Flights::new(MOST_WAITING) }
@@ -152,18 +152,16 @@ impl Shared {
         }
         if let Some(after) = error.retry_after() {
             let until = self.settings.clock.monotonic().saturating_add(after);
-            *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+            self.pause.extend_to(until);
         }
         error.into()
     }
 
     /// Clerk said when to ask again (429, 503): until then, nobody asks.
     fn check_pause(&self) -> Result<(), VerifyError> {
-        let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.saturating_sub(self.settings.clock.monotonic());
-        if left.is_zero() {
+        let Some(left) = self.pause.left(self.settings.clock.monotonic()) else {
             return Ok(());
-        }
+        };
         let error = ClerkError::new(ClerkErrorKind::Unavailable, "Clerk asked for a pause");
         Err(error.with_retry_after(Some(left)).into())
     }
