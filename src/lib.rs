@@ -8,7 +8,8 @@
 //! - [`BearerAuthLayer`] guards a service with any [`VerifyToken`]; [`ClerkVerifier`] is Clerk's.
 //! - [`OperationScopes`] says which tools, prompts, resources and methods need further scopes, and
 //!   [`OperationScopesLayer`] asks for them before the service hears of the call.
-//! - [`verify_clerk_token`] verifies a token in a handler of your own.
+//! - [`bearer_token`], [`verify_clerk_token`] and [`Rejection`] are for a handler of your own: the token of a request, who
+//!   presents it, and the response if it is not good.
 //! - [`ProtectedResourceMetadata`] and [`AuthorizationServerMetadata`] are the two documents (RFC 9728, RFC 8414),
 //!   [`ProtectedResourceService`] and [`AuthorizationServerService`] answer with them, and [`WellKnownLayer`] puts them
 //!   where clients look.
