@@ -173,3 +173,59 @@ async fn a_client_renews_its_token() {
     assert_eq!(json(&call(&client, "whoami").await)["userId"], clerk.default_user_id());
     client.cancel().await.unwrap();
 }
+
+/// Whatever rmcp itself would take for the call: none of these gets there with a token that lacks the scope.
+#[tokio::test]
+async fn no_odd_message_reaches_a_guarded_tool() {
+    let clerk = FakeClerk::start().await.unwrap();
+    let url = serve(&clerk).await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_public_metadata","arguments":{}}}"#;
+    let harmless = call.replace("get_public_metadata", "whoami");
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let bodies: Vec<Vec<u8>> = [
+        call.to_owned(),
+        call.replace("\"id\":1,", ""),
+        call.replace("method", "m\\u0065thod").replace("get_", "\\u0067et_"),
+        call.replace("\"name\"", "\"name\":\"whoami\",\"name\""),
+        call.replace("\"method\"", "\"method\":\"ping\",\"method\""),
+        call.replace("\"params\"", "\"params\":{\"name\":\"whoami\"},\"params\""),
+        call.replace("\"name\"", "\"NAME\":\"whoami\",\"name\""),
+        call.replace("\"name\"", "\"uri\":\"u:v\",\"taskId\":\"t\",\"name\""),
+        call.replace("\"params\"", "\"_meta\":{},\"result\":{},\"params\""),
+        call.replace("\"params\"", "\"error\":{\"code\":1,\"message\":\"\"},\"params\""),
+        call.replace(
+            "{\"name\":\"get_public_metadata\",\"arguments\":{}}",
+            "[null,\"get_public_metadata\",{}]",
+        ),
+        format!("[{call}]"),
+        format!("[{harmless},{call}]"),
+        format!("{harmless}{call}"),
+        format!("{harmless}\n{call}"),
+        format!("\u{feff}{call}"),
+        format!(" \t\r\n{call}\n"),
+        format!("{call}\0"),
+        format!("/* x */{call}"),
+    ]
+    .map(String::into_bytes)
+    .into_iter()
+    .chain([utf16(call), [b"\xff\xfe".to_vec(), utf16(call)].concat()])
+    .collect();
+    let token = clerk.mint().audience(&url).scopes(["profile", "email"]).jwt();
+    let client = reqwest::Client::new();
+    for body in &bodies {
+        for content_type in ["application/json", "application/json; charset=utf-16", "text/plain"] {
+            let request = client.post(&url).bearer_auth(&token).header("content-type", content_type);
+            let request = request.header("accept", "application/json, text/event-stream").body(body.clone());
+            let status = request.send().await.unwrap().status().as_u16();
+            let what = String::from_utf8_lossy(body);
+            assert!(matches!(status, 400 | 403), "{status} {content_type}: {what}");
+            assert_eq!(clerk.calls(Route::User), 0, "{content_type}: {what}");
+        }
+    }
+    // The same request does reach it where the scope is there.
+    let token = clerk.mint().audience(&url).scopes(["profile", "email", "public_metadata"]).jwt();
+    let request = client.post(&url).bearer_auth(&token).header("content-type", "application/json");
+    let request = request.header("accept", "application/json, text/event-stream").body(call);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(clerk.calls(Route::User), 1);
+}
