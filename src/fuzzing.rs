@@ -1,6 +1,6 @@
 //! What the fuzz targets in `tests/fuzz` reach of the inside. `cargo fuzz` builds it and nobody else.
 
-use crate::jwks::KeySet;
+use crate::jwt::KeySet;
 use crate::metadata::AuthorizationServerMetadata;
 
 /// How many keys of a key set can be used; none if it is refused.

@@ -83,77 +83,51 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod audience;
-mod auth_info;
+pub mod access_policy;
 pub mod bearer_auth;
-mod body;
-mod challenge;
+mod cache;
 mod clerk;
 mod clerk_mcp;
 mod clock;
-mod cors;
-mod cors_headers;
 mod error;
-mod flights;
-mod freshness;
-mod frontend_api;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod jwks;
+mod instance;
 mod jwt;
-mod known_tokens;
+mod mcp;
 mod metadata;
-pub mod metadata_service;
-mod operation;
-mod operation_rules;
-pub mod operation_scopes;
-mod publishable_key;
-mod rejection;
-mod resolve;
-mod resource;
-mod scope;
-mod secret;
-mod stats;
+mod oauth;
+mod response;
+pub mod services;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod token;
-mod verify;
 
-pub use audience::Audience;
-pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
+pub use access_policy::{OperationScopesLayer, RequestBody};
 pub use bearer_auth::{BearerAuthLayer, bearer_token};
-pub use body::{NoInner, RequestBody, ResponseBody};
-pub use challenge::BearerChallenge;
 pub use clerk::{
-    ClerkClient, ClerkClientBuilder, ClerkVerifier, ClerkVerifierBuilder, EmailAddress, User,
+    ClerkClient, ClerkClientBuilder, ClerkVerifier, ClerkVerifierBuilder, EmailAddress, Snapshot, User,
     fetch_clerk_authorization_server_metadata, verify_clerk_token,
 };
 pub use clerk_mcp::{ClerkMcp, ClerkMcpBuilder};
 pub use clock::{Clock, SystemClock};
-pub use cors::CorsPreflightService;
-pub use cors_headers::CORS_HEADERS;
 pub use error::{ClerkError, ClerkErrorKind, ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind};
-pub use frontend_api::FrontendApi;
+pub use instance::{Environment, FrontendApi, PublishableKey, SecretKey};
+pub use mcp::{Operation, OperationScopes};
 pub use metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata, PROTECTED_RESOURCE_WELL_KNOWN,
     ProtectedResourceMetadata, ProtectedResourceMetadataBuilder, protected_resource_metadata_url,
     well_known_paths,
 };
-pub use metadata_service::{
-    AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
+pub use oauth::{
+    AccessToken, Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, ResolveResource, ResourceUrl,
+    ResourcesByHost, ScopeHierarchy, Scopes, TokenRequest, VerifyToken,
 };
-pub use operation::Operation;
-pub use operation_rules::OperationScopes;
-pub use operation_scopes::OperationScopesLayer;
-pub use publishable_key::{Environment, PublishableKey};
-pub use rejection::{Rejection, RejectionReason};
-pub use resolve::{ResolveResource, ResourcesByHost};
-pub use resource::ResourceUrl;
-pub use scope::{ScopeHierarchy, Scopes};
-pub use secret::{AccessToken, SecretKey};
-pub use stats::Snapshot;
-pub use verify::{TokenRequest, VerifyToken};
+pub use response::{BearerChallenge, CORS_HEADERS, NoInner, Rejection, RejectionReason, ResponseBody};
+pub use services::{
+    AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownLayer,
+    WellKnownService,
+};
 
 /// The README's code is compiled and run as this crate's own.
 #[cfg(doctest)]

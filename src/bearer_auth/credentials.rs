@@ -4,8 +4,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::rejection::{Rejection, RejectionReason};
-use crate::token::check_form;
+use crate::oauth::check_form;
+use crate::response::{Rejection, RejectionReason};
 
 /// The bearer token of a request (RFC 6750 section 2.1), for a handler that verifies it itself. The scheme may be written
 /// in any case. Whether the token is good is not looked at.

@@ -10,12 +10,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::gate::Gate;
-use crate::auth_info::AuthInfo;
-use crate::body::ResponseBody;
-use crate::cors_headers::allow_reading;
 use crate::error::VerifyError;
-use crate::rejection::Rejection;
-use crate::resource::ResourceUrl;
+use crate::oauth::{AuthInfo, ResourceUrl};
+use crate::response::{Rejection, ResponseBody, allow_reading};
 
 pub(super) type Verification = Pin<Box<dyn Future<Output = Result<AuthInfo, VerifyError>> + Send>>;
 

@@ -5,16 +5,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, Uri};
 
-use crate::auth_info::AuthInfo;
-use crate::body::ResponseBody;
-use crate::cors_headers::without_cors;
+use crate::mcp::{Claim, OperationScopes};
 use crate::metadata::protected_resource_metadata_url;
-use crate::operation::Claim;
-use crate::operation_rules::OperationScopes;
-use crate::rejection::{Challenged, Refusals, Rejection, RejectionReason};
-use crate::resolve::ResolveResource;
-use crate::resource::ResourceUrl;
-use crate::scope::{ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, ScopeHierarchy, Scopes};
+use crate::response::{Challenged, Refusals, Rejection, RejectionReason, ResponseBody, without_cors};
 
 /// The rules of one guarded service.
 pub(super) struct Gate {

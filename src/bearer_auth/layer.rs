@@ -5,12 +5,9 @@ use tower_layer::Layer;
 
 use super::gate::{Gate, Guarded, challenged};
 use super::service::BearerAuth;
-use crate::operation_rules::OperationScopes;
-use crate::rejection::{Challenged, Refusals};
-use crate::resolve::ResolveResource;
-use crate::resource::ResourceUrl;
-use crate::scope::{ScopeHierarchy, Scopes};
-use crate::verify::VerifyToken;
+use crate::mcp::OperationScopes;
+use crate::oauth::{ResolveResource, ResourceUrl, ScopeHierarchy, Scopes, VerifyToken};
+use crate::response::{Challenged, Refusals};
 
 /// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an example.
 #[must_use]

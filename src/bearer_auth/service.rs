@@ -1,7 +1,6 @@
-use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::{fmt, mem};
 
 use http::{Request, Response};
 use tower_service::Service;
@@ -9,12 +8,10 @@ use tower_service::Service;
 use super::credentials::bearer_token;
 use super::future::{Pending, ResponseFuture};
 use super::gate::Gate;
-use crate::body::ResponseBody;
-use crate::cors_headers::{is_preflight, preflight_response};
-use crate::rejection::{Rejection, RejectionReason, unknown_host};
-use crate::resource::ResourceUrl;
-use crate::secret::AccessToken;
-use crate::verify::{TokenRequest, VerifyToken};
+use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken};
+use crate::response::{
+    Rejection, RejectionReason, ResponseBody, is_preflight, preflight_response, unknown_host,
+};
 
 /// Middleware that lets only requests with a good bearer token pass. See the [module's
 /// documentation](crate::bearer_auth).

@@ -2,22 +2,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backend::ClerkClient;
+use super::client::ClerkClient;
 use super::http::Http;
 use super::introspection::{Introspection, Settings};
-use super::key_source::{Endpoint, KeySource};
+use super::jwks::{DEFAULT_STALE_LIMIT, Endpoint, KeySource, Keys};
+use super::stats::Stats;
+use super::token_cache::KnownTokens;
 use super::verifier::{ClerkVerifier, Inner, JwtKeys};
-use crate::audience::Audience;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
-use crate::frontend_api::FrontendApi;
-use crate::jwks::{DEFAULT_STALE_LIMIT, Keys};
+use crate::instance::{Environment, FrontendApi, PublishableKey, SecretKey};
 use crate::jwt::{UsualHeader, VerificationKey};
-use crate::known_tokens::KnownTokens;
-use crate::publishable_key::{Environment, PublishableKey};
-use crate::resource::ResourceUrl;
-use crate::secret::SecretKey;
-use crate::stats::Stats;
+use crate::oauth::{Audience, ResourceUrl};
 
 /// What Clerk's own SDK allows.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);

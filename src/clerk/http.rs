@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
-use crate::resource::{is_loopback, parse_uri};
+use crate::oauth::{is_loopback, parse_uri};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For the whole call, from the first byte sent to the last one received.

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::http::{Http, json, send};
+use crate::cache::Source;
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
-use crate::freshness::Source;
-use crate::frontend_api::FrontendApi;
+use crate::instance::FrontendApi;
 use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata};
 
 /// Fetches the authorization server metadata of a Clerk instance (RFC 8414), named by its publishable key or its

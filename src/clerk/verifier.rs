@@ -4,25 +4,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::backend::ClerkClient;
 use super::builder::ClerkVerifierBuilder;
+use super::client::ClerkClient;
 use super::http::Http;
-use super::introspection::Introspection;
-use super::key_source::KeySource;
+use super::introspection::{ActiveToken, Introspection};
+use super::jwks::{KeySource, Keys};
 use super::metadata::MetadataSource;
-use super::opaque::ActiveToken;
-use crate::audience::Audience;
-use crate::auth_info::{AuthInfo, AuthInfoBuilder};
+use super::stats::{Snapshot, Stats};
+use super::token_cache::{KnownTokens, Lifetime, Place};
+use super::token_format::{TokenFormat, check_outline, token_format};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
-use crate::frontend_api::FrontendApi;
-use crate::jwks::Keys;
+use crate::instance::FrontendApi;
 use crate::jwt::{Policy, UnverifiedToken, UsualHeader, VerificationKey};
-use crate::known_tokens::{KnownTokens, Lifetime, Place};
-use crate::resource::ResourceUrl;
-use crate::stats::{Snapshot, Stats};
-use crate::token::{TokenFormat, check_outline, token_format};
-use crate::verify::{TokenRequest, VerifyToken};
+use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenRequest, VerifyToken};
 
 /// Verifies a Clerk access token, JWT or opaque, as `verifyClerkToken` of `@clerk/mcp-tools` does.
 ///

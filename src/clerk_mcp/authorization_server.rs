@@ -1,9 +1,9 @@
 use crate::clerk::{ClerkVerifier, MetadataSource};
 use crate::clock::SystemClock;
 use crate::error::ConfigError;
-use crate::frontend_api::FrontendApi;
-use crate::metadata_service::AuthorizationServerService;
-use crate::scope::Scopes;
+use crate::instance::FrontendApi;
+use crate::oauth::Scopes;
+use crate::services::AuthorizationServerService;
 
 impl AuthorizationServerService {
     /// Shows the document of this Clerk instance, named by its publishable key or its [`FrontendApi`].

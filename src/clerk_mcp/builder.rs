@@ -3,11 +3,10 @@ use std::sync::Arc;
 use super::{ClerkMcp, Parts};
 use crate::clerk::ClerkVerifier;
 use crate::error::ConfigError;
+use crate::mcp::OperationScopes;
 use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
-use crate::metadata_service::{AuthorizationServerService, ProtectedResourceService};
-use crate::operation_rules::OperationScopes;
-use crate::resource::ResourceUrl;
-use crate::scope::{OFFLINE_ACCESS, ScopeHierarchy, Scopes};
+use crate::oauth::{OFFLINE_ACCESS, ResourceUrl, ScopeHierarchy, Scopes};
+use crate::services::{AuthorizationServerService, ProtectedResourceService};
 
 type Describe = Box<dyn FnOnce(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send>;
 

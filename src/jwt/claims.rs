@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::members::{Members, Name};
+use super::object::{Members, Name};
 use super::refuse;
-use crate::auth_info::Actor;
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
-use crate::scope::Scopes;
+use crate::oauth::{Actor, Scopes};
 
 /// The last second of the year 9999. A time behind it is a mistake, such as milliseconds.
 const END_OF_TIME: f64 = 253_402_300_799.0;

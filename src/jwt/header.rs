@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
-use super::unverified::{decode, malformed};
+use super::token::{decode, malformed};
 use super::{Members, Name, refuse};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 

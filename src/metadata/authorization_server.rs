@@ -1,8 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::resource::{check_origin, parse_uri};
-use crate::scope::Scopes;
+use crate::oauth::{Scopes, check_origin, parse_uri};
 
 /// The metadata of an authorization server (RFC 8414 section 2).
 ///

@@ -2,9 +2,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::ConfigError;
-use crate::frontend_api::FrontendApi;
-use crate::resource::ResourceUrl;
-use crate::scope::Scopes;
+use crate::instance::FrontendApi;
+use crate::oauth::{ResourceUrl, Scopes};
 
 /// The metadata of a protected resource (RFC 9728 section 2): what an MCP client reads to learn where to sign in and
 /// which scopes to ask for.

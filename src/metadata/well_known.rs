@@ -1,6 +1,6 @@
 //! Where the documents stand (RFC 8615; RFC 9728 section 3.1; RFC 8414 section 3.1).
 
-use crate::resource::ResourceUrl;
+use crate::oauth::ResourceUrl;
 
 /// The well-known path of protected resource metadata (RFC 9728 section 3).
 pub const PROTECTED_RESOURCE_WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

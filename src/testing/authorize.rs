@@ -3,12 +3,11 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 
-use super::clients;
 use super::params::Params;
-use super::redirect_uri;
 use super::reply::{self, OAuthError, Reply};
 use super::route::RecordedRequest;
 use super::state::{Client, Code, Grant, Shared};
+use super::{clients, redirect_uri};
 
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
 const DEFAULT_SCOPES: [&str; 2] = ["profile", "email"];

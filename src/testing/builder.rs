@@ -1,8 +1,7 @@
-use std::fmt;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;

@@ -1,7 +1,6 @@
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use serde_json::Value;
 use tokio::net::TcpListener;

@@ -1,5 +1,4 @@
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};

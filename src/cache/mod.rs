@@ -1,0 +1,7 @@
+//! Values that are fetched, and calls that are shared. Knows neither Clerk nor HTTP.
+
+mod refreshing;
+mod single_flight;
+
+pub(crate) use refreshing::{Fresh, Limits, Source};
+pub(crate) use single_flight::{Flights, NoAnswer};

@@ -1,0 +1,188 @@
+//! Everything that guards one MCP endpoint, from one value.
+
+mod authorization_server;
+mod builder;
+
+use std::sync::Arc;
+
+use http::Response;
+use tower_layer::Stack;
+
+use crate::access_policy::OperationScopesLayer;
+use crate::bearer_auth::BearerAuthLayer;
+use crate::clerk::ClerkVerifier;
+use crate::mcp::OperationScopes;
+use crate::metadata::{
+    AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
+    well_known_paths,
+};
+use crate::oauth::{ResourceUrl, ScopeHierarchy, Scopes};
+use crate::response::{Rejection, ResponseBody, without_cors};
+use crate::services::{
+    AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
+};
+
+pub use builder::ClerkMcpBuilder;
+
+/// All parts that guard one MCP endpoint with one Clerk instance: the layer, the services, the paths.
+///
+/// They come from one endpoint URL and one list of scopes, so the challenge, the metadata document and the audience of
+/// the tokens cannot disagree. A clone is cheap.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, PublishableKey, Scopes};
+///
+/// let verifier = ClerkVerifier::builder()
+///     .publishable_key(PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?)
+///     .build()?;
+/// let clerk = ClerkMcp::builder("https://mcp.example.com/mcp")
+///     .verifier(verifier)
+///     .scopes(Scopes::parse("profile email")?)
+///     .build()?;
+///
+/// // Around the MCP service, whatever it is:
+/// let guard = clerk.bearer_auth_layer();
+/// // And where clients look for the documents, in a router or without one:
+/// let paths: Vec<String> = clerk.well_known_routes().into_iter().map(|(path, _)| path).collect();
+/// assert!(paths.contains(&"/.well-known/oauth-protected-resource/mcp".to_owned()));
+/// let without_router = clerk.well_known_layer();
+/// # let _ = (guard, without_router);
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClerkMcp(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    resource: ResourceUrl,
+    verifier: ClerkVerifier,
+    scopes: Scopes,
+    hierarchy: ScopeHierarchy,
+    operations: OperationScopes,
+    optional: bool,
+    cors: bool,
+    document: ProtectedResourceMetadata,
+    protected_resource: ProtectedResourceService,
+    authorization_server: AuthorizationServerService,
+}
+
+impl ClerkMcp {
+    /// Starts with the public URL of the MCP endpoint, such as `https://mcp.example.com/mcp`.
+    pub fn builder(resource: impl Into<String>) -> ClerkMcpBuilder {
+        ClerkMcpBuilder::new(Some(resource.into()))
+    }
+
+    /// Starts with the settings of the environment: those of [`ClerkVerifierBuilder::env`], `MCP_RESOURCE_URL` for the
+    /// endpoint's URL and `MCP_SCOPES` for the scopes, separated by spaces.
+    ///
+    /// [`ClerkVerifierBuilder::env`]: crate::ClerkVerifierBuilder::env
+    pub fn from_env() -> ClerkMcpBuilder {
+        ClerkMcpBuilder::new(None).env()
+    }
+
+    /// The layer that guards the MCP service: [`bearer_auth_layer`](Self::bearer_auth_layer) around
+    /// [`operation_scopes_layer`](Self::operation_scopes_layer).
+    ///
+    /// With it, [rules for single operations](ClerkMcpBuilder::operation_scopes) cannot be forgotten. The service gets a
+    /// request whose body is a [`RequestBody`](crate::RequestBody), which axum and rmcp take as any other.
+    pub fn auth_layer(&self) -> Stack<OperationScopesLayer, BearerAuthLayer<ClerkVerifier>> {
+        Stack::new(self.operation_scopes_layer(), self.bearer_auth_layer())
+    }
+
+    /// The layer that lets only callers with a good token pass. It does not apply the rules for single operations.
+    pub fn bearer_auth_layer(&self) -> BearerAuthLayer<ClerkVerifier> {
+        let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
+            .required_scopes(self.0.scopes.clone())
+            .scope_hierarchy(self.0.hierarchy.clone())
+            .operation_scopes(self.0.operations.clone());
+        let layer = if self.0.optional { layer.optional() } else { layer };
+        if self.0.cors { layer } else { layer.without_cors() }
+    }
+
+    /// The layer that asks for the scopes of single operations. It belongs inside
+    /// [`bearer_auth_layer`](Self::bearer_auth_layer); without
+    /// [rules](ClerkMcpBuilder::operation_scopes) it does nothing.
+    pub fn operation_scopes_layer(&self) -> OperationScopesLayer {
+        let layer = OperationScopesLayer::new(self.0.operations.clone(), self.0.resource.clone())
+            .required_scopes(self.0.scopes.clone())
+            .scope_hierarchy(self.0.hierarchy.clone());
+        if self.0.cors { layer } else { layer.without_cors() }
+    }
+
+    /// The response to a request that a handler refuses, such as for an [`InsufficientScope`](crate::InsufficientScope):
+    /// that of the layers, for this resource and its scopes.
+    #[must_use]
+    pub fn refuse(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
+        let response = rejection.into().into_response(&self.0.resource, &self.0.scopes);
+        if self.0.cors { response } else { without_cors(response) }
+    }
+
+    /// Every well-known path with the service that answers there, for a router.
+    #[must_use]
+    pub fn well_known_routes(&self) -> Vec<(String, WellKnownService)> {
+        let documents = [
+            (
+                PROTECTED_RESOURCE_WELL_KNOWN,
+                WellKnownService::ProtectedResource(self.protected_resource_service()),
+            ),
+            (
+                AUTHORIZATION_SERVER_WELL_KNOWN,
+                WellKnownService::AuthorizationServer(self.authorization_server_service()),
+            ),
+        ];
+        let routes = documents.into_iter().flat_map(|(well_known, service)| {
+            let paths = well_known_paths(well_known, &self.0.resource);
+            paths.into_iter().map(move |path| (path, service.clone()))
+        });
+        routes.collect()
+    }
+
+    /// A layer that answers every well-known path, for a stack without a router.
+    pub fn well_known_layer(&self) -> WellKnownLayer {
+        WellKnownLayer::new(self.well_known_routes())
+    }
+
+    /// The service that answers with the protected resource's metadata.
+    #[must_use]
+    pub fn protected_resource_service(&self) -> ProtectedResourceService {
+        self.0.protected_resource.clone()
+    }
+
+    /// The service that answers with the authorization server's metadata.
+    #[must_use]
+    pub fn authorization_server_service(&self) -> AuthorizationServerService {
+        self.0.authorization_server.clone()
+    }
+
+    /// The protected resource's metadata.
+    #[must_use]
+    pub fn metadata(&self) -> &ProtectedResourceMetadata {
+        &self.0.document
+    }
+
+    /// The endpoint's public URL.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceUrl {
+        &self.0.resource
+    }
+
+    /// Which scopes imply others, for [`AuthInfo::require_scopes`](crate::AuthInfo::require_scopes).
+    #[must_use]
+    pub fn scope_hierarchy(&self) -> &ScopeHierarchy {
+        &self.0.hierarchy
+    }
+
+    /// The scopes that every request needs.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.0.scopes
+    }
+
+    /// The verifier of the tokens.
+    #[must_use]
+    pub fn verifier(&self) -> &ClerkVerifier {
+        &self.0.verifier
+    }
+}

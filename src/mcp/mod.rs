@@ -1,0 +1,15 @@
+//! What a request asks an MCP server to do, read from its headers and from its body, and which scopes that needs. Pure.
+
+mod headers;
+mod members;
+mod message;
+mod operation;
+mod policy;
+mod request_id;
+
+pub(crate) use headers::Claim;
+pub(crate) use message::{Message, Unreadable};
+pub use operation::Operation;
+pub(crate) use operation::Subject;
+pub use policy::OperationScopes;
+pub(crate) use request_id::RequestId;

@@ -1,0 +1,23 @@
+//! What any OAuth resource server speaks of (RFC 6749, RFC 6750, RFC 8707, RFC 9728).
+
+mod access_token;
+mod audience;
+mod auth_info;
+mod resolve;
+mod resource_url;
+mod scope;
+mod token68;
+mod verify;
+
+pub use access_token::AccessToken;
+pub(crate) use access_token::REDACTED;
+pub use audience::Audience;
+pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
+pub use resolve::{ResolveResource, ResourcesByHost};
+pub use resource_url::ResourceUrl;
+pub(crate) use resource_url::{check_origin, is_loopback, parse_uri};
+pub(crate) use scope::OFFLINE_ACCESS;
+pub use scope::{ScopeHierarchy, Scopes};
+pub(crate) use token68::{MOST_BYTES, check_form};
+pub(crate) use verify::OwnedTokenRequest;
+pub use verify::{TokenRequest, VerifyToken};

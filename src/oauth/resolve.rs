@@ -1,0 +1,167 @@
+//! Which of a server's resources a request is meant for.
+
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::{HeaderMap, Uri};
+
+use crate::error::ConfigError;
+use crate::oauth::ResourceUrl;
+
+/// Tells which resource a request is meant for, where one server answers for several hosts.
+///
+/// A [`ResourceUrl`] is the resolver of a server that has one resource, and [`ResourcesByHost`] picks by host. Whoever
+/// implements this must answer from a list of known resources: `Host`, and all the more a forwarded header, is
+/// whatever the caller wrote, and the resource decides whose tokens are accepted.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{ResolveResource, ResourceUrl};
+/// use http::{HeaderMap, Uri};
+///
+/// /// Two resources on one host, told apart by the path.
+/// struct ByPath {
+///     public: ResourceUrl,
+///     internal: ResourceUrl,
+/// }
+///
+/// impl ResolveResource for ByPath {
+///     fn resolve(&self, uri: &Uri, _: &HeaderMap) -> Option<ResourceUrl> {
+///         match uri.path() {
+///             "/mcp" => Some(self.public.clone()),
+///             "/internal/mcp" => Some(self.internal.clone()),
+///             _ => None,
+///         }
+///     }
+/// }
+/// ```
+pub trait ResolveResource: Send + Sync + 'static {
+    /// The resource that the request is meant for. `None` refuses the request with 421 (RFC 9110 section 15.5.20).
+    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl>;
+}
+
+impl ResolveResource for ResourceUrl {
+    fn resolve(&self, _: &Uri, _: &HeaderMap) -> Option<ResourceUrl> {
+        Some(self.clone())
+    }
+}
+
+impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
+    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
+        (**self).resolve(uri, headers)
+    }
+}
+
+/// Picks the resource by the host that a request names, from a fixed list.
+///
+/// The host is the request target's authority (HTTP/2) and the `Host` header, which have to agree where both are there;
+/// forwarded headers are not read.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{ResolveResource, ResourcesByHost};
+///
+/// let resources = ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
+/// let request = http::Request::builder().header("host", "b.example.com").body(()).unwrap();
+/// let resource = resources.resolve(request.uri(), request.headers()).unwrap();
+/// assert_eq!(resource.as_str(), "https://b.example.com/mcp");
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ResourcesByHost(Vec<ResourceUrl>);
+
+impl ResourcesByHost {
+    /// These resources, each on a host of its own.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is no resource URL, when two have the same host, or when there is none.
+    pub fn new<I>(resources: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut list: Vec<ResourceUrl> = Vec::new();
+        for resource in resources {
+            let resource = ResourceUrl::parse(resource.as_ref())?;
+            if list.iter().any(|other| other.has_authority(resource.authority())) {
+                let problem = format!("cannot hold two resources on the host {}", resource.authority());
+                return Err(ConfigError::invalid("resources", problem));
+            }
+            list.push(resource);
+        }
+        if list.is_empty() {
+            return Err(ConfigError::missing(
+                "resources",
+                "is empty: name the public URL of each MCP endpoint",
+            ));
+        }
+        Ok(Self(list))
+    }
+
+    /// The resources, in the order they were given.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &ResourceUrl> {
+        self.0.iter()
+    }
+}
+
+impl ResolveResource for ResourcesByHost {
+    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
+        let by_header = headers.get_all(HOST).iter().map(|host| host.to_str().ok());
+        let by_target = uri.authority().map(|authority| Some(authority.as_str()));
+        let mut hosts = by_target.into_iter().chain(by_header);
+        let first = hosts.next()??;
+        // The service behind may look at another one of them than we do: all have to mean the same.
+        let resource = self.0.iter().find(|resource| resource.has_authority(first))?;
+        hosts.all(|host| host.is_some_and(|host| resource.has_authority(host))).then(|| resource.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picks_by_host_and_believes_no_forwarded_header() {
+        let resources =
+            ResourcesByHost::new(["https://a.example/mcp", "https://b.example:8443/mcp"]).unwrap();
+        type Row = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+        let rows: [Row; 13] = [
+            ("/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
+            ("/mcp", &[("host", "A.Example:443")], Some("https://a.example/mcp")),
+            ("/mcp", &[("host", "b.example:8443")], Some("https://b.example:8443/mcp")),
+            ("https://a.example/mcp", &[], Some("https://a.example/mcp")),
+            ("/mcp", &[("host", "b.example")], None),
+            ("/mcp", &[("host", "a.example.evil")], None),
+            ("/mcp", &[("host", "a.example"), ("host", "b.example:8443")], None),
+            (
+                "/mcp",
+                &[("host", "evil"), ("x-forwarded-host", "a.example"), ("forwarded", "host=a.example")],
+                None,
+            ),
+            ("/mcp", &[("host", "a.example"), ("host", "a.example")], Some("https://a.example/mcp")),
+            ("https://a.example/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
+            ("https://a.example/mcp", &[("host", "b.example:8443")], None),
+            ("https://evil.example/mcp", &[("host", "a.example")], None),
+            ("/mcp", &[], None),
+        ];
+        for (target, headers, expected) in rows {
+            let mut request = http::Request::builder().uri(target);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(()).unwrap();
+            let resource = resources.resolve(request.uri(), request.headers());
+            assert_eq!(resource.as_ref().map(ResourceUrl::as_str), expected, "{target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_lists_that_are_no_choice() {
+        assert!(ResourcesByHost::new([""; 0]).is_err());
+        assert!(ResourcesByHost::new(["https://a.example/x", "https://A.example:443/y"]).is_err());
+        assert!(ResourcesByHost::new(["http://a.example/x"]).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! The header values by which a browser lets a page read an answer (Fetch standard, section CORS protocol).
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::response::ResponseBody;
+
+/// What clients of MCP send. `*` does not cover `Authorization`, so that one is named; the others are named for
+/// browsers that take `*` by the letter.
+const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, \
+     Mcp-Session-Id, Mcp-Method, Mcp-Name, *";
+
+/// What a client of MCP has to read besides the body.
+const EXPOSED_RESPONSE_HEADERS: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";
+
+/// One day, in seconds. Browsers cap it at what they like.
+const MAX_AGE: &str = "86400";
+
+pub(crate) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+
+/// The CORS headers of a metadata document: any page may read it.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::CORS_HEADERS;
+///
+/// let mut response = http::Response::new(());
+/// response.headers_mut().extend(CORS_HEADERS);
+/// assert_eq!(response.headers()["access-control-allow-origin"], "*");
+/// ```
+pub const CORS_HEADERS: [(HeaderName, HeaderValue); 4] = allowing("GET, HEAD, OPTIONS");
+
+/// The CORS headers of an MCP endpoint's preflight.
+const ENDPOINT_CORS_HEADERS: [(HeaderName, HeaderValue); 4] = allowing("GET, POST, DELETE, OPTIONS");
+
+const fn allowing(methods: &'static str) -> [(HeaderName, HeaderValue); 4] {
+    [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN),
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods)),
+        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_REQUEST_HEADERS)),
+        (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE)),
+    ]
+}
+
+/// Whether a browser asks if it may send a request. Not every `OPTIONS` is a preflight.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The answer to a preflight of an MCP endpoint.
+pub(crate) fn preflight_response<B>() -> Response<ResponseBody<B>> {
+    no_content(ENDPOINT_CORS_HEADERS)
+}
+
+/// The answer to `OPTIONS` on a metadata document.
+pub(crate) fn metadata_options_response<B>() -> Response<ResponseBody<B>> {
+    no_content(CORS_HEADERS)
+}
+
+fn no_content<B>(headers: [(HeaderName, HeaderValue); 4]) -> Response<ResponseBody<B>> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// 405 with the methods that would do (RFC 9110 section 15.5.6).
+pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseBody<B>> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().extend(CORS_HEADERS);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Lets a page read the answer of an MCP endpoint, the session's id among it.
+pub(crate) fn allow_reading(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
+}
+
+/// The same answer for a server that does its CORS elsewhere.
+pub(crate) fn without_cors<B>(mut response: Response<B>) -> Response<B> {
+    response.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    response.headers_mut().remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+    response
+}

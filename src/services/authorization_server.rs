@@ -1,0 +1,133 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Method, Request, Response};
+use tower_service::Service;
+
+use super::document::{Asked, Document, answer, asked};
+use crate::cache::{Fresh, Limits, Source};
+use crate::clock::Clock;
+use crate::error::ClerkError;
+use crate::metadata::AuthorizationServerMetadata;
+use crate::oauth::Scopes;
+use crate::response::{NoInner, ResponseBody, metadata_unavailable};
+
+const LIMITS: Limits = Limits {
+    refresh_after: Duration::from_secs(10 * 60),
+    max_age: Duration::from_secs(60 * 60),
+    stale_limit: Duration::from_secs(24 * 60 * 60),
+    demand_interval: Duration::from_secs(30),
+};
+
+/// Answers with the metadata of the authorization server (RFC 8414 section 3.2), for the clients that ask the MCP
+/// server for it (MCP 2025-03-26).
+///
+/// The document is fetched when it is first asked for, then kept and renewed beside the requests. While Clerk is down the
+/// last good one serves on for 24 hours; without one the answer is 503 with `Retry-After`.
+///
+/// It is made with [`AuthorizationServerService::for_clerk`] or by [`ClerkMcp`](crate::ClerkMcp). A clone shares the
+/// document.
+#[derive(Clone)]
+pub struct AuthorizationServerService {
+    document: Fresh<DocumentSource>,
+}
+
+struct DocumentSource {
+    metadata: Arc<dyn Source<Value = AuthorizationServerMetadata>>,
+    narrowed_to: Option<Scopes>,
+}
+
+#[async_trait]
+impl Source for DocumentSource {
+    type Value = Document;
+
+    async fn fetch(&self) -> Result<Document, ClerkError> {
+        let metadata = self.metadata.fetch().await.inspect_err(|error| {
+            tracing::warn!(error = %error, cause = ?error, "the authorization server's metadata could not be fetched");
+        })?;
+        Ok(match &self.narrowed_to {
+            Some(scopes) => Document::new(&metadata.with_scopes_narrowed_to(scopes)),
+            None => Document::new(&metadata),
+        })
+    }
+}
+
+impl AuthorizationServerService {
+    pub(crate) fn new(
+        metadata: impl Source<Value = AuthorizationServerMetadata>,
+        narrowed_to: Option<Scopes>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let source = DocumentSource { metadata: Arc::new(metadata), narrowed_to };
+        Self { document: Fresh::new(source, LIMITS, clock) }
+    }
+}
+
+impl<B> Service<Request<B>> for AuthorizationServerService {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = AuthorizationServerFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let kind = match asked(request.method()) {
+            Asked::Other(response) => Kind::Answered(Some(response)),
+            Asked::Document => {
+                Kind::Fetching(Box::pin(show(self.document.clone(), request.method().clone())))
+            }
+        };
+        AuthorizationServerFuture { kind }
+    }
+}
+
+async fn show(document: Fresh<DocumentSource>, method: Method) -> Response<ResponseBody> {
+    match document.get().await {
+        Ok(document) => answer(&document, &method),
+        Err(error) => metadata_unavailable(error),
+    }
+}
+
+/// Response future of [`AuthorizationServerService`].
+#[must_use = "futures do nothing unless they are polled"]
+pub struct AuthorizationServerFuture {
+    kind: Kind,
+}
+
+enum Kind {
+    Answered(Option<Response<ResponseBody<NoInner>>>),
+    Fetching(Pin<Box<dyn Future<Output = Response<ResponseBody<NoInner>>> + Send>>),
+}
+
+impl Future for AuthorizationServerFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.kind {
+            Kind::Answered(response) => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
+            Kind::Fetching(future) => future.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+impl fmt::Debug for AuthorizationServerFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationServerFuture").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AuthorizationServerService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationServerService").finish_non_exhaustive()
+    }
+}

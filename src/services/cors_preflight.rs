@@ -1,0 +1,74 @@
+//! Answers the question that browsers ask before they send a request (Fetch standard, section CORS protocol).
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response};
+use tower_service::Service;
+
+use crate::response::{ResponseBody, metadata_options_response, method_not_allowed, preflight_response};
+
+/// Answers `OPTIONS` with 204 and CORS headers, and every other method with 405.
+///
+/// For servers whose router has a route per method; [`ProtectedResourceService`](crate::ProtectedResourceService),
+/// [`AuthorizationServerService`](crate::AuthorizationServerService) and [`BearerAuth`](crate::bearer_auth) answer
+/// preflights themselves.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::CorsPreflightService;
+/// use http::{Method, Request, StatusCode};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let request = Request::builder().method(Method::OPTIONS).body(()).unwrap();
+/// let response = CorsPreflightService::metadata().oneshot(request).await.unwrap();
+/// assert_eq!(response.status(), StatusCode::NO_CONTENT);
+/// assert_eq!(response.headers()["access-control-allow-methods"], "GET, HEAD, OPTIONS");
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CorsPreflightService {
+    route: Route,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    Metadata,
+    Endpoint,
+}
+
+impl CorsPreflightService {
+    /// For the path of a metadata document: `GET`, `HEAD` and `OPTIONS` are allowed.
+    #[must_use]
+    pub fn metadata() -> Self {
+        Self { route: Route::Metadata }
+    }
+
+    /// For an MCP endpoint: `GET`, `POST`, `DELETE` and `OPTIONS` are allowed.
+    #[must_use]
+    pub fn endpoint() -> Self {
+        Self { route: Route::Endpoint }
+    }
+}
+
+impl<B> Service<Request<B>> for CorsPreflightService {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(match (request.method(), self.route) {
+            (&Method::OPTIONS, Route::Metadata) => metadata_options_response(),
+            (&Method::OPTIONS, Route::Endpoint) => preflight_response(),
+            _ => method_not_allowed("OPTIONS"),
+        }))
+    }
+}

@@ -1,0 +1,58 @@
+//! A JSON document, written once, and the answers that it makes.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response};
+use serde::Serialize;
+
+use crate::response::{CORS_HEADERS, ResponseBody, metadata_options_response, method_not_allowed};
+
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
+/// A document that is ready to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Document(Bytes);
+
+impl Document {
+    pub(super) fn new(value: &impl Serialize) -> Self {
+        // What is written here has texts for names and no map with other keys, so this does not fail; an empty
+        // document would be refused by every client.
+        Self(serde_json::to_vec(value).unwrap_or_default().into())
+    }
+
+    fn response<B>(&self, method: &Method) -> Response<ResponseBody<B>> {
+        // A HEAD has the headers of the GET, its length among them, and no body (RFC 9110 section 9.3.2).
+        let body =
+            if *method == Method::HEAD { ResponseBody::empty() } else { ResponseBody::own(self.0.clone()) };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.0.len()));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+        headers.extend(CORS_HEADERS);
+        response
+    }
+}
+
+/// What a method asks for.
+pub(super) enum Asked<B> {
+    /// The document.
+    Document,
+    /// Something that needs no document.
+    Other(Response<ResponseBody<B>>),
+}
+
+pub(super) fn asked<B>(method: &Method) -> Asked<B> {
+    match *method {
+        Method::GET | Method::HEAD => Asked::Document,
+        Method::OPTIONS => Asked::Other(metadata_options_response()),
+        _ => Asked::Other(method_not_allowed(ALLOWED)),
+    }
+}
+
+pub(super) fn answer<B>(document: &Document, method: &Method) -> Response<ResponseBody<B>> {
+    match asked(method) {
+        Asked::Document => document.response(method),
+        Asked::Other(response) => response,
+    }
+}

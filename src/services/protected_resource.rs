@@ -1,0 +1,91 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::document::{Document, answer};
+use crate::metadata::ProtectedResourceMetadata;
+use crate::oauth::ResolveResource;
+use crate::response::{ResponseBody, unknown_host};
+
+/// Answers with the metadata of a protected resource (RFC 9728 section 3.2).
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{ProtectedResourceMetadata, ProtectedResourceService, ResourceUrl};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
+/// let document = ProtectedResourceMetadata::builder(&resource)
+///     .authorization_server("https://clerk.example.com")
+///     .build()?;
+/// let response = ProtectedResourceService::new(&document).oneshot(http::Request::new(())).await?;
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// assert_eq!(response.headers()["cache-control"], "public, max-age=3600");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ProtectedResourceService(Source);
+
+#[derive(Clone)]
+enum Source {
+    One(Document),
+    Several { template: Arc<ProtectedResourceMetadata>, resolver: Arc<dyn ResolveResource> },
+}
+
+impl ProtectedResourceService {
+    /// Answers with this document.
+    #[must_use]
+    pub fn new(document: &ProtectedResourceMetadata) -> Self {
+        Self(Source::One(Document::new(document)))
+    }
+
+    /// Answers with this document, its `resource` replaced by the one that the request is meant for. A request for
+    /// none of them is answered with 421.
+    #[must_use]
+    pub fn with_resolver(template: ProtectedResourceMetadata, resolver: impl ResolveResource) -> Self {
+        Self(Source::Several { template: Arc::new(template), resolver: Arc::new(resolver) })
+    }
+
+    pub(super) fn answer<B, ResBody>(&self, request: &Request<B>) -> Response<ResponseBody<ResBody>> {
+        match &self.0 {
+            Source::One(document) => answer(document, request.method()),
+            Source::Several { template, resolver } => {
+                let Some(resource) = resolver.resolve(request.uri(), request.headers()) else {
+                    return unknown_host();
+                };
+                let mut document = ProtectedResourceMetadata::clone(template);
+                resource.as_str().clone_into(&mut document.resource);
+                answer(&Document::new(&document), request.method())
+            }
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for ProtectedResourceService {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(&request)))
+    }
+}
+
+impl fmt::Debug for ProtectedResourceService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProtectedResourceService").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::authorization_server::{AuthorizationServerFuture, AuthorizationServerService};
+use super::protected_resource::ProtectedResourceService;
+use crate::response::ResponseBody;
+
+/// A service that answers with one of the two documents.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum WellKnownService {
+    /// The protected resource's metadata.
+    ProtectedResource(ProtectedResourceService),
+    /// The authorization server's metadata.
+    AuthorizationServer(AuthorizationServerService),
+}
+
+impl<B> Service<Request<B>> for WellKnownService {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = WellKnownServiceFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        WellKnownServiceFuture(match self {
+            Self::ProtectedResource(service) => Answer::Ready(Some(service.answer(&request))),
+            Self::AuthorizationServer(service) => Answer::Awaited(service.call(request)),
+        })
+    }
+}
+
+/// Response future of [`WellKnownService`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless they are polled"]
+pub struct WellKnownServiceFuture(Answer);
+
+#[derive(Debug)]
+enum Answer {
+    Ready(Option<Response<ResponseBody>>),
+    Awaited(AuthorizationServerFuture),
+}
+
+impl Future for WellKnownServiceFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Answer::Ready(response) => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
+            Answer::Awaited(future) => Pin::new(future).poll(cx),
+        }
+    }
+}
+
+/// Layer that answers the well-known paths and passes every other request on, for stacks without a router.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{
+///     PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata, ProtectedResourceService, ResourceUrl,
+///     WellKnownLayer, WellKnownService, well_known_paths,
+/// };
+///
+/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
+/// let document = ProtectedResourceMetadata::builder(&resource)
+///     .authorization_server("https://clerk.example.com")
+///     .build()?;
+/// let service = WellKnownService::ProtectedResource(ProtectedResourceService::new(&document));
+/// let paths = well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource);
+/// let layer = WellKnownLayer::new(paths.into_iter().map(|path| (path, service.clone())));
+/// # let _ = layer;
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct WellKnownLayer {
+    routes: Arc<HashMap<String, WellKnownService>>,
+}
+
+impl WellKnownLayer {
+    /// Answers each of these paths with its service. A path is compared as a whole, without the query.
+    pub fn new(routes: impl IntoIterator<Item = (String, WellKnownService)>) -> Self {
+        Self { routes: Arc::new(routes.into_iter().collect()) }
+    }
+}
+
+impl<S> Layer<S> for WellKnownLayer {
+    type Service = WellKnown<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WellKnown { inner, routes: Arc::clone(&self.routes) }
+    }
+}
+
+/// Middleware that answers the well-known paths and passes every other request on.
+#[derive(Clone, Debug)]
+pub struct WellKnown<S> {
+    inner: S,
+    routes: Arc<HashMap<String, WellKnownService>>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WellKnown<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = WellKnownFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let kind = match self.routes.get(request.uri().path()) {
+            Some(service) => Kind::Own { future: service.clone().call(request) },
+            None => Kind::Inner { future: self.inner.call(request) },
+        };
+        WellKnownFuture { kind }
+    }
+}
+
+pin_project! {
+    /// Response future of [`WellKnown`].
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct WellKnownFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<F> {
+        Own { #[pin] future: WellKnownServiceFuture },
+        Inner { #[pin] future: F },
+    }
+}
+
+impl<F, ResBody, E> Future for WellKnownFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+{
+    type Output = Result<Response<ResponseBody<ResBody>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProj::Inner { future } => Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner))),
+            KindProj::Own { future } => match ready!(future.poll(cx)) {
+                Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::widen))),
+                Err(never) => match never {},
+            },
+        }
+    }
+}
+
+impl<F> fmt::Debug for WellKnownFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WellKnownFuture").finish_non_exhaustive()
+    }
+}
