@@ -20,11 +20,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
+use clerk_mcp_tools::instance::FrontendApi;
+use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
+use clerk_mcp_tools::services::ProtectedResourceService;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{
-    BearerAuthLayer, ClerkVerifier, FrontendApi, ProtectedResourceMetadata, ProtectedResourceService,
-    ResourceUrl, SecretKey, verify_clerk_token,
-};
+use clerk_mcp_tools::{ClerkVerifier, ResourceUrl, SecretKey, verify_clerk_token};
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -46,9 +47,9 @@ fn verification(criterion: &mut Criterion) {
         let verifier = ClerkVerifier::builder()
             .frontend_api(FrontendApi::parse(clerk.frontend_api_url()).unwrap())
             .secret_key(SecretKey::parse(clerk.secret_key()).unwrap())
-            .api_url(clerk.backend_api_url())
+            .backend_api(clerk.backend_api_url().parse().unwrap())
             .resource(RESOURCE.parse().unwrap())
-            .cache_jwts_for(jwts_for)
+            .jwt_cache_ttl(jwts_for)
             .build()
             .unwrap();
         runtime.block_on(verifier.warm_up()).unwrap();
@@ -67,8 +68,12 @@ fn verification(criterion: &mut Criterion) {
     group.bench_function("jwt, not remembered", |b| {
         b.iter(|| now(verify_clerk_token(&forgetful, black_box(&jwt))))
     });
-    group.bench_function("jwt, known", |b| b.iter(|| now(verify_clerk_token(&known, black_box(&jwt)))));
-    group.bench_function("opaque, known", |b| b.iter(|| now(verify_clerk_token(&known, black_box(&opaque)))));
+    group.bench_function("jwt, known", |b| {
+        b.iter(|| now(verify_clerk_token(&known, black_box(&jwt))))
+    });
+    group.bench_function("opaque, known", |b| {
+        b.iter(|| now(verify_clerk_token(&known, black_box(&opaque))))
+    });
     group.bench_function("jwt, foreign signature", |b| {
         b.iter(|| now(verify_clerk_token(&known, black_box(&foreign))))
     });
@@ -79,7 +84,8 @@ fn verification(criterion: &mut Criterion) {
     });
     let mut guarded = BearerAuthLayer::new(known, RESOURCE.parse().unwrap()).layer(inner);
     let mut group = criterion.benchmark_group("layer");
-    for (what, token) in [("known jwt", jwt), ("known opaque", opaque), ("garbage of 1 kB", "g".repeat(1024))]
+    for (what, token) in
+        [("known jwt", jwt), ("known opaque", opaque), ("garbage of 1 kB", "g".repeat(1024))]
     {
         let credentials = http::HeaderValue::try_from(format!("Bearer {token}")).unwrap();
         group.bench_function(what, |b| {

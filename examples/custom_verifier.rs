@@ -25,10 +25,12 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::routing::get;
 use axum::{Extension, Router};
-use clerk_mcp_tools::{
-    AccessToken, AuthInfo, BearerAuthLayer, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
-    ProtectedResourceService, ResourceUrl, Scopes, VerifyError, VerifyErrorKind, well_known_paths,
+use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer};
+use clerk_mcp_tools::metadata::{
+    PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata, well_known_paths,
 };
+use clerk_mcp_tools::services::ProtectedResourceService;
+use clerk_mcp_tools::{AuthInfo, ResourceUrl, Scopes, VerifyError, VerifyErrorKind};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -39,8 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let resource = ResourceUrl::parse(&format!("http://{address}/hello"))?;
     let scopes = Scopes::parse("greet")?;
 
-    let accounts =
-        Arc::new(Accounts::new([("pat_ada", "ada", scopes.clone()), ("pat_grace", "grace", Scopes::none())]));
+    let accounts = Arc::new(Accounts::new([
+        ("pat_ada", "ada", scopes.clone()),
+        ("pat_grace", "grace", Scopes::none()),
+    ]));
     // These tokens are good for this one server. An issuer with several resources is a `VerifyToken` of its own, which
     // compares the token's audience with `TokenRequest::resource`.
     let verify = move |token: AccessToken| {
@@ -52,7 +56,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 // Not to find out is no refusal: the client keeps its token and comes back.
                 .map_err(|error| VerifyError::new(VerifyErrorKind::Unavailable).with_source(error))?
                 .ok_or(VerifyErrorKind::UnknownToken)?;
-            Ok(AuthInfo::builder(token, account.user, "personal-access-token").scopes(account.scopes).build())
+            Ok(AuthInfo::for_user(account.user, token)
+                .client_id("personal-access-token")
+                .scopes(account.scopes)
+                .build())
         }
     };
     let guard = BearerAuthLayer::new(verify, resource.clone()).required_scopes(scopes.clone());
@@ -70,7 +77,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on http://{address}");
     println!("\n# a refusal:\ncurl -i {resource}");
     println!("\n# a success:\ncurl -i {resource} -H 'Authorization: Bearer pat_ada'");
-    println!("\n# a good token without the scope:\ncurl -i {resource} -H 'Authorization: Bearer pat_grace'");
+    println!(
+        "\n# a good token without the scope:\ncurl -i {resource} -H 'Authorization: Bearer pat_grace'"
+    );
     axum::serve(listener, router).await?;
     Ok(())
 }
@@ -91,7 +100,8 @@ struct Accounts(HashMap<Vec<u8>, Account>);
 
 impl Accounts {
     fn new(tokens: impl IntoIterator<Item = (&'static str, &'static str, Scopes)>) -> Self {
-        let entries = tokens.into_iter().map(|(token, user, scopes)| (key(token), Account { user, scopes }));
+        let entries =
+            tokens.into_iter().map(|(token, user, scopes)| (key(token), Account { user, scopes }));
         Self(entries.collect())
     }
 

@@ -40,11 +40,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bind = support::var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(bind).await?;
     let address = listener.local_addr()?;
-    let resource = support::var("MCP_RESOURCE_URL").unwrap_or_else(|| format!("http://{address}/mcp"));
+    let resource =
+        support::var("MCP_RESOURCE_URL").unwrap_or_else(|| format!("http://{address}/mcp"));
 
     let (verifier, stand_in) = support::clerk(resource.parse()?).await?;
-    let clerk =
-        ClerkMcp::builder(resource).verifier(verifier).scopes(Scopes::parse("profile email")?).build()?;
+    let clerk = ClerkMcp::builder()
+        .resource(resource.parse()?)
+        .verifier(verifier)
+        .scopes(Scopes::parse("profile email")?)
+        .build()?;
 
     // The documents stand outside of the guard: whoever has no token yet has to read them. Every other path is the MCP
     // endpoint, and guarded.
@@ -60,7 +64,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!(
             "\n# a call, with a token of the stand-in for Clerk at {}:\n{}",
             stand_in.issuer(),
-            call(clerk.resource().as_str(), &stand_in.mint().audience(clerk.resource().as_str()).jwt()),
+            call(
+                clerk.resource().as_str(),
+                &stand_in.mint().audience(clerk.resource().as_str()).jwt()
+            ),
         );
     }
 
@@ -113,7 +120,11 @@ impl Tools {
     async fn whoami(&self, Extension(parts): Extension<Parts>) -> Result<String, ErrorData> {
         let caller = AuthInfo::from_parts(&parts)
             .ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))?;
-        Ok(format!("{} by way of {}", caller.user_id(), caller.client_id()))
+        Ok(format!(
+            "{} by way of {}",
+            caller.user_id(),
+            caller.client_id().unwrap_or("an unknown client")
+        ))
     }
 }
 

@@ -40,11 +40,14 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use clerk_mcp_tools::bearer_auth::bearer_token;
+use clerk_mcp_tools::metadata::{
+    PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata, well_known_paths,
+};
+use clerk_mcp_tools::services::ProtectedResourceService;
 use clerk_mcp_tools::testing::FakeClerk;
 use clerk_mcp_tools::{
-    AuthInfo, ClerkVerifier, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
-    ProtectedResourceService, Rejection, ResourceUrl, ScopeHierarchy, Scopes, bearer_token,
-    verify_clerk_token, well_known_paths,
+    AuthInfo, ClerkVerifier, Rejection, ResourceUrl, ScopeHierarchy, Scopes, verify_clerk_token,
 };
 use serde_json::json;
 use tokio::net::TcpListener;

@@ -32,8 +32,9 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, FrontendApi, OperationScopes, ScopeHierarchy, Scopes};
+use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ScopeHierarchy, Scopes};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
@@ -48,7 +49,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clerk = guard(&stand_in, &resource)?;
 
     println!("listening on http://{}", listener.local_addr()?);
-    let token = |scopes: &[&str]| stand_in.mint().audience(&resource).scopes(scopes.iter().copied()).jwt();
+    let token =
+        |scopes: &[&str]| stand_in.mint().audience(&resource).scopes(scopes.iter().copied()).jwt();
     println!("READER={}", token(&["profile", "email"]));
     println!("WRITER={}", token(&["profile", "public_metadata"]));
     axum::serve(listener, router(&clerk)).await?;
@@ -57,18 +59,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Everybody needs `profile`; the tools need more.
 fn guard(stand_in: &FakeClerk, resource: &str) -> Result<ClerkMcp, Box<dyn Error>> {
-    let rules = OperationScopes::new()
+    let rules = AccessPolicy::new()
         .tool("list_notes", Scopes::parse("email")?)
         .tool("delete_notes", Scopes::parse("public_metadata")?)
         // A tool that is added one day and forgotten here is for nobody rather than for everybody.
-        .otherwise(Scopes::parse("private_metadata")?);
+        .default_scopes(Scopes::parse("private_metadata")?);
     let hierarchy = ScopeHierarchy::new().implies("public_metadata", ["email"])?;
-    let verifier =
-        ClerkVerifier::builder().frontend_api(FrontendApi::parse(stand_in.frontend_api_url())?).build()?;
-    let clerk = ClerkMcp::builder(resource)
+    let verifier = ClerkVerifier::builder()
+        .frontend_api(FrontendApi::parse(stand_in.frontend_api_url())?)
+        .build()?;
+    let clerk = ClerkMcp::builder()
+        .resource(resource.parse()?)
         .verifier(verifier)
         .scopes(Scopes::parse("profile")?)
-        .operation_scopes(rules)
+        .access_policy(rules)
         .scope_hierarchy(hierarchy)
         .build()?;
     Ok(clerk)
@@ -77,10 +81,14 @@ fn guard(stand_in: &FakeClerk, resource: &str) -> Result<ClerkMcp, Box<dyn Error
 /// Both layers around the MCP service, and the routes of the metadata.
 fn router(clerk: &ClerkMcp) -> Router {
     let notes = Notes(Arc::new(Mutex::new(vec!["buy milk".to_owned(), "call Ada".to_owned()])));
-    let config =
-        StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
-    let mcp =
-        StreamableHttpService::new(move || Ok(notes.clone()), NeverSessionManager::default().into(), config);
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
+    let mcp = StreamableHttpService::new(
+        move || Ok(notes.clone()),
+        NeverSessionManager::default().into(),
+        config,
+    );
     let guarded = clerk.auth_layer().layer(mcp);
 
     let mut router = Router::new().route_service("/mcp", guarded);

@@ -22,10 +22,9 @@
 use std::error::Error;
 
 use axum::Router;
+use clerk_mcp_tools::clerk::{ClerkClient, User};
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{
-    AuthInfo, ClerkClient, ClerkMcp, ClerkVerifier, ConfigError, OperationScopes, Scopes, User,
-};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, Scopes};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -42,21 +41,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let listener = TcpListener::bind(var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned())).await?;
-    let resource = var("MCP_RESOURCE_URL")
-        .map_or_else(|| Ok::<_, std::io::Error>(format!("http://{}/mcp", listener.local_addr()?)), Ok)?;
-    let scopes = Scopes::parse(&var("MCP_SCOPES").unwrap_or_else(|| "profile email".to_owned()))?;
-
+    let listener =
+        TcpListener::bind(var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned())).await?;
     let stand_in = if has_clerk_settings() { None } else { Some(FakeClerk::start().await?) };
-    let settings = |name: &str| match &stand_in {
-        Some(clerk) => stand_in_setting(clerk, name),
-        None => var(name),
+    let address = listener.local_addr()?;
+    // The stand-in is one more Clerk instance, with settings of the same names.
+    let of_stand_in = |name: &str| stand_in.as_ref().and_then(|clerk| clerk.env_var(name));
+    let default = |name: &str| match name {
+        "MCP_RESOURCE_URL" => Some(format!("http://{address}/mcp")),
+        "MCP_SCOPES" => Some("profile email".to_owned()),
+        _ => None,
     };
-    let clerk = ClerkMcp::builder(resource)
-        .verifier(ClerkVerifier::builder().vars(settings).build()?)
-        .scopes(scopes)
-        .operation_scopes(operation_scopes()?)
-        .describe(|document| document.resource_name("clerk-mcp-tools example"))
+    let clerk = ClerkMcp::builder()
+        .env_from(|name| of_stand_in(name).or_else(|| var(name)).or_else(|| default(name)))
+        .access_policy(access_policy()?)
+        .customize_metadata(|document| document.resource_name("clerk-mcp-tools example"))
         .build()?;
 
     let router = router(&clerk);
@@ -67,8 +66,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What single tools need, besides the scopes that every request needs.
-pub fn operation_scopes() -> Result<OperationScopes, ConfigError> {
-    Ok(OperationScopes::new().tool("get_public_metadata", Scopes::parse("public_metadata")?))
+pub fn access_policy() -> Result<AccessPolicy, ConfigError> {
+    Ok(AccessPolicy::new().tool("get_public_metadata", Scopes::parse("public_metadata")?))
 }
 
 /// All that guards an MCP server: the two layers around it, and the routes of the metadata.
@@ -80,8 +79,11 @@ pub fn router(clerk: &ClerkMcp) -> Router {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", host]);
-    let mcp =
-        StreamableHttpService::new(move || Ok(tools.clone()), NeverSessionManager::default().into(), config);
+    let mcp = StreamableHttpService::new(
+        move || Ok(tools.clone()),
+        NeverSessionManager::default().into(),
+        config,
+    );
     let guarded = clerk.auth_layer().layer(mcp);
 
     let path = clerk.resource().path().trim_end_matches('/');
@@ -103,7 +105,10 @@ struct Tools {
 #[tool_router]
 impl Tools {
     #[tool(description = "Who is calling, by way of which client, and with which scopes")]
-    async fn whoami(&self, Extension(parts): Extension<Parts>) -> Result<CallToolResult, ErrorData> {
+    async fn whoami(
+        &self,
+        Extension(parts): Extension<Parts>,
+    ) -> Result<CallToolResult, ErrorData> {
         let caller = caller(&parts)?;
         answer(&serde_json::json!({
             "userId": caller.user_id(),
@@ -112,7 +117,9 @@ impl Tools {
         }))
     }
 
-    #[tool(description = "The profile of the user who is calling: names, picture and primary e-mail address")]
+    #[tool(
+        description = "The profile of the user who is calling: names, picture and primary e-mail address"
+    )]
     async fn get_clerk_user_data(
         &self,
         Extension(parts): Extension<Parts>,
@@ -132,7 +139,9 @@ impl Tools {
     }
 
     /// Whoever gets here has the scope `public_metadata`: a call without it was refused before rmcp heard of it.
-    #[tool(description = "The public metadata of the user who is calling; needs the scope public_metadata")]
+    #[tool(
+        description = "The public metadata of the user who is calling; needs the scope public_metadata"
+    )]
     async fn get_public_metadata(
         &self,
         Extension(parts): Extension<Parts>,
@@ -172,7 +181,8 @@ impl Tools {
 impl ServerHandler for Tools {}
 
 fn caller(parts: &Parts) -> Result<&AuthInfo, ErrorData> {
-    AuthInfo::from_parts(parts).ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))
+    AuthInfo::from_parts(parts)
+        .ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))
 }
 
 fn answer(value: &impl serde::Serialize) -> Result<CallToolResult, ErrorData> {
@@ -198,19 +208,9 @@ fn has_clerk_settings() -> bool {
     SETTINGS.iter().any(|name| var(name).is_some())
 }
 
-/// The stand-in is one more Clerk instance, with settings of the same names.
-fn stand_in_setting(clerk: &FakeClerk, name: &str) -> Option<String> {
-    match name {
-        "CLERK_FAPI" => Some(clerk.frontend_api_url().to_owned()),
-        "CLERK_API_URL" => Some(clerk.backend_api_url().to_owned()),
-        "CLERK_SECRET_KEY" => Some(clerk.secret_key().to_owned()),
-        _ => var(name),
-    }
-}
-
 fn print_lines_to_try(clerk: &ClerkMcp, stand_in: Option<&FakeClerk>) {
     let url = clerk.resource();
-    let metadata = clerk_mcp_tools::protected_resource_metadata_url(url);
+    let metadata = clerk_mcp_tools::metadata::protected_resource_metadata_url(url);
     println!("\n# a refusal, with the challenge for the client:\ncurl -i -X POST {url}");
     println!("\n# the document that the challenge names:\ncurl -s {metadata}");
     let Some(stand_in) = stand_in else { return };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// ```
 /// use std::time::Duration;
-/// use clerk_mcp_tools::Clock;
+/// use clerk_mcp_tools::clock::Clock;
 ///
 /// /// A clock that stands still, for a test.
 /// #[derive(Debug)]

@@ -6,8 +6,8 @@
 //!
 //! - [`ClerkMcp`] makes all parts from one endpoint URL and one list of scopes. Start here.
 //! - [`BearerAuthLayer`] guards a service with any [`VerifyToken`]; [`ClerkVerifier`] is Clerk's.
-//! - [`OperationScopes`] says which tools, prompts, resources and methods need further scopes, and
-//!   [`OperationScopesLayer`] asks for them before the service hears of the call.
+//! - [`AccessPolicy`] says which tools, prompts, resources and methods need further scopes, and
+//!   [`AccessPolicyLayer`] asks for them before the service hears of the call.
 //! - [`bearer_token`], [`verify_clerk_token`] and [`Rejection`] are for a handler of your own: the token of a request, who
 //!   presents it, and the response if it is not good.
 //! - [`ProtectedResourceMetadata`] and [`AuthorizationServerMetadata`] are the two documents (RFC 9728, RFC 8414),
@@ -32,7 +32,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // CLERK_PUBLISHABLE_KEY and CLERK_SECRET_KEY say which Clerk instance it is.
-//! let clerk = ClerkMcp::builder("https://mcp.example.com/mcp").scopes(Scopes::parse("profile email")?).build()?;
+//! let clerk = ClerkMcp::builder().resource("https://mcp.example.com/mcp".parse()?).scopes(Scopes::parse("profile email")?).build()?;
 //!
 //! // rmcp refuses every public host that is not on its list.
 //! let config = StreamableHttpServerConfig::default().with_allowed_hosts([clerk.resource().host()]);
@@ -65,7 +65,7 @@
 //!                    │
 //!          scopes: every one that is needed, or one that implies it
 //!                    │
-//!   OperationScopes ─┼── POST: the operation in the body, the same as in the headers ──► its scopes
+//!   AccessPolicy ─┼── POST: the operation in the body, the same as in the headers ──► its scopes
 //!   Layer            │
 //!                    │                  any step that says no ──► rejection ──► 400, 401, 403, 413, 421, 500, 503
 //!                    ▼
@@ -86,48 +86,38 @@
 pub mod access_policy;
 pub mod bearer_auth;
 mod cache;
-mod clerk;
+pub mod clerk;
 mod clerk_mcp;
-mod clock;
+pub mod clock;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod instance;
+pub mod instance;
 mod jwt;
 mod mcp;
-mod metadata;
+pub mod metadata;
 mod oauth;
-mod response;
+pub mod response;
 pub mod services;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use access_policy::{OperationScopesLayer, RequestBody};
-pub use bearer_auth::{BearerAuthLayer, bearer_token};
-pub use clerk::{
-    ClerkClient, ClerkClientBuilder, ClerkVerifier, ClerkVerifierBuilder, EmailAddress, Snapshot, User,
-    fetch_clerk_authorization_server_metadata, verify_clerk_token,
+pub use clerk::builder::ClerkVerifierBuilder;
+pub use clerk::verifier::{ClerkVerifier, verify_clerk_token};
+pub use clerk_mcp::{AuthLayer, ClerkMcp, ClerkMcpBuilder};
+pub use error::{
+    ClerkError, ClerkErrorKind, ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind,
 };
-pub use clerk_mcp::{ClerkMcp, ClerkMcpBuilder};
-pub use clock::{Clock, SystemClock};
-pub use error::{ClerkError, ClerkErrorKind, ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind};
-pub use instance::{Environment, FrontendApi, PublishableKey, SecretKey};
-pub use mcp::{Operation, OperationScopes};
-pub use metadata::{
-    AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata, PROTECTED_RESOURCE_WELL_KNOWN,
-    ProtectedResourceMetadata, ProtectedResourceMetadataBuilder, protected_resource_metadata_url,
-    well_known_paths,
-};
+pub use instance::publishable_key::PublishableKey;
+pub use instance::secret_key::SecretKey;
+pub use jwt::JwtKey;
+pub use mcp::AccessPolicy;
 pub use oauth::{
-    AccessToken, Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, ResolveResource, ResourceUrl,
-    ResourcesByHost, ScopeHierarchy, Scopes, TokenRequest, VerifyToken,
+    Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, ResourceUrl, ScopeHierarchy,
+    Scopes,
 };
-pub use response::{BearerChallenge, CORS_HEADERS, NoInner, Rejection, RejectionReason, ResponseBody};
-pub use services::{
-    AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownLayer,
-    WellKnownService,
-};
+pub use response::rejection::{MessageError, Rejection, RejectionReason};
 
 /// The README's code is compiled and run as this crate's own.
 #[cfg(doctest)]

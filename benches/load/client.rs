@@ -88,7 +88,10 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> 
         }
     };
     let head = String::from_utf8_lossy(&bytes[..head_length]).into_owned();
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next()?.parse().ok());
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split('\r').next()?.parse().ok());
     let length = head_length + length.unwrap_or(0_usize);
     while bytes.len() < length {
         if stream.read_buf(&mut bytes).await? == 0 {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use clerk_mcp_tools::Clock;
+use clerk_mcp_tools::clock::Clock;
 
 /// How many times as fast the time goes by. Keys, known tokens and pauses have their ends within a short run then.
 pub(crate) const FASTER: u32 = 100;

@@ -51,7 +51,7 @@ use crate::clock::FastClock;
 use crate::loopback::serve;
 use crate::phases::Phases;
 use crate::requests::Requests;
-use crate::setup::{RESOURCE, World};
+use crate::setup::{Fixture, RESOURCE};
 use crate::tally::{Report, Tally};
 
 #[global_allocator]
@@ -75,15 +75,16 @@ struct Load {
 fn main() -> ExitCode {
     let seconds = std::env::args().find_map(|arg| arg.parse().ok());
     // `cargo test --benches` and the like only want to know that it builds.
-    let Some(seconds) = seconds.or_else(|| std::env::args().any(|arg| arg == "--bench").then_some(SECONDS))
+    let Some(seconds) =
+        seconds.or_else(|| std::env::args().any(|arg| arg == "--bench").then_some(SECONDS))
     else {
         return ExitCode::SUCCESS;
     };
     table::print_machine();
     let clock = FastClock::new();
-    let world = World::with(|clerk| clerk.clock(clock.clone()).token_lifetime(MONTH));
-    let verifier = world.builder().clock(clock).cache_bytes(512 * 1024).build().unwrap();
-    let World { clerk, runtime } = world;
+    let fixture = Fixture::with(|clerk| clerk.clock(clock.clone()).token_lifetime(MONTH));
+    let verifier = fixture.builder().clock(clock).token_cache_bytes(512 * 1024).build().unwrap();
+    let Fixture { clerk, runtime } = fixture;
     let report = runtime.block_on(run(clerk, verifier, Duration::from_secs(seconds)));
     report.print();
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -118,7 +119,8 @@ async fn run(clerk: FakeClerk, verifier: ClerkVerifier, time: Duration) -> Repor
 
 /// The whole of a guarded server. The service behind the layer answers with the caller's id.
 async fn serve_guarded(verifier: &ClerkVerifier) -> (u16, JoinHandle<()>) {
-    let clerk = ClerkMcp::builder(RESOURCE)
+    let clerk = ClerkMcp::builder()
+        .resource(RESOURCE.parse().unwrap())
         .verifier(verifier.clone())
         .scopes(Scopes::parse("profile").unwrap())
         .build()

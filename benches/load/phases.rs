@@ -107,7 +107,8 @@ impl Phases {
 async fn has_recovered(clerk: &FakeClerk, verifier: &ClerkVerifier) -> bool {
     let began = Instant::now();
     for n in 0.. {
-        let unknown = [format!("oat_recovered_{n}"), clerk.mint().header("kid", format!("ins_{n}")).jwt()];
+        let unknown =
+            [format!("oat_recovered_{n}"), clerk.mint().header("kid", format!("ins_{n}")).jwt()];
         let mut is_asked = true;
         for token in &unknown {
             let outcome = verify_clerk_token(verifier, token).await;
@@ -124,7 +125,8 @@ async fn has_recovered(clerk: &FakeClerk, verifier: &ClerkVerifier) -> bool {
 fn troubles() -> Vec<Trouble> {
     let html = Response::builder().header("content-type", "text/html").body(Bytes::from("<html>"));
     let status = |status, retry_after| Fault::Status { status, retry_after };
-    let quick = |name, fault| Trouble { name, fault, lasts: QUICK, recovery: RECOVERY, key_refused: false };
+    let quick =
+        |name, fault| Trouble { name, fault, lasts: QUICK, recovery: RECOVERY, key_refused: false };
     let slow = |name, fault| Trouble { recovery: CALL, ..quick(name, fault) };
     vec![
         quick("closed connections", Fault::Down),

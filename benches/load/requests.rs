@@ -168,7 +168,9 @@ impl Requests {
             Kind::WrongAudience => bearer(&self.wrong_audience),
             Kind::FewScopes => bearer(&self.few_scopes),
             Kind::UnknownKey => bearer(&self.of_unknown_key(random)),
-            Kind::UnknownOpaque => bearer(&format!("oat_{:016x}{:016x}", random.next(), random.next())),
+            Kind::UnknownOpaque => {
+                bearer(&format!("oat_{:016x}{:016x}", random.next(), random.next()))
+            }
             Kind::ResourceMetadata => {
                 Ask { body: RESOURCE, ..ask("GET /.well-known/oauth-protected-resource/mcp", "") }
             }
@@ -207,8 +209,8 @@ impl Requests {
 /// The same with another character somewhere in the signature, but not at its end, where bits may be left over.
 fn changed(token: &str, random: &mut Random) -> String {
     let signature = token.rfind('.').unwrap() + 1;
-    let place =
-        signature + usize::try_from(random.next()).unwrap_or_default() % (token.len() - signature - 2);
+    let place = signature
+        + usize::try_from(random.next()).unwrap_or_default() % (token.len() - signature - 2);
     let other = if token.as_bytes()[place] == b'A' { "B" } else { "A" };
     format!("{}{other}{}", &token[..place], &token[place + 1..])
 }
@@ -222,7 +224,8 @@ fn bearer(token: &str) -> Ask<'static> {
 }
 
 fn ask(line: &str, headers: &str) -> Ask<'static> {
-    let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: 0\r\n\r\n");
+    let request =
+        format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: 0\r\n\r\n");
     Ask { request: request.into_bytes(), body: "" }
 }
 

@@ -63,7 +63,7 @@ impl Report {
         verifier: &ClerkVerifier,
     ) -> Self {
         let all: u64 = tally.answers.values().sum();
-        let snapshot = verifier.snapshot();
+        let stats = verifier.stats();
         let (faults, names) = phases.faults();
         let names = names.into_iter().collect::<Vec<_>>().join("; ");
         let seconds = took.as_secs_f64();
@@ -76,10 +76,10 @@ impl Report {
             format!("{faults} faults of Clerk: {names}"),
             format!(
                 "{} hits, {} misses, {} calls to Clerk, {} failed, {} fetches of the keys",
-                snapshot.hits,
-                snapshot.misses,
-                snapshot.upstream_calls,
-                snapshot.upstream_failures,
+                stats.hits,
+                stats.misses,
+                stats.upstream_calls,
+                stats.upstream_failures,
                 clerk.calls(Route::Jwks),
             ),
         ];
@@ -88,7 +88,9 @@ impl Report {
             missed.push(format!("and {} more wrong answers", tally.wrong.len() - MOST_TOLD));
         }
         let unseen = Kind::ALL.iter().filter(|kind| tally.of(**kind).is_empty());
-        missed.extend(unseen.map(|kind| format!("no answer to a request of the kind: {}", kind.name())));
+        missed.extend(
+            unseen.map(|kind| format!("no answer to a request of the kind: {}", kind.name())),
+        );
         Self { tally, lines, missed }
     }
 
@@ -126,8 +128,11 @@ impl Report {
     pub(crate) fn print(&self) {
         println!("\n| request | answers | slowest |\n| --- | --- | --- |");
         for kind in Kind::ALL {
-            let answers =
-                self.tally.of(kind).into_iter().map(|(status, count)| format!("{count} of {status}"));
+            let answers = self
+                .tally
+                .of(kind)
+                .into_iter()
+                .map(|(status, count)| format!("{count} of {status}"));
             let slowest = self.tally.slowest.get(&kind).copied().unwrap_or_default();
             let answers = answers.collect::<Vec<_>>().join(", ");
             println!("| {} | {answers} | {:.0} ms |", kind.name(), slowest.as_secs_f64() * 1e3);

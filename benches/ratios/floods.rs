@@ -7,7 +7,7 @@ use clerk_mcp_tools::{ClerkVerifier, verify_clerk_token};
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::setup::{RESOURCE, World};
+use crate::setup::{Fixture, RESOURCE};
 use crate::table::{print_head, print_row};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
@@ -20,10 +20,10 @@ pub(crate) fn run() {
 }
 
 fn one_token() {
-    let world = World::new();
-    let verifier = world.warm_verifier();
-    let token = world.clerk.mint().audience(RESOURCE).opaque();
-    world.runtime.block_on(async {
+    let fixture = Fixture::new();
+    let verifier = fixture.warm_verifier();
+    let token = fixture.clerk.mint().audience(RESOURCE).opaque();
+    fixture.runtime.block_on(async {
         let asking: Vec<_> = (0..10_000)
             .map(|_| {
                 let (verifier, token) = (verifier.clone(), token.clone());
@@ -34,20 +34,20 @@ fn one_token() {
             assert!(accepted.await.unwrap());
         }
     });
-    let calls = world.clerk.calls(Route::VerifyAccessToken);
+    let calls = fixture.clerk.calls(Route::VerifyAccessToken);
     assert_eq!(calls, 1);
     print_row("10,000 requests at once, one unseen opaque token", "1 call", "1 call", true);
 }
 
 fn unknown_keys() {
     const TOKENS: usize = 100_000;
-    let world = World::new();
-    let verifier = world.warm_verifier();
-    let good = world.jwt();
+    let fixture = Fixture::new();
+    let verifier = fixture.warm_verifier();
+    let good = fixture.jwt();
     let (_, rest) = good.split_once('.').unwrap();
     let region = Region::new(ALLOCATOR);
     let began = std::time::Instant::now();
-    world.runtime.block_on(async {
+    fixture.runtime.block_on(async {
         for n in 0..TOKENS {
             let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"ins_{n}"}}"#);
             let token = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
@@ -55,37 +55,44 @@ fn unknown_keys() {
         }
     });
     let grown = grown(&region);
-    let fetches = world.clerk.calls(Route::Jwks) - 1;
+    let fetches = fixture.clerk.calls(Route::Jwks) - 1;
     let allowed = 1 + began.elapsed().as_secs() / 30;
     assert!(fetches as u64 <= allowed, "{fetches} fetches");
-    let text = format!("{fetches} fetches in {:.1} s, {grown:.2} MiB more", began.elapsed().as_secs_f64());
-    print_row("100,000 JWTs with other key ids", &text, "1 fetch per 30 s, under 16 MiB", grown < 16.0);
+    let text =
+        format!("{fetches} fetches in {:.1} s, {grown:.2} MiB more", began.elapsed().as_secs_f64());
+    print_row(
+        "100,000 JWTs with other key ids",
+        &text,
+        "1 fetch per 30 s, under 16 MiB",
+        grown < 16.0,
+    );
 }
 
 fn opaque_garbage() {
     const TOKENS: usize = 1_000_000;
     const AT_ONCE: usize = 64;
-    let world = World::new();
-    let verifier = world.warm_verifier();
-    let good = world.jwt();
+    let fixture = Fixture::new();
+    let verifier = fixture.warm_verifier();
+    let good = fixture.jwt();
     let region = Region::new(ALLOCATOR);
     let began = std::time::Instant::now();
-    world.runtime.block_on(async {
+    fixture.runtime.block_on(async {
         assert!(verify_clerk_token(&verifier, &good).await.is_ok());
-        let asking: Vec<_> =
-            (0..AT_ONCE).map(|lane| tokio::spawn(ask(verifier.clone(), lane, TOKENS / AT_ONCE))).collect();
+        let asking: Vec<_> = (0..AT_ONCE)
+            .map(|lane| tokio::spawn(ask(verifier.clone(), lane, TOKENS / AT_ONCE)))
+            .collect();
         for lane in asking {
             lane.await.unwrap();
         }
     });
     let grown = grown(&region);
-    let snapshot = verifier.snapshot();
-    assert!(snapshot.refused_tokens <= 10_000 && snapshot.known_tokens == 1);
+    let stats = verifier.stats();
+    assert!(stats.rejected_tokens <= 10_000 && stats.cached_tokens == 1);
     let text = format!(
         "{:.1} MiB more in {:.0} s, {} refusals held",
         grown,
         began.elapsed().as_secs_f64(),
-        snapshot.refused_tokens
+        stats.rejected_tokens
     );
     print_row(
         "1,000,000 distinct opaque tokens that are none",
@@ -97,7 +104,9 @@ fn opaque_garbage() {
 
 async fn ask(verifier: ClerkVerifier, lane: usize, tokens: usize) {
     for n in 0..tokens {
-        assert!(verify_clerk_token(&verifier, &format!("oat_{lane}_{n}_of_a_million")).await.is_err());
+        assert!(
+            verify_clerk_token(&verifier, &format!("oat_{lane}_{n}_of_a_million")).await.is_err()
+        );
     }
 }
 

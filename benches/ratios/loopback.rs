@@ -14,9 +14,14 @@ use tower::Service;
 /// Serves on a free port, and accepts connections until the task is aborted; those that are there go on.
 pub(crate) async fn serve<S, B>(service: S) -> (u16, JoinHandle<()>)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
-    B: http_body::Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
+        + Send
+        + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -22,13 +22,14 @@ mod table;
 
 use std::alloc::System;
 
-use clerk_mcp_tools::{BearerAuthLayer, verify_clerk_token};
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
+use clerk_mcp_tools::verify_clerk_token;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::{Layer, Service};
 
-use crate::setup::{World, empty_service, now, resource};
+use crate::setup::{Fixture, empty_service, now, resource};
 use crate::table::{print_head, print_machine, print_row};
 
 #[global_allocator]
@@ -44,8 +45,8 @@ fn main() {
 }
 
 fn known_token() {
-    let world = World::new();
-    let (verifier, token) = (world.warm_verifier(), world.jwt());
+    let fixture = Fixture::new();
+    let (verifier, token) = (fixture.warm_verifier(), fixture.jwt());
     now(verify_clerk_token(&verifier, &token)).unwrap();
     let credentials = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     let request = |with_extension: bool| {
@@ -58,7 +59,9 @@ fn known_token() {
     };
     let mut empty = empty_service();
     let mut guarded = BearerAuthLayer::new(verifier, resource()).layer(empty_service());
-    print_head("Allocations of a known token through the layer, beyond those of the empty service inside it");
+    print_head(
+        "Allocations of a known token through the layer, beyond those of the empty service inside it",
+    );
     // A map of extensions is made with the first one: that costs two allocations, whoever needs it.
     for (what, with_extension, goal) in
         [("request with an extension", true, 2), ("request without", false, 2)]
@@ -67,7 +70,10 @@ fn known_token() {
         for _ in 0..2 {
             counted[0] = allocations(|| drop(now(empty.call(request(with_extension)))));
             counted[1] = allocations(|| {
-                assert_eq!(now(guarded.call(request(with_extension))).unwrap().status(), StatusCode::OK);
+                assert_eq!(
+                    now(guarded.call(request(with_extension))).unwrap().status(),
+                    StatusCode::OK
+                );
             });
         }
         let more = counted[1] - counted[0];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clerk_mcp_tools::BearerAuthLayer;
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::testing::Route;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -16,31 +16,31 @@ use tokio::sync::watch;
 use tower::Layer;
 
 use crate::loopback::serve;
-use crate::setup::{World, median, resource};
+use crate::setup::{Fixture, median, resource};
 use crate::table::{print_head, print_row};
 
 const CONNECTIONS: usize = 64;
 const ROUND: Duration = Duration::from_millis(1_500);
 
 pub(crate) fn run() {
-    let world = World::new();
-    let verifier = world.warm_verifier();
-    let (bare, guarded) = world.runtime.block_on(async {
+    let fixture = Fixture::new();
+    let verifier = fixture.warm_verifier();
+    let (bare, guarded) = fixture.runtime.block_on(async {
         let (bare, _) = serve(inner()).await;
         let (guarded, _) = serve(BearerAuthLayer::new(verifier, resource()).layer(inner())).await;
         (bare, guarded)
     });
     print_head(&format!("A hyper server over loopback, {CONNECTIONS} connections"));
-    throughput(&world, bare, guarded);
-    rotation(&world, guarded);
+    throughput(&fixture, bare, guarded);
+    rotation(&fixture, guarded);
 }
 
-fn throughput(world: &World, bare: u16, guarded: u16) {
-    let (_sender, token) = watch::channel(world.jwt());
+fn throughput(fixture: &Fixture, bare: u16, guarded: u16) {
+    let (_sender, token) = watch::channel(fixture.jwt());
     let (mut floor, mut measured) = (Vec::new(), Vec::new());
     for _ in 0..7 {
-        floor.push(world.runtime.block_on(load(bare, token.clone(), ROUND)).per_second());
-        measured.push(world.runtime.block_on(load(guarded, token.clone(), ROUND)).per_second());
+        floor.push(fixture.runtime.block_on(load(bare, token.clone(), ROUND)).per_second());
+        measured.push(fixture.runtime.block_on(load(guarded, token.clone(), ROUND)).per_second());
     }
     let (floor, measured) = (median(floor), median(measured));
     let percent = 100.0 * measured / floor;
@@ -49,21 +49,21 @@ fn throughput(world: &World, bare: u16, guarded: u16) {
 }
 
 /// The key changes while requests are under way, and the clients go over to tokens of the new one.
-fn rotation(world: &World, port: u16) {
-    let (sender, token) = watch::channel(world.jwt());
-    let (outcome, fetch, fetches) = world.runtime.block_on(async {
+fn rotation(fixture: &Fixture, port: u16) {
+    let (sender, token) = watch::channel(fixture.jwt());
+    let (outcome, fetch, fetches) = fixture.runtime.block_on(async {
         let load = tokio::spawn(load(port, token, Duration::from_secs(4)));
         tokio::time::sleep(Duration::from_secs(1)).await;
         // What a fetch takes while the machine is as busy as it is when the key changes.
         let began = Instant::now();
-        reqwest::get(format!("{}/.well-known/jwks.json", world.clerk.issuer())).await.unwrap();
+        reqwest::get(format!("{}/.well-known/jwks.json", fixture.clerk.issuer())).await.unwrap();
         let fetch = began.elapsed();
-        let before = world.clerk.calls(Route::Jwks);
+        let before = fixture.clerk.calls(Route::Jwks);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        world.clerk.add_key().unwrap();
-        sender.send_replace(world.jwt());
+        fixture.clerk.add_key().unwrap();
+        sender.send_replace(fixture.jwt());
         let outcome = load.await.unwrap();
-        (outcome, fetch, world.clerk.calls(Route::Jwks) - before)
+        (outcome, fetch, fixture.clerk.calls(Route::Jwks) - before)
     });
     assert_eq!(outcome.refused, 0, "a key was changed, and a request refused");
     let text = format!(
@@ -96,7 +96,9 @@ async fn load(port: u16, token: watch::Receiver<String>, time: Duration) -> Outc
     let slowest = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let connections: Vec<_> = (0..CONNECTIONS)
-        .map(|_| tokio::spawn(connection(port, token.clone(), Arc::clone(&stop), Arc::clone(&slowest))))
+        .map(|_| {
+            tokio::spawn(connection(port, token.clone(), Arc::clone(&stop), Arc::clone(&slowest)))
+        })
         .collect();
     tokio::time::sleep(time).await;
     stop.store(true, Ordering::Relaxed);

@@ -7,20 +7,21 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
-use clerk_mcp_tools::{ClerkVerifier, ClerkVerifierBuilder, FrontendApi, ResourceUrl, SecretKey};
+use clerk_mcp_tools::{ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, SecretKey};
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::util::ServiceFn;
 
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) clerk: FakeClerk,
     pub(crate) runtime: tokio::runtime::Runtime,
 }
 
-impl World {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self::with(|clerk| clerk)
     }
@@ -35,7 +36,7 @@ impl World {
         ClerkVerifier::builder()
             .frontend_api(FrontendApi::parse(self.clerk.frontend_api_url()).unwrap())
             .secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
-            .api_url(self.clerk.backend_api_url())
+            .backend_api(self.clerk.backend_api_url().parse().unwrap())
             .resource(resource())
     }
 

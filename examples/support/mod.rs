@@ -27,11 +27,6 @@ pub(crate) async fn clerk(
         return Ok((builder.env().build()?, None));
     }
     let stand_in = FakeClerk::start().await?;
-    let settings = |name: &str| match name {
-        "CLERK_FAPI" => Some(stand_in.frontend_api_url().to_owned()),
-        "CLERK_API_URL" => Some(stand_in.backend_api_url().to_owned()),
-        "CLERK_SECRET_KEY" => Some(stand_in.secret_key().to_owned()),
-        _ => var(name),
-    };
-    Ok((builder.vars(settings).build()?, Some(stand_in)))
+    let settings = |name: &str| stand_in.env_var(name).or_else(|| var(name));
+    Ok((builder.env_from(settings).build()?, Some(stand_in)))
 }

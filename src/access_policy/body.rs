@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 
-use crate::response::RejectionReason;
+use crate::response::MessageError;
 
 /// How many frames without data a body may have. Otherwise one that has only such would never end.
 const MAX_EMPTY_FRAMES: usize = 1024;
@@ -31,13 +31,13 @@ impl Reading {
         &mut self,
         mut body: Pin<&mut B>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Bytes, RejectionReason>> {
+    ) -> Poll<Result<Bytes, MessageError>> {
         loop {
             let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else {
                 return Poll::Ready(Ok(self.finish()));
             };
             let Ok(frame) = frame else {
-                return Poll::Ready(Err(RejectionReason::UnreadableBody));
+                return Poll::Ready(Err(MessageError::ParseError));
             };
             if let Err(reason) = self.push(frame.into_data().unwrap_or_default()) {
                 return Poll::Ready(Err(reason));
@@ -45,11 +45,11 @@ impl Reading {
         }
     }
 
-    fn push(&mut self, data: Bytes) -> Result<(), RejectionReason> {
+    fn push(&mut self, data: Bytes) -> Result<(), MessageError> {
         self.empty_frames += usize::from(data.is_empty());
         let length = self.first.len().saturating_add(self.all.len()).saturating_add(data.len());
         if length > self.limit || self.empty_frames > MAX_EMPTY_FRAMES {
-            return Err(RejectionReason::BodyTooLarge);
+            return Err(MessageError::TooLarge);
         }
         if length == data.len() {
             self.first = data;
@@ -61,6 +61,10 @@ impl Reading {
     }
 
     fn finish(&mut self) -> Bytes {
-        if self.all.is_empty() { mem::take(&mut self.first) } else { mem::take(&mut self.all).freeze() }
+        if self.all.is_empty() {
+            mem::take(&mut self.first)
+        } else {
+            mem::take(&mut self.all).freeze()
+        }
     }
 }

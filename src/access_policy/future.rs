@@ -12,14 +12,14 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::Reading;
-use super::gate::{Gate, Refusal};
+use super::enforcer::{Enforcer, Refusal};
 use super::request_body::RequestBody;
-use crate::response::{RejectionReason, ResponseBody};
+use crate::response::{MessageError, ResponseBody};
 
 pin_project! {
-    /// Response future of [`OperationScopesService`](super::OperationScopesService).
+    /// Response future of [`AccessPolicyService`](super::AccessPolicyService).
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct ResponseFuture<S, ReqBody, ResBody>
+    pub struct AccessPolicyFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>>,
     {
@@ -44,10 +44,10 @@ pin_project! {
 pub(super) struct Pending<S> {
     pub(super) service: S,
     pub(super) parts: Parts,
-    pub(super) gate: Arc<Gate>,
+    pub(super) enforcer: Arc<Enforcer>,
 }
 
-impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
+impl<S, ReqBody, ResBody> AccessPolicyFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
 {
@@ -60,18 +60,21 @@ where
     }
 
     pub(super) fn reading(body: ReqBody, pending: Pending<S>) -> Self {
-        let reading = Reading::new(pending.gate.max_body_bytes);
+        let reading = Reading::new(pending.enforcer.max_body_bytes);
         Self { kind: Kind::Reading { body, reading, pending: Some(pending) } }
     }
 }
 
 impl<S> Pending<S> {
-    fn resume<ReqBody, ResBody>(mut self, body: Result<Bytes, RejectionReason>) -> Kind<S, ReqBody, ResBody>
+    fn resume<ReqBody, ResBody>(
+        mut self,
+        body: Result<Bytes, MessageError>,
+    ) -> Kind<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     {
         let admitted = body.map_err(Refusal::from).and_then(|body| {
-            self.gate.admit(&self.parts, &body)?;
+            self.enforcer.admit(&self.parts, &body)?;
             Ok(body)
         });
         match admitted {
@@ -79,12 +82,14 @@ impl<S> Pending<S> {
                 let request = Request::from_parts(self.parts, RequestBody::read(body));
                 Kind::Inner { future: self.service.call(request) }
             }
-            Err(refusal) => Kind::Answered { response: Some(self.gate.refuse(&self.parts, refusal)) },
+            Err(refusal) => {
+                Kind::Answered { response: Some(self.enforcer.refuse(&self.parts, refusal)) }
+            }
         }
     }
 }
 
-impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
+impl<S, ReqBody, ResBody> Future for AccessPolicyFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     ReqBody: Body<Data = Bytes>,
@@ -96,7 +101,9 @@ where
         loop {
             let next = match kind.as_mut().project() {
                 KindProj::Answered { response } => {
-                    return response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
                 }
                 KindProj::Inner { future } => {
                     return Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)));
@@ -114,11 +121,11 @@ where
     }
 }
 
-impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
+impl<S, ReqBody, ResBody> fmt::Debug for AccessPolicyFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<RequestBody<ReqBody>>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+        f.debug_struct("AccessPolicyFuture").finish_non_exhaustive()
     }
 }

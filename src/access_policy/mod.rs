@@ -1,13 +1,13 @@
 //! A layer that asks for the scopes of an operation before the MCP server behind it hears of it.
 //!
-//! It stands inside [`BearerAuthLayer`](crate::BearerAuthLayer), finds out what a request asks for, and lets it pass if
-//! the caller's token allows that by the rules of an [`OperationScopes`](crate::OperationScopes). If not, the answer is
+//! It stands inside [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer), finds out what a request asks for, and lets it pass if
+//! the caller's token allows that by the rules of an [`AccessPolicy`](crate::AccessPolicy). If not, the answer is
 //! the 403 `insufficient_scope` on which a client of MCP asks its user for more, with all scopes in one challenge.
 //!
 //! | request | answer |
 //! | --- | --- |
 //! | any other method than `POST` | the service answers, and gets the body as it comes |
-//! | a body of more than [the limit](OperationScopesLayer::max_body_bytes) | 413 |
+//! | a body of more than [the limit](AccessPolicyLayer::max_body_bytes) | 413 |
 //! | a body that is no JSON in UTF-8, or that has a `Content-Encoding` | 400, JSON-RPC error -32700 |
 //! | JSON that is no message of MCP, or one that can be understood in two ways | 400, JSON-RPC error -32600 |
 //! | `Mcp-Method` or `Mcp-Name` that do not say what the body says | 400, JSON-RPC error -32020 |
@@ -32,7 +32,7 @@
 //! - A body with a `Content-Encoding` is refused, since who decodes it reads another one. A layer that decompresses
 //!   requests, rewrites bodies or overrides methods belongs outside this one.
 //! - Names are compared byte by byte. A server that is more generous (case, white space, Unicode forms) needs
-//!   [`OperationScopes::otherwise`](crate::OperationScopes::otherwise).
+//!   [`AccessPolicy::default_scopes`](crate::AccessPolicy::default_scopes).
 //!
 //! Without any rule the layer does nothing at all, and no body is read.
 //!
@@ -46,18 +46,19 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use clerk_mcp_tools::{AuthInfo, OperationScopes, OperationScopesLayer, RequestBody, ResourceUrl, Scopes};
+//! use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
+//! use clerk_mcp_tools::{AccessPolicy, AuthInfo, ResourceUrl, Scopes};
 //! use http::{Method, Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let rules = OperationScopes::new().tool("delete_file", Scopes::parse("files:write")?);
+//! let rules = AccessPolicy::new().tool("delete_file", Scopes::parse("files:write")?);
 //! let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 //! let service = ServiceBuilder::new()
 //!     // Around it: `BearerAuthLayer`, which puts the `AuthInfo` there.
-//!     .layer(OperationScopesLayer::new(rules, resource).required_scopes(Scopes::parse("profile")?))
+//!     .layer(AccessPolicyLayer::new(rules, resource).required_scopes(Scopes::parse("profile")?))
 //!     .service(service_fn(|_: Request<RequestBody<Full<Bytes>>>| async {
 //!         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
 //!     }));
@@ -65,7 +66,7 @@
 //! let body = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_file"}}"#;
 //! let mut request = Request::new(Full::from(body));
 //! *request.method_mut() = Method::POST;
-//! let caller = AuthInfo::builder("token", "user_1", "client_1").scopes(Scopes::parse("profile")?).build();
+//! let caller = AuthInfo::for_user("user_1", "token".into()).client_id("client_1").scopes(Scopes::parse("profile")?).build();
 //! request.extensions_mut().insert(caller);
 //!
 //! let response = service.oneshot(request).await?;
@@ -76,13 +77,15 @@
 //! ```
 
 mod body;
+mod enforcer;
 mod future;
-mod gate;
 mod layer;
 mod request_body;
 mod service;
 
-pub use future::ResponseFuture;
-pub use layer::OperationScopesLayer;
+pub use future::AccessPolicyFuture;
+pub use layer::AccessPolicyLayer;
 pub use request_body::RequestBody;
-pub use service::OperationScopesService;
+pub use service::AccessPolicyService;
+
+pub use crate::mcp::Operation;

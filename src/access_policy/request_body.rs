@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use crate::response::ResponseBody;
 
 pin_project! {
-    /// A request's body behind [`OperationScopesLayer`](crate::OperationScopesLayer): the one that came, untouched, or
+    /// A request's body behind [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer): the one that came, untouched, or
     /// all of its bytes after they were read. Trailers of a body that was read are left out.
     #[derive(Debug)]
     pub struct RequestBody<B> {

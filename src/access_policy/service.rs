@@ -8,33 +8,33 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::future::{Pending, ResponseFuture};
-use super::gate::Gate;
+use super::enforcer::Enforcer;
+use super::future::{AccessPolicyFuture, Pending};
 use super::request_body::RequestBody;
-use crate::response::{RejectionReason, ResponseBody};
+use crate::response::{MessageError, ResponseBody};
 
 /// Middleware that lets only operations pass which the caller's scopes allow. See the [module's
 /// documentation](crate::access_policy).
 #[derive(Clone, Debug)]
-pub struct OperationScopesService<S> {
+pub struct AccessPolicyService<S> {
     inner: S,
-    gate: Arc<Gate>,
+    enforcer: Arc<Enforcer>,
 }
 
-impl<S> OperationScopesService<S> {
-    pub(super) fn new(inner: S, gate: Arc<Gate>) -> Self {
-        Self { inner, gate }
+impl<S> AccessPolicyService<S> {
+    pub(super) fn new(inner: S, enforcer: Arc<Enforcer>) -> Self {
+        Self { inner, enforcer }
     }
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for OperationScopesService<S>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AccessPolicyService<S>
 where
     S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>> + Clone,
     ReqBody: Body<Data = Bytes>,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody, ResBody>;
+    type Future = AccessPolicyFuture<S, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -42,17 +42,22 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // A method other than this one carries no message of MCP.
-        if request.method() != Method::POST || !self.gate.has_rules() {
-            return ResponseFuture::inner(self.inner.call(request.map(RequestBody::untouched)));
+        if request.method() != Method::POST || !self.enforcer.has_rules() {
+            return AccessPolicyFuture::inner(self.inner.call(request.map(RequestBody::untouched)));
         }
-        if announced_length(&request) > self.gate.max_body_bytes {
-            return ResponseFuture::answered(self.gate.refuse_message(RejectionReason::BodyTooLarge, None));
+        if announced_length(&request) > self.enforcer.max_body_bytes {
+            return AccessPolicyFuture::answered(
+                self.enforcer.refuse_message(MessageError::TooLarge, None),
+            );
         }
         // The service that `poll_ready` made ready is the one to call; its clone may not be.
         let clone = self.inner.clone();
         let service = mem::replace(&mut self.inner, clone);
         let (parts, body) = request.into_parts();
-        ResponseFuture::reading(body, Pending { service, parts, gate: Arc::clone(&self.gate) })
+        AccessPolicyFuture::reading(
+            body,
+            Pending { service, parts, enforcer: Arc::clone(&self.enforcer) },
+        )
     }
 }
 

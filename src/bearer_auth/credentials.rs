@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::oauth::check_form;
+use crate::oauth::check_token68;
 use crate::response::{Rejection, RejectionReason};
 
 /// The bearer token of a request (RFC 6750 section 2.1), for a handler that verifies it itself. The scheme may be written
@@ -20,7 +20,8 @@ use crate::response::{Rejection, RejectionReason};
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{RejectionReason, bearer_token};
+/// use clerk_mcp_tools::bearer_auth::bearer_token;
+/// use clerk_mcp_tools::RejectionReason;
 /// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 ///
 /// let mut headers = HeaderMap::new();
@@ -37,8 +38,9 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
         return Err(Rejection::new(RejectionReason::AmbiguousCredentials));
     }
     let token = after_bearer(value.as_bytes()).ok_or_else(missing)?;
-    let token = std::str::from_utf8(token).map_err(|_| VerifyError::new(VerifyErrorKind::Malformed))?;
-    check_form(token)?;
+    let token =
+        std::str::from_utf8(token).map_err(|_| VerifyError::new(VerifyErrorKind::Malformed))?;
+    check_token68(token)?;
     Ok(token)
 }
 

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::gate::Gate;
+use super::authenticator::Authenticator;
 use crate::error::VerifyError;
 use crate::oauth::{AuthInfo, ResourceUrl};
 use crate::response::{Rejection, ResponseBody, allow_reading};
@@ -19,7 +19,7 @@ pub(super) type Verification = Pin<Box<dyn Future<Output = Result<AuthInfo, Veri
 pin_project! {
     /// Response future of [`BearerAuth`](super::BearerAuth).
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct ResponseFuture<S, ReqBody, ResBody>
+    pub struct BearerAuthFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
     {
@@ -45,10 +45,10 @@ pub(super) struct Pending<S, ReqBody> {
     pub(super) service: S,
     pub(super) request: Request<ReqBody>,
     pub(super) resource: ResourceUrl,
-    pub(super) gate: Arc<Gate>,
+    pub(super) authenticator: Arc<Authenticator>,
 }
 
-impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
+impl<S, ReqBody, ResBody> BearerAuthFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
@@ -61,12 +61,12 @@ where
     }
 
     pub(super) fn admitted(
-        gate: &Gate,
+        authenticator: &Authenticator,
         service: &mut S,
         request: Request<ReqBody>,
         caller: AuthInfo,
     ) -> Self {
-        Self { kind: Kind::admitted(gate, service, request, caller) }
+        Self { kind: Kind::admitted(authenticator, service, request, caller) }
     }
 
     pub(super) fn verifying(verification: Verification, pending: Pending<S, ReqBody>) -> Self {
@@ -78,9 +78,14 @@ impl<S, ReqBody, ResBody> Kind<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    fn admitted(gate: &Gate, service: &mut S, mut request: Request<ReqBody>, caller: AuthInfo) -> Self {
+    fn admitted(
+        authenticator: &Authenticator,
+        service: &mut S,
+        mut request: Request<ReqBody>,
+        caller: AuthInfo,
+    ) -> Self {
         // A page may read an answer if the browser says whose page it is, and if it has a token to show.
-        let readable = gate.cors && request.headers().contains_key(ORIGIN);
+        let readable = authenticator.cors && request.headers().contains_key(ORIGIN);
         if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
             // Whatever logs the request from here on shows "Sensitive" in its place.
             credentials.set_sensitive(true);
@@ -91,22 +96,29 @@ where
 }
 
 impl<S, ReqBody> Pending<S, ReqBody> {
-    fn resume<ResBody>(mut self, outcome: Result<AuthInfo, VerifyError>) -> Kind<S, ReqBody, ResBody>
+    fn resume<ResBody>(
+        mut self,
+        outcome: Result<AuthInfo, VerifyError>,
+    ) -> Kind<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
-        let admitted = outcome.map_err(Rejection::from).and_then(|caller| self.gate.admit(caller));
+        let admitted =
+            outcome.map_err(Rejection::from).and_then(|caller| self.authenticator.admit(caller));
         match admitted {
-            Ok(caller) => Kind::admitted(&self.gate, &mut self.service, self.request, caller),
+            Ok(caller) => {
+                Kind::admitted(&self.authenticator, &mut self.service, self.request, caller)
+            }
             Err(rejection) => {
-                let response = self.gate.refuse(&self.resource, self.request.headers(), rejection);
+                let response =
+                    self.authenticator.refuse(&self.resource, self.request.headers(), rejection);
                 Kind::Answered { response: Some(response) }
             }
         }
     }
 }
 
-impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
+impl<S, ReqBody, ResBody> Future for BearerAuthFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
@@ -117,7 +129,9 @@ where
         loop {
             let next = match kind.as_mut().project() {
                 KindProj::Answered { response } => {
-                    return response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
                 }
                 KindProj::Inner { future, readable } => {
                     let mut response = ready!(future.poll(cx))?.map(ResponseBody::inner);
@@ -139,11 +153,11 @@ where
     }
 }
 
-impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
+impl<S, ReqBody, ResBody> fmt::Debug for BearerAuthFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+        f.debug_struct("BearerAuthFuture").finish_non_exhaustive()
     }
 }

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::gate::{Gate, Guarded, challenged};
+use super::authenticator::{Authenticator, Guarded, challenge_context};
 use super::service::BearerAuth;
-use crate::mcp::OperationScopes;
+use crate::mcp::AccessPolicy;
 use crate::oauth::{ResolveResource, ResourceUrl, ScopeHierarchy, Scopes, VerifyToken};
-use crate::response::{Challenged, Refusals};
+use crate::response::{ChallengeContext, ResponseTemplates};
 
 /// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an example.
 #[must_use]
@@ -19,7 +19,7 @@ pub struct BearerAuthLayer<V> {
     hierarchy: ScopeHierarchy,
     optional: bool,
     cors: bool,
-    operations: OperationScopes,
+    operations: AccessPolicy,
 }
 
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
             hierarchy: ScopeHierarchy::new(),
             optional: false,
             cors: true,
-            operations: OperationScopes::new(),
+            operations: AccessPolicy::new(),
         }
     }
 }
@@ -84,37 +84,41 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
-    /// The rules of the [`OperationScopesLayer`](crate::OperationScopesLayer) inside this one, for what the challenges
+    /// The rules of the [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer) inside this one, for what the challenges
     /// name: where the headers `Mcp-Method` and `Mcp-Name` tell the operation (MCP 2026-07-28), its scopes too, so that
     /// one consent is enough. Nothing is decided by them.
     ///
     /// The body is not looked at. Who has not shown a good token does not get to have one read and kept.
-    pub fn operation_scopes(mut self, rules: OperationScopes) -> Self {
+    pub fn access_policy(mut self, rules: AccessPolicy) -> Self {
         self.operations = rules;
         self
     }
 
-    /// Where the resource's metadata stands, if not at [its well-known place](crate::protected_resource_metadata_url).
+    /// Where the resource's metadata stands, if not at [its well-known place](crate::metadata::protected_resource_metadata_url).
     /// With a resolver, that place is always taken.
     pub fn resource_metadata(mut self, url: ResourceUrl) -> Self {
         self.resource_metadata = Some(url);
         self
     }
 
-    fn gate(&self) -> Gate {
+    fn authenticator(&self) -> Authenticator {
         let guarded = match &self.guarded {
             Target::Several(resolver) => Guarded::Several(Arc::clone(resolver)),
             Target::One(resource) => {
-                let challenged = match &self.resource_metadata {
-                    Some(url) => {
-                        Challenged { resource_metadata: url.to_string(), scopes: self.required.clone() }
-                    }
-                    None => challenged(resource, &self.required),
+                let challenge_context = match &self.resource_metadata {
+                    Some(url) => ChallengeContext {
+                        resource_metadata: url.to_string(),
+                        scopes: self.required.clone(),
+                    },
+                    None => challenge_context(resource, &self.required),
                 };
-                Guarded::One { resource: resource.clone(), refusals: Refusals::new(challenged) }
+                Guarded::One {
+                    resource: resource.clone(),
+                    refusals: ResponseTemplates::new(challenge_context),
+                }
             }
         };
-        Gate {
+        Authenticator {
             guarded,
             required: self.required.clone(),
             hierarchy: self.hierarchy.clone(),
@@ -129,7 +133,7 @@ impl<S, V> Layer<S> for BearerAuthLayer<V> {
     type Service = BearerAuth<S, V>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth::new(inner, Arc::clone(&self.verifier), Arc::new(self.gate()))
+        BearerAuth::new(inner, Arc::clone(&self.verifier), Arc::new(self.authenticator()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A layer that lets only requests with a good bearer token pass.
 //!
-//! It works around any service over `http` types, and with any [`VerifyToken`](crate::VerifyToken). A request that
+//! It works around any service over `http` types, and with any [`VerifyToken`](crate::bearer_auth::VerifyToken). A request that
 //! passes carries an [`AuthInfo`](crate::AuthInfo) in its extensions; one that does not is answered with exactly the
 //! challenge that an MCP client needs to sign its user in, or to ask for more scopes.
 //!
@@ -22,9 +22,8 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use clerk_mcp_tools::{
-//!     AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, Scopes, VerifyError, VerifyErrorKind,
-//! };
+//! use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer};
+//! use clerk_mcp_tools::{AuthInfo, ResourceUrl, Scopes, VerifyError, VerifyErrorKind};
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -36,7 +35,7 @@
 //!         return Err(VerifyError::new(VerifyErrorKind::UnknownToken));
 //!     }
 //!     let scopes = Scopes::parse("profile").unwrap_or_default();
-//!     Ok(AuthInfo::builder(token, "user_1", "client_1").scopes(scopes).build())
+//!     Ok(AuthInfo::for_user("user_1", token).client_id("client_1").scopes(scopes).build())
 //! };
 //! let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 //! let service = ServiceBuilder::new()
@@ -61,13 +60,15 @@
 //! # }
 //! ```
 
+mod authenticator;
 mod credentials;
 mod future;
-mod gate;
 mod layer;
 mod service;
 
 pub use credentials::bearer_token;
-pub use future::ResponseFuture;
+pub use future::BearerAuthFuture;
 pub use layer::BearerAuthLayer;
 pub use service::BearerAuth;
+
+pub use crate::oauth::{AccessToken, ResolveResource, ResourcesByHost, TokenRequest, VerifyToken};

@@ -3,5 +3,5 @@
 mod refreshing;
 mod single_flight;
 
-pub(crate) use refreshing::{Fresh, Limits, Source};
-pub(crate) use single_flight::{Flights, NoAnswer};
+pub(crate) use refreshing::{RefreshTimes, RefreshingCache, Source};
+pub(crate) use single_flight::{NoAnswer, SingleFlight};

@@ -3,10 +3,10 @@
 //! The key set and the authorization server's metadata both live by these rules:
 //!
 //! - One fetch serves all who wait for it; whoever gives up waiting harms nobody.
-//! - Past [`Limits::refresh_after`] the value at hand is still served, and a fetch starts beside the request.
-//! - Past [`Limits::max_age`] a request waits for a fetch, and takes the value at hand if that fails.
-//! - Past [`Limits::stale_limit`] the value at hand is gone.
-//! - Who misses something in the value has it fetched anew, once per [`Limits::demand_interval`].
+//! - Past [`RefreshTimes::refresh_after`] the value at hand is still served, and a fetch starts beside the request.
+//! - Past [`RefreshTimes::max_age`] a request waits for a fetch, and takes the value at hand if that fails.
+//! - Past [`RefreshTimes::stale_if_error`] the value at hand is gone.
+//! - Who misses something in the value has it fetched anew, once per [`RefreshTimes::min_refresh_interval`].
 //! - After a failure nobody asks again for a while: twice as long each time, or as long as Clerk says.
 
 use std::fmt;
@@ -36,27 +36,27 @@ pub(crate) trait Source: Send + Sync + 'static {
 
 /// Ages, all by the clock that cannot be set.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct RefreshTimes {
     pub(crate) refresh_after: Duration,
     pub(crate) max_age: Duration,
-    pub(crate) stale_limit: Duration,
+    pub(crate) stale_if_error: Duration,
     /// How long nobody asks again on behalf of those who miss something in the value.
-    pub(crate) demand_interval: Duration,
+    pub(crate) min_refresh_interval: Duration,
 }
 
 /// The first pause after a failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// How long somebody waits for a fetch that others started: longer than a fetch takes, and not for ever, should the
 /// runtime that it was started on not be driven any more.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// A value, its source, and what has become of the attempts to fetch it. A clone shares all of that.
-pub(crate) struct Fresh<S: Source>(Arc<Inner<S>>);
+pub(crate) struct RefreshingCache<S: Source>(Arc<Inner<S>>);
 
 struct Inner<S: Source> {
     source: S,
-    limits: Limits,
+    limits: RefreshTimes,
     clock: Arc<dyn Clock>,
     state: RwLock<State<S::Value>>,
     /// Held while somebody fetches.
@@ -106,10 +106,16 @@ enum Cause {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u64);
 
-impl<S: Source> Fresh<S> {
-    pub(crate) fn new(source: S, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+impl<S: Source> RefreshingCache<S> {
+    pub(crate) fn new(source: S, limits: RefreshTimes, clock: Arc<dyn Clock>) -> Self {
         let state = State { held: None, begun: 0, ended: 0, failure: None, demanded_at: None };
-        Self(Arc::new(Inner { source, limits, clock, state: RwLock::new(state), flight: Arc::default() }))
+        Self(Arc::new(Inner {
+            source,
+            limits,
+            clock,
+            state: RwLock::new(state),
+            flight: Arc::default(),
+        }))
     }
 
     /// How old the value at hand is.
@@ -131,7 +137,7 @@ impl<S: Source> Fresh<S> {
             return Ok(value);
         }
         // Who has just been let down need not make every request wait for the next time.
-        let is_usable = age < limits.stale_limit;
+        let is_usable = age < limits.stale_if_error;
         if age < limits.max_age || is_usable && self.0.read().failure.is_some() {
             self.0.fetch_beside();
             return Ok(value);
@@ -182,10 +188,13 @@ impl<S: Source> Inner<S> {
     /// The right to fetch, once nobody else does.
     async fn flight(&self) -> Result<OwnedMutexGuard<()>, ClerkError> {
         if Handle::try_current().is_err() {
-            return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "calls need a tokio runtime"));
+            return Err(ClerkError::new(
+                ClerkErrorKind::InvalidRequest,
+                "calls need a tokio runtime",
+            ));
         }
         let turn = Arc::clone(&self.flight).lock_owned();
-        tokio::time::timeout(LONGEST_WAIT, turn).await.map_err(|_| {
+        tokio::time::timeout(MAX_WAIT, turn).await.map_err(|_| {
             ClerkError::new(ClerkErrorKind::Unavailable, "a fetch that others started does not end")
         })
     }
@@ -211,7 +220,8 @@ impl<S: Source> Inner<S> {
         cause: Cause,
     ) -> Result<Arc<S::Value>, ClerkError> {
         tokio::spawn(Arc::clone(self).run(flight, cause)).await.unwrap_or_else(|error| {
-            Err(ClerkError::new(ClerkErrorKind::Unavailable, "the fetch was stopped").with_source(error))
+            Err(ClerkError::new(ClerkErrorKind::Unavailable, "the fetch was stopped")
+                .with_source(error))
         })
     }
 
@@ -261,14 +271,18 @@ impl<S: Source> Inner<S> {
         }
         let now = self.clock.monotonic();
         let state = self.read();
-        let too_early =
-            state.demanded_at.is_some_and(|at| now.saturating_sub(at) < self.limits.demand_interval);
+        let too_early = state
+            .demanded_at
+            .is_some_and(|at| now.saturating_sub(at) < self.limits.min_refresh_interval);
         let is_newest = state.held.as_ref().is_some_and(|held| held.attempt > mark.0);
         if !is_newest && !too_early {
             return None;
         }
         Some(
-            state.failure.as_ref().map_or_else(|| Ok(Arc::clone(seen)), |failure| Err(failure.error.clone())),
+            state
+                .failure
+                .as_ref()
+                .map_or_else(|| Ok(Arc::clone(seen)), |failure| Err(failure.error.clone())),
         )
     }
 
@@ -295,7 +309,8 @@ impl<S: Source> Inner<S> {
                 Ok(value)
             }
             Err(error) => {
-                let in_a_row = state.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
+                let in_a_row =
+                    state.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
                 let pause = pause_after(in_a_row, error.retry_after());
                 let error = error.with_retry_after(Some(pause));
                 let not_before = now.saturating_add(pause);
@@ -308,7 +323,10 @@ impl<S: Source> Inner<S> {
     fn failure_in_pause(&self) -> Option<ClerkError> {
         let state = self.read();
         let failure = state.failure.as_ref()?;
-        let left = failure.not_before.checked_sub(self.clock.monotonic()).filter(|left| !left.is_zero())?;
+        let left = failure
+            .not_before
+            .checked_sub(self.clock.monotonic())
+            .filter(|left| !left.is_zero())?;
         Some(failure.error.clone().with_retry_after(Some(left)))
     }
 
@@ -322,18 +340,19 @@ impl<S: Source> Inner<S> {
 }
 
 fn pause_after(failures_in_a_row: u32, retry_after: Option<Duration>) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures_in_a_row.saturating_sub(1)));
-    doubled.min(LONGEST_PAUSE).max(retry_after.unwrap_or_default())
+    let doubled =
+        MIN_BACKOFF.saturating_mul(2_u32.saturating_pow(failures_in_a_row.saturating_sub(1)));
+    doubled.min(MAX_BACKOFF).max(retry_after.unwrap_or_default())
 }
 
-impl<S: Source> Clone for Fresh<S> {
+impl<S: Source> Clone for RefreshingCache<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Source> fmt::Debug for Fresh<S> {
+impl<S: Source> fmt::Debug for RefreshingCache<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fresh").field("limits", &self.0.limits).finish_non_exhaustive()
+        f.debug_struct("RefreshingCache").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }

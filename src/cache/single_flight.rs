@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// Calls that are under way, by what they ask. A clone shares them.
-pub(crate) struct Flights<K, T> {
+pub(crate) struct SingleFlight<K, T> {
     under_way: Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>,
     most: usize,
 }
@@ -24,7 +24,7 @@ pub(crate) enum NoAnswer {
     Stopped,
 }
 
-impl<K, T> Flights<K, T>
+impl<K, T> SingleFlight<K, T>
 where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
@@ -87,7 +87,7 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    flights: Flights<K, T>,
+    flights: SingleFlight<K, T>,
     asked: K,
 }
 
@@ -101,14 +101,14 @@ where
     }
 }
 
-impl<K, T> Clone for Flights<K, T> {
+impl<K, T> Clone for SingleFlight<K, T> {
     fn clone(&self) -> Self {
         Self { under_way: Arc::clone(&self.under_way), most: self.most }
     }
 }
 
-impl<K, T> fmt::Debug for Flights<K, T> {
+impl<K, T> fmt::Debug for SingleFlight<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights").field("most", &self.most).finish_non_exhaustive()
+        f.debug_struct("SingleFlight").field("most", &self.most).finish_non_exhaustive()
     }
 }

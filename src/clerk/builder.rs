@@ -3,23 +3,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::ClerkClient;
+use super::env::Env;
 use super::http::Http;
-use super::introspection::{Introspection, Settings};
-use super::jwks::{DEFAULT_STALE_LIMIT, Endpoint, KeySource, Keys};
-use super::stats::Stats;
-use super::token_cache::KnownTokens;
+use super::introspection::{Introspection, IntrospectionConfig};
+use super::jwks::{DEFAULT_STALE_KEYS_TTL, Endpoint, JwksFetcher, RemoteJwks};
+use super::stats::Counters;
+use super::token_cache::TokenCache;
 use super::verifier::{ClerkVerifier, Inner, JwtKeys};
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
-use crate::instance::{Environment, FrontendApi, PublishableKey, SecretKey};
-use crate::jwt::{UsualHeader, VerificationKey};
+use crate::instance::{BackendApi, FrontendApi, InstanceType, PublishableKey, SecretKey};
+use crate::jwt::{HeaderCache, JwtKey};
 use crate::oauth::{Audience, ResourceUrl};
 
 /// What Clerk's own SDK allows.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
-const LONGEST_LEEWAY: Duration = Duration::from_secs(300);
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// Clerk takes 1,000 in 10 seconds.
-const MOST_UPSTREAM_CALLS: usize = 1_000;
+const MAX_CONCURRENT_CALLS: usize = 1_000;
 
 /// Builds a [`ClerkVerifier`].
 ///
@@ -31,9 +32,8 @@ pub struct ClerkVerifierBuilder {
     publishable_key: Option<PublishableKey>,
     frontend_api: Option<FrontendApi>,
     secret_key: Option<SecretKey>,
-    jwt_key: Option<String>,
-    api_url: Option<String>,
-    api_version: Option<String>,
+    jwt_key: Option<JwtKey>,
+    backend_api: BackendApi,
     keys_from_backend_api: bool,
     resource: Option<ResourceUrl>,
     audience: Audience,
@@ -41,8 +41,8 @@ pub struct ClerkVerifierBuilder {
     jwts_for: Duration,
     opaque_tokens_for: Duration,
     refusals_for: Duration,
-    cache_bytes: u64,
-    max_upstream_calls: usize,
+    token_cache_bytes: u64,
+    max_concurrent_calls: usize,
     stale_keys_for: Duration,
     clock: Option<Arc<dyn Clock>>,
     /// The first setting of the environment that cannot be used; `build` reports it.
@@ -56,8 +56,7 @@ impl ClerkVerifierBuilder {
             frontend_api: None,
             secret_key: None,
             jwt_key: None,
-            api_url: None,
-            api_version: None,
+            backend_api: BackendApi::default(),
             keys_from_backend_api: false,
             resource: None,
             audience: Audience::default(),
@@ -65,9 +64,9 @@ impl ClerkVerifierBuilder {
             jwts_for: Duration::from_secs(300),
             opaque_tokens_for: Duration::from_secs(60),
             refusals_for: Duration::from_secs(10),
-            cache_bytes: 16 * 1024 * 1024,
-            max_upstream_calls: 64,
-            stale_keys_for: DEFAULT_STALE_LIMIT,
+            token_cache_bytes: 16 * 1024 * 1024,
+            max_concurrent_calls: 64,
+            stale_keys_for: DEFAULT_STALE_KEYS_TTL,
             clock: None,
             problem: None,
         }
@@ -81,42 +80,33 @@ impl ClerkVerifierBuilder {
     /// | `CLERK_FAPI` | [`frontend_api`](Self::frontend_api) |
     /// | `CLERK_SECRET_KEY` | [`secret_key`](Self::secret_key) |
     /// | `CLERK_JWT_KEY` | [`jwt_key`](Self::jwt_key) |
-    /// | `CLERK_API_URL`, `CLERK_API_VERSION` | [`api_url`](Self::api_url), [`api_version`](Self::api_version) |
+    /// | `CLERK_API_URL`, `CLERK_API_VERSION` | [`backend_api`](Self::backend_api) |
     /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
     /// | `MCP_AUDIENCE` | [`audience`](Self::audience): `require`, `if-present` or `any` |
     ///
     /// A variable that is empty counts as not set. What cannot be used is reported by [`build`](Self::build).
     pub fn env(self) -> Self {
-        self.vars(|name| std::env::var(name).ok())
+        self.env_from(|name| std::env::var(name).ok())
     }
 
     /// Takes the settings of [`env`](Self::env) from somewhere else, such as a file or a test's own list.
-    pub fn vars(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
-        if let Err(problem) = self.take_vars(&|name| var(name).filter(|value| !value.trim().is_empty())) {
+    pub fn env_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        if let Err(problem) = self.read_env(&Env::new(&var)) {
             self.problem.get_or_insert(problem);
         }
         self
     }
 
-    fn take_vars(&mut self, var: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
-        if let Some(key) = var("CLERK_PUBLISHABLE_KEY").or_else(|| var("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY")) {
-            self.publishable_key = Some(PublishableKey::parse(&key)?);
+    fn read_env(&mut self, env: &Env<'_>) -> Result<(), ConfigError> {
+        self.publishable_key = env.publishable_key()?.or(self.publishable_key.take());
+        self.frontend_api = env.frontend_api()?.or(self.frontend_api.take());
+        self.secret_key = env.secret_key()?.or(self.secret_key.take());
+        self.jwt_key = env.jwt_key()?.or(self.jwt_key.take());
+        self.resource = env.resource()?.or(self.resource.take());
+        self.audience = env.audience()?.unwrap_or(self.audience);
+        if let Some(api) = env.backend_api(&self.backend_api)? {
+            self.backend_api = api;
         }
-        if let Some(origin) = var("CLERK_FAPI") {
-            self.frontend_api = Some(FrontendApi::parse(&origin)?);
-        }
-        if let Some(key) = var("CLERK_SECRET_KEY") {
-            self.secret_key = Some(SecretKey::parse(&key)?);
-        }
-        if let Some(url) = var("MCP_RESOURCE_URL") {
-            self.resource = Some(ResourceUrl::parse(&url)?);
-        }
-        if let Some(mode) = var("MCP_AUDIENCE") {
-            self.audience = audience(&mode)?;
-        }
-        self.jwt_key = var("CLERK_JWT_KEY").or(self.jwt_key.take());
-        self.api_url = var("CLERK_API_URL").or(self.api_url.take());
-        self.api_version = var("CLERK_API_VERSION").or(self.api_version.take());
         Ok(())
     }
 
@@ -138,22 +128,16 @@ impl ClerkVerifierBuilder {
         self
     }
 
-    /// The instance's public key as PEM (label `PUBLIC KEY`, RSA). JWTs are then verified without any network, and a
-    /// change of the instance's key has to be followed by hand. Line ends may be escaped as `\n`.
-    pub fn jwt_key(mut self, pem: impl Into<String>) -> Self {
-        self.jwt_key = Some(pem.into());
+    /// Sets the instance's public key. JWTs are then verified without any network, and a change of the instance's key has
+    /// to be followed by hand.
+    pub fn jwt_key(mut self, key: JwtKey) -> Self {
+        self.jwt_key = Some(key);
         self
     }
 
-    /// The Backend API's origin; `https://api.clerk.com` unless it is said.
-    pub fn api_url(mut self, origin: impl Into<String>) -> Self {
-        self.api_url = Some(origin.into());
-        self
-    }
-
-    /// The Backend API's version; `v1` unless it is said.
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.api_version = Some(version.into());
+    /// Sets where the Backend API is called. Defaults to [`BackendApi::default`].
+    pub fn backend_api(mut self, api: BackendApi) -> Self {
+        self.backend_api = api;
         self
     }
 
@@ -163,7 +147,7 @@ impl ClerkVerifierBuilder {
         self
     }
 
-    /// The resource that tokens must be issued for. A [`BearerAuthLayer`](crate::BearerAuthLayer) names its own with
+    /// The resource that tokens must be issued for. A [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer) names its own with
     /// every request, and that one counts.
     pub fn resource(mut self, resource: ResourceUrl) -> Self {
         self.resource = Some(resource);
@@ -185,7 +169,7 @@ impl ClerkVerifierBuilder {
 
     /// How long a verified JWT is taken for good without being verified again, at most: 5 minutes unless it is said, and
     /// never past its `exp` or once its key has left the key set. Zero switches it off.
-    pub fn cache_jwts_for(mut self, ttl: Duration) -> Self {
+    pub fn jwt_cache_ttl(mut self, ttl: Duration) -> Self {
         self.jwts_for = ttl;
         self
     }
@@ -193,34 +177,34 @@ impl ClerkVerifierBuilder {
     /// How long an opaque token is taken for good without Clerk being asked again, at most: 60 seconds unless it is said,
     /// and never past its expiration. **This is how late a revocation is seen.** Zero switches it off: every request
     /// then costs a call to Clerk, of which a production instance has 1,000 in 10 seconds.
-    pub fn cache_opaque_tokens_for(mut self, ttl: Duration) -> Self {
+    pub fn opaque_token_cache_ttl(mut self, ttl: Duration) -> Self {
         self.opaque_tokens_for = ttl;
         self
     }
 
     /// How long an opaque token that was refused stays refused without Clerk being asked again: 10 seconds unless it is
     /// said. At most 10,000 refusals are held. Zero switches it off.
-    pub fn cache_refusals_for(mut self, ttl: Duration) -> Self {
+    pub fn rejection_cache_ttl(mut self, ttl: Duration) -> Self {
         self.refusals_for = ttl;
         self
     }
 
     /// How much memory verified tokens may take, about: 16 MiB unless it is said, which is room for some 5,000 JWTs of
     /// Clerk's. Only tokens that were verified are held, so garbage never pushes out a good one.
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.cache_bytes = bytes;
+    pub fn token_cache_bytes(mut self, bytes: u64) -> Self {
+        self.token_cache_bytes = bytes;
         self
     }
 
     /// How many calls about opaque tokens are under way at the same time, at most: 64 unless it is said. Up to 1,024
     /// wait for their turn, each for 5 seconds; past that the answer is 503.
-    pub fn max_upstream_calls(mut self, calls: usize) -> Self {
-        self.max_upstream_calls = calls;
+    pub fn max_concurrent_calls(mut self, calls: usize) -> Self {
+        self.max_concurrent_calls = calls;
         self
     }
 
     /// How long the last good key set serves while no other can be fetched: 24 hours unless it is said.
-    pub fn serve_stale_keys_for(mut self, limit: Duration) -> Self {
+    pub fn stale_keys_ttl(mut self, limit: Duration) -> Self {
         self.stale_keys_for = limit;
         self
     }
@@ -242,35 +226,36 @@ impl ClerkVerifierBuilder {
             return Err(problem);
         }
         self.check_environments()?;
-        if self.leeway > LONGEST_LEEWAY {
+        if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::invalid(
                 "leeway",
                 "is longer than 5 minutes: set the machine's clock right instead",
             ));
         }
-        if self.max_upstream_calls == 0 || self.max_upstream_calls > MOST_UPSTREAM_CALLS {
-            return Err(ConfigError::invalid("max_upstream_calls", "is not between 1 and 1,000"));
+        if self.max_concurrent_calls == 0 || self.max_concurrent_calls > MAX_CONCURRENT_CALLS {
+            return Err(ConfigError::invalid("max_concurrent_calls", "is not between 1 and 1,000"));
         }
         let instance = self.instance()?;
-        let client = self.backend_client()?;
+        let client = self.client()?;
         let public = Http::new(instance.issuer())?;
-        let clock: Arc<dyn Clock> = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let stats = Arc::<Stats>::default();
-        let known = Arc::new(KnownTokens::new(self.cache_bytes, Arc::clone(&clock)));
+        let clock: Arc<dyn Clock> =
+            self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let counters = Arc::<Counters>::default();
+        let known = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
         let introspection = client.clone().map(|client| {
-            Introspection::new(Settings {
+            Introspection::new(IntrospectionConfig {
                 client,
                 known: Arc::clone(&known),
                 known_ttl: self.opaque_tokens_for,
                 refused_ttl: self.refusals_for,
-                most_calls: self.max_upstream_calls,
+                most_calls: self.max_concurrent_calls,
                 clock: Arc::clone(&clock),
-                stats: Arc::clone(&stats),
+                counters: Arc::clone(&counters),
             })
         });
         Ok(ClerkVerifier(Arc::new(Inner {
-            jwt_keys: self.jwt_keys(&public, client.as_ref(), &stats, &clock)?,
-            usual_header: UsualHeader::default(),
+            jwt_keys: self.jwt_keys(&public, client.as_ref(), &counters, &clock)?,
+            header_cache: HeaderCache::default(),
             instance,
             client,
             introspection,
@@ -281,7 +266,7 @@ impl ClerkVerifierBuilder {
             known,
             known_jwt_ttl: self.jwts_for,
             clock,
-            stats,
+            counters,
         })))
     }
 
@@ -289,37 +274,30 @@ impl ClerkVerifierBuilder {
         &self,
         public: &Http,
         client: Option<&ClerkClient>,
-        stats: &Arc<Stats>,
+        counters: &Arc<Counters>,
         clock: &Arc<dyn Clock>,
     ) -> Result<JwtKeys, ConfigError> {
-        if let Some(pem) = &self.jwt_key {
-            return Ok(JwtKeys::Pem(Arc::new(VerificationKey::from_pem(pem)?)));
+        if let Some(key) = &self.jwt_key {
+            return Ok(JwtKeys::Pem(key.clone().into_verification_key()));
         }
         let endpoint = if self.keys_from_backend_api {
             Endpoint::BackendApi(client.cloned().ok_or_else(key_set_needs_secret_key)?)
         } else {
             Endpoint::FrontendApi(public.clone())
         };
-        let source = KeySource { endpoint, stats: Arc::clone(stats) };
-        Ok(JwtKeys::Set(Keys::new(source, self.stale_keys_for, Arc::clone(clock))))
+        let source = JwksFetcher { endpoint, counters: Arc::clone(counters) };
+        Ok(JwtKeys::Set(RemoteJwks::new(source, self.stale_keys_for, Arc::clone(clock))))
     }
 
-    /// The client of the Backend API that these settings make; none without a secret key.
-    pub(super) fn backend_client(&self) -> Result<Option<ClerkClient>, ConfigError> {
-        if let Some(problem) = &self.problem {
-            return Err(problem.clone());
-        }
-        let Some(secret_key) = &self.secret_key else {
-            return Ok(None);
+    /// Builds the client of the Backend API; `None` without a secret key.
+    fn client(&self) -> Result<Option<ClerkClient>, ConfigError> {
+        let client = |key: &SecretKey| {
+            ClerkClient::builder()
+                .secret_key(key.clone())
+                .backend_api(self.backend_api.clone())
+                .build()
         };
-        let mut builder = ClerkClient::builder(secret_key.clone());
-        if let Some(url) = &self.api_url {
-            builder = builder.api_url(url);
-        }
-        if let Some(version) = &self.api_version {
-            builder = builder.api_version(version);
-        }
-        builder.build().map(Some)
+        self.secret_key.as_ref().map(client).transpose()
     }
 
     fn instance(&self) -> Result<FrontendApi, ConfigError> {
@@ -332,32 +310,23 @@ impl ClerkVerifierBuilder {
         })
     }
 
-    /// Keys of two instances do not go together, and most often this is how one notices.
+    /// RemoteJwks of two instances do not go together, and most often this is how one notices.
     fn check_environments(&self) -> Result<(), ConfigError> {
         let (Some(publishable), Some(secret)) = (&self.publishable_key, &self.secret_key) else {
             return Ok(());
         };
-        if publishable.environment() == secret.environment() {
+        if publishable.instance_type() == secret.instance_type() {
             return Ok(());
         }
-        let name = |environment: Environment| environment.infix();
+        let name = |environment: InstanceType| environment.infix();
         Err(ConfigError::conflict(
             "CLERK_SECRET_KEY",
             format!(
                 "is a {} key and CLERK_PUBLISHABLE_KEY a {} one: copy both from one instance in the Clerk Dashboard, page API keys",
-                name(secret.environment()),
-                name(publishable.environment()),
+                name(secret.instance_type()),
+                name(publishable.instance_type()),
             ),
         ))
-    }
-}
-
-fn audience(mode: &str) -> Result<Audience, ConfigError> {
-    match mode {
-        "require" => Ok(Audience::Require),
-        "if-present" => Ok(Audience::IfPresent),
-        "any" => Ok(Audience::Any),
-        _ => Err(ConfigError::invalid("MCP_AUDIENCE", "is none of require, if-present and any")),
     }
 }
 

@@ -5,14 +5,13 @@ use std::fmt;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
+use super::env::Env;
 use super::http::{Http, json, send};
 use super::user::User;
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
-use crate::instance::{SecretKey, check_base_url};
+use crate::instance::{BackendApi, SecretKey};
 use crate::jwt::KeySet;
 
-const DEFAULT_API_URL: &str = "https://api.clerk.com";
-const DEFAULT_API_VERSION: &str = "v1";
 /// The edition of the Backend API whose answers this crate reads.
 const CLERK_API_VERSION: &str = "2026-05-12";
 
@@ -23,10 +22,11 @@ const CLERK_API_VERSION: &str = "2026-05-12";
 /// # Example
 ///
 /// ```no_run
-/// use clerk_mcp_tools::{ClerkClient, SecretKey};
+/// use clerk_mcp_tools::clerk::ClerkClient;
+/// use clerk_mcp_tools::SecretKey;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let clerk = ClerkClient::builder(SecretKey::parse("sk_test_0123456789")?).build()?;
+/// let clerk = ClerkClient::builder().secret_key("sk_test_0123456789".parse()?).build()?;
 /// let user = clerk.get_user("user_2abc").await?;
 /// println!("{:?}", user.primary_email_address());
 /// # Ok(())
@@ -40,27 +40,18 @@ pub struct ClerkClient {
 }
 
 impl ClerkClient {
-    /// Starts a client that uses this secret key.
-    pub fn builder(secret_key: SecretKey) -> ClerkClientBuilder {
-        ClerkClientBuilder {
-            secret_key,
-            api_url: DEFAULT_API_URL.to_owned(),
-            api_version: DEFAULT_API_VERSION.to_owned(),
-        }
+    /// Returns a builder. A [secret key](ClerkClientBuilder::secret_key) is required.
+    pub fn builder() -> ClerkClientBuilder {
+        ClerkClientBuilder::new()
     }
 
-    /// A client with the settings of the environment: `CLERK_SECRET_KEY`, `CLERK_API_URL`, `CLERK_API_VERSION`.
+    /// Builds a client from the environment; see [`ClerkClientBuilder::env`] for the variables.
     ///
     /// # Errors
     ///
-    /// When the secret key is missing or a setting cannot be used.
+    /// Returns an error if the secret key is missing or a setting is invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
-        super::ClerkVerifier::builder().env().backend_client()?.ok_or_else(|| {
-            ConfigError::missing(
-                "CLERK_SECRET_KEY",
-                "is not set: copy it from the Clerk Dashboard, page API keys, section Secret keys",
-            )
-        })
+        Self::builder().env().build()
     }
 
     /// A user, by an id such as the one of [`AuthInfo::user_id`](crate::AuthInfo::user_id).
@@ -73,14 +64,20 @@ impl ClerkClient {
         // The id becomes a part of a path.
         let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if user_id.is_empty() || user_id.len() > 128 || !user_id.bytes().all(is_id) {
-            return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "the text cannot be a user id"));
+            return Err(ClerkError::new(
+                ClerkErrorKind::InvalidRequest,
+                "the text cannot be a user id",
+            ));
         }
         let body = send(self.authorized(self.http.get(&self.path(&format!("users/{user_id}")))))
             .await?
             .ok_with_key()?;
         let user: User = json(&body, "the answer is not a user")?;
         if user.id != user_id {
-            return Err(ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is about another user"));
+            return Err(ClerkError::new(
+                ClerkErrorKind::InvalidResponse,
+                "the answer is about another user",
+            ));
         }
         Ok(user)
     }
@@ -91,7 +88,10 @@ impl ClerkClient {
     }
 
     /// Clerk's answer about an opaque token. A 200 is no proof yet.
-    pub(super) async fn verify_access_token(&self, token: &str) -> Result<bytes::Bytes, ClerkError> {
+    pub(super) async fn verify_access_token(
+        &self,
+        token: &str,
+    ) -> Result<bytes::Bytes, ClerkError> {
         let body = serde_json::json!({"access_token": token}).to_string();
         let request = self
             .http
@@ -125,49 +125,83 @@ impl fmt::Debug for ClerkClient {
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkClientBuilder {
-    secret_key: SecretKey,
-    api_url: String,
-    api_version: String,
+    secret_key: Option<SecretKey>,
+    backend_api: BackendApi,
+    /// The first invalid setting of the environment; `build` reports it.
+    problem: Option<ConfigError>,
 }
 
 impl ClerkClientBuilder {
-    /// The Backend API's origin; `https://api.clerk.com` unless it is said (`CLERK_API_URL`).
-    pub fn api_url(mut self, origin: impl Into<String>) -> Self {
-        self.api_url = origin.into();
+    pub(super) fn new() -> Self {
+        Self { secret_key: None, backend_api: BackendApi::default(), problem: None }
+    }
+
+    /// Reads `CLERK_SECRET_KEY`, `CLERK_API_URL` and `CLERK_API_VERSION` from the environment.
+    ///
+    /// A variable that is empty counts as not set. [`build`](Self::build) reports an invalid value.
+    pub fn env(self) -> Self {
+        self.env_from(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables of [`env`](Self::env) from `var`, such as a file or a test's own list.
+    pub fn env_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        let env = Env::new(&var);
+        if let Err(problem) = self.read_env(&env) {
+            self.problem.get_or_insert(problem);
+        }
         self
     }
 
-    /// The first part of every path; `v1` unless it is said (`CLERK_API_VERSION`).
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.api_version = version.into();
+    fn read_env(&mut self, env: &Env<'_>) -> Result<(), ConfigError> {
+        if let Some(key) = env.secret_key()? {
+            self.secret_key = Some(key);
+        }
+        if let Some(api) = env.backend_api(&self.backend_api)? {
+            self.backend_api = api;
+        }
+        Ok(())
+    }
+
+    /// Sets the secret key.
+    pub fn secret_key(mut self, key: SecretKey) -> Self {
+        self.secret_key = Some(key);
         self
     }
 
-    /// The client.
+    /// Sets where the Backend API is called. Defaults to [`BackendApi::default`].
+    pub fn backend_api(mut self, api: BackendApi) -> Self {
+        self.backend_api = api;
+        self
+    }
+
+    /// Builds the client.
     ///
     /// # Errors
     ///
-    /// When the origin is none, uses `http:` off a loopback host, or the version is not of the form `v1`.
+    /// Returns an error if no secret key is set, or if a variable of the environment is invalid.
     pub fn build(self) -> Result<ClerkClient, ConfigError> {
-        let base =
-            check_base_url("CLERK_API_URL", &self.api_url, "leave it out, or set https://api.clerk.com")?;
-        let digits = self.api_version.strip_prefix('v').unwrap_or_default();
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(ConfigError::invalid(
-                "CLERK_API_VERSION",
-                "is not of the form v1; leave it out, or set v1",
-            ));
+        if let Some(problem) = self.problem {
+            return Err(problem);
         }
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", self.secret_key.expose()))
+        let secret_key = self.secret_key.ok_or_else(|| {
+            ConfigError::missing(
+                "CLERK_SECRET_KEY",
+                "is not set: copy it from the Clerk Dashboard, page API keys, section Secret keys",
+            )
+        })?;
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret_key.expose()))
             .map_err(|_| ConfigError::invalid("CLERK_SECRET_KEY", "cannot be sent in a header"))?;
         authorization.set_sensitive(true);
-        Ok(ClerkClient { http: Http::new(base)?, version: self.api_version, authorization })
+        let http = Http::new(self.backend_api.origin())?;
+        Ok(ClerkClient { http, version: self.backend_api.version().to_owned(), authorization })
     }
 }
 
 impl fmt::Debug for ClerkClientBuilder {
-    /// Nothing of the settings: what is not checked yet may be a key in the wrong place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClerkClientBuilder").field("secret_key", &self.secret_key).finish_non_exhaustive()
+        f.debug_struct("ClerkClientBuilder")
+            .field("secret_key", &self.secret_key)
+            .field("backend_api", &self.backend_api)
+            .finish_non_exhaustive()
     }
 }

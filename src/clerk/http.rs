@@ -17,9 +17,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For the whole call, from the first byte sent to the last one received.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clerk's largest answer, a user, has some kilobytes.
-const MOST_BYTES: usize = 512 * 1024;
+const MAX_BYTES: usize = 512 * 1024;
 /// A `Retry-After` beyond this is taken for a mistake.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 
 /// A client for one origin. A clone shares its connections.
@@ -97,12 +97,12 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Answer, ClerkError> 
 
 async fn read(mut response: reqwest::Response) -> Result<Bytes, ClerkError> {
     let too_long = || ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is too long");
-    if response.content_length().is_some_and(|length| length > MOST_BYTES as u64) {
+    if response.content_length().is_some_and(|length| length > MAX_BYTES as u64) {
         return Err(too_long());
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MOST_BYTES {
+        if body.len() + chunk.len() > MAX_BYTES {
             return Err(too_long());
         }
         body.extend_from_slice(&chunk);
@@ -168,7 +168,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Resu
 /// Seconds, as many as can be meant; a date, which Clerk does not send, counts as nothing said.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 fn unreachable(error: reqwest::Error) -> ClerkError {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::client::ClerkClient;
 use super::http::{Http, send};
-use super::stats::Stats;
-use crate::cache::{Fresh, Limits, Source};
+use super::stats::Counters;
+use crate::cache::{RefreshTimes, RefreshingCache, Source};
 use crate::clock::Clock;
 use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
 use crate::jwt::{KeySet, Proven, UnverifiedToken, unknown_key};
@@ -17,21 +17,21 @@ const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 const DEMAND_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the last good keys serve while no others can be fetched, unless it is said.
-pub(crate) const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DEFAULT_STALE_KEYS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The keys of one instance, fetched when they are needed.
 #[derive(Debug)]
-pub(crate) struct Keys<S: Source<Value = KeySet>>(Fresh<S>);
+pub(crate) struct RemoteJwks<S: Source<Value = KeySet>>(RefreshingCache<S>);
 
-impl<S: Source<Value = KeySet>> Keys<S> {
-    pub(crate) fn new(source: S, stale_limit: Duration, clock: Arc<dyn Clock>) -> Self {
-        let limits = Limits {
-            refresh_after: REFRESH_AFTER.min(stale_limit),
-            max_age: MAX_AGE.min(stale_limit),
-            stale_limit,
-            demand_interval: DEMAND_INTERVAL,
+impl<S: Source<Value = KeySet>> RemoteJwks<S> {
+    pub(crate) fn new(source: S, stale_if_error: Duration, clock: Arc<dyn Clock>) -> Self {
+        let limits = RefreshTimes {
+            refresh_after: REFRESH_AFTER.min(stale_if_error),
+            max_age: MAX_AGE.min(stale_if_error),
+            stale_if_error,
+            min_refresh_interval: DEMAND_INTERVAL,
         };
-        Self(Fresh::new(source, limits, clock))
+        Self(RefreshingCache::new(source, limits, clock))
     }
 
     /// Fetches the keys if there are none, or too old ones.
@@ -62,7 +62,9 @@ impl<S: Source<Value = KeySet>> Keys<S> {
             let newer = match self.0.newer_than(&set, mark).await {
                 Ok(newer) => newer,
                 // A key of that id is at hand, so the verdict stands; otherwise there can be none.
-                Err(error) if refusal.kind() == VerifyErrorKind::UnknownKey => return Err(error.into()),
+                Err(error) if refusal.kind() == VerifyErrorKind::UnknownKey => {
+                    return Err(error.into());
+                }
                 Err(_) => break,
             };
             if Arc::ptr_eq(&newer, &set) {
@@ -76,9 +78,9 @@ impl<S: Source<Value = KeySet>> Keys<S> {
 }
 
 /// Fetches the key set of an instance.
-pub(super) struct KeySource {
+pub(super) struct JwksFetcher {
     pub(super) endpoint: Endpoint,
-    pub(super) stats: Arc<Stats>,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// Which of Clerk's two key set endpoints is asked.
@@ -88,7 +90,7 @@ pub(super) enum Endpoint {
 }
 
 #[async_trait]
-impl Source for KeySource {
+impl Source for JwksFetcher {
     type Value = KeySet;
 
     async fn fetch(&self) -> Result<KeySet, ClerkError> {
@@ -96,7 +98,7 @@ impl Source for KeySource {
             Endpoint::FrontendApi(http) => fetch_public(http).await,
             Endpoint::BackendApi(client) => client.key_set().await,
         };
-        self.stats.call(fetched.is_err());
+        self.counters.call(fetched.is_err());
         fetched.inspect_err(|error| {
             tracing::warn!(error = %error, cause = ?error, "the key set of the Clerk instance could not be fetched");
         })

@@ -12,7 +12,7 @@ use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetada
 /// [`FrontendApi`].
 ///
 /// Nothing is kept: a server that shows the document uses
-/// [`AuthorizationServerService`](crate::AuthorizationServerService), which does keep it.
+/// [`AuthorizationServerService`](crate::services::AuthorizationServerService), which does keep it.
 ///
 /// # Errors
 ///
@@ -22,7 +22,8 @@ use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetada
 /// # Example
 ///
 /// ```no_run
-/// use clerk_mcp_tools::{PublishableKey, fetch_clerk_authorization_server_metadata};
+/// use clerk_mcp_tools::clerk::fetch_clerk_authorization_server_metadata;
+/// use clerk_mcp_tools::PublishableKey;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;

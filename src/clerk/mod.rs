@@ -1,7 +1,8 @@
 //! Everything that talks to Clerk. The only module that knows the HTTP client.
 
-mod builder;
+pub(crate) mod builder;
 mod client;
+pub(crate) mod env;
 mod http;
 mod introspection;
 mod jwks;
@@ -10,17 +11,17 @@ mod stats;
 mod token_cache;
 mod token_format;
 mod user;
-mod verifier;
+pub(crate) mod verifier;
 
-pub use builder::ClerkVerifierBuilder;
+pub(crate) use builder::ClerkVerifierBuilder;
 pub use client::{ClerkClient, ClerkClientBuilder};
 pub(crate) use metadata::MetadataSource;
 pub use metadata::fetch_clerk_authorization_server_metadata;
-pub use stats::Snapshot;
+pub use stats::VerifierStats;
 pub use user::{EmailAddress, User};
-pub use verifier::{ClerkVerifier, verify_clerk_token};
+pub(crate) use verifier::ClerkVerifier;
 
 #[cfg(fuzzing)]
 pub(crate) fn is_active(json: &[u8], now: u64) -> bool {
-    introspection::ActiveToken::parse(json, now).is_ok()
+    introspection::IntrospectionResponse::parse(json, now).is_ok()
 }

@@ -3,20 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A verifier at one moment; see [`ClerkVerifier::snapshot`](crate::ClerkVerifier::snapshot).
+/// A verifier at one moment; see [`ClerkVerifier::stats`](crate::ClerkVerifier::stats).
 ///
 /// With the feature `metrics`, the four counters are also counters of the `metrics` crate, as
-/// `clerk_mcp_tools_known_token_hits_total`, `clerk_mcp_tools_known_token_misses_total`,
+/// `clerk_mcp_tools_token_cache_hits_total`, `clerk_mcp_tools_token_cache_misses_total`,
 /// `clerk_mcp_tools_upstream_calls_total` and `clerk_mcp_tools_upstream_failures_total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Snapshot {
+pub struct VerifierStats {
     /// How old the key set is; `None` where there is none, or none is needed.
     pub key_set_age: Option<Duration>,
     /// How many verified tokens are held.
-    pub known_tokens: usize,
+    pub cached_tokens: usize,
     /// How many refused opaque tokens are held.
-    pub refused_tokens: usize,
+    pub rejected_tokens: usize,
     /// How often a token was known.
     pub hits: u64,
     /// How often a token had to be verified.
@@ -27,9 +27,9 @@ pub struct Snapshot {
     pub upstream_failures: u64,
 }
 
-/// The counters behind a [`Snapshot`].
+/// The counters behind a [`VerifierStats`].
 #[derive(Debug, Default)]
-pub(crate) struct Stats {
+pub(crate) struct Counters {
     hits: AtomicU64,
     misses: AtomicU64,
     upstream_calls: AtomicU64,
@@ -44,13 +44,13 @@ macro_rules! count {
     }};
 }
 
-impl Stats {
+impl Counters {
     pub(crate) fn hit(&self) {
-        count!(self.hits, "known_token_hits");
+        count!(self.hits, "token_cache_hits");
     }
 
     pub(crate) fn miss(&self) {
-        count!(self.misses, "known_token_misses");
+        count!(self.misses, "token_cache_misses");
     }
 
     /// A call to Clerk that has ended.
@@ -61,14 +61,14 @@ impl Stats {
         }
     }
 
-    pub(crate) fn read(&self) -> Snapshot {
+    pub(crate) fn read(&self) -> VerifierStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Snapshot {
+        VerifierStats {
             hits: read(&self.hits),
             misses: read(&self.misses),
             upstream_calls: read(&self.upstream_calls),
             upstream_failures: read(&self.upstream_failures),
-            ..Snapshot::default()
+            ..VerifierStats::default()
         }
     }
 }

@@ -24,7 +24,7 @@ const ENTRY_BYTES: u64 = 1024;
 const DIGESTED: usize = 32;
 
 /// Verified tokens, bounded by the memory that they take.
-pub(crate) struct KnownTokens {
+pub(crate) struct TokenCache {
     /// By a keyed digest (SipHash with a key of this process). A digest that two tokens share is no danger: an entry
     /// counts only for the text that it was made for.
     entries: Cache<u64, Arc<Known>, ByBytes>,
@@ -36,7 +36,7 @@ struct Known {
     caller: AuthInfo,
     resource: Option<ResourceUrl>,
     /// By the clock that cannot be set.
-    forget_at: Duration,
+    evict_at: Duration,
     /// The first second, since 1970-01-01T00:00:00Z, at which the token is expired.
     expires_at: Option<u64>,
     /// What it was verified with, where that was a key of ours.
@@ -52,15 +52,19 @@ pub(crate) struct Lifetime {
     pub(crate) key: Option<Arc<VerificationKey>>,
 }
 
-impl KnownTokens {
+impl TokenCache {
     pub(crate) fn new(bytes: u64, clock: Arc<dyn Clock>) -> Self {
         let items = usize::try_from(bytes / (2 * ENTRY_BYTES)).unwrap_or(usize::MAX).max(1);
-        Self { entries: Cache::with_weighter(items, bytes, ByBytes), digest: RandomState::new(), clock }
+        Self {
+            entries: Cache::with_weighter(items, bytes, ByBytes),
+            digest: RandomState::new(),
+            clock,
+        }
     }
 
     /// Where the token of this request is, or would be.
-    pub(crate) fn place<'a>(&'a self, request: TokenRequest<'a>) -> Place<'a> {
-        Place { tokens: self, request, digest: self.digest.hash_one(Presented(request)) }
+    pub(crate) fn entry<'a>(&'a self, request: TokenRequest<'a>) -> Entry<'a> {
+        Entry { tokens: self, request, digest: self.digest.hash_one(Presented(request)) }
     }
 
     /// How many tokens are held, those among them that nobody has asked for since they expired.
@@ -70,13 +74,13 @@ impl KnownTokens {
 }
 
 /// The place of one token as it is presented to one resource.
-pub(crate) struct Place<'a> {
-    tokens: &'a KnownTokens,
+pub(crate) struct Entry<'a> {
+    tokens: &'a TokenCache,
     request: TokenRequest<'a>,
     digest: u64,
 }
 
-impl Place<'_> {
+impl Entry<'_> {
     /// Who presents the token, if that is known. Never waits: where somebody is writing just now, nothing is known.
     pub(crate) fn try_get(&self) -> Option<AuthInfo> {
         self.still_good(&*self.tokens.entries.try_get(&self.digest).ok()??)
@@ -96,7 +100,7 @@ impl Place<'_> {
             weight: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_BYTES),
             caller: caller.clone(),
             resource: self.request.resource().cloned(),
-            forget_at: self.tokens.clock.monotonic().saturating_add(lifetime.ttl),
+            evict_at: self.tokens.clock.monotonic().saturating_add(lifetime.ttl),
             expires_at: lifetime.expires_at,
             key: lifetime.key,
         };
@@ -105,9 +109,9 @@ impl Place<'_> {
 
     fn still_good(&self, known: &Known) -> Option<AuthInfo> {
         let (request, clock) = (self.request, &self.tokens.clock);
-        let is_the_same =
-            known.caller.token().expose() == request.token() && known.resource.as_ref() == request.resource();
-        let is_over = clock.monotonic() >= known.forget_at
+        let is_the_same = known.caller.token().expose() == request.token()
+            && known.resource.as_ref() == request.resource();
+        let is_over = clock.monotonic() >= known.evict_at
             || known.expires_at.is_some_and(|expires_at| clock.unix_time().as_secs() >= expires_at)
             || known.key.as_ref().is_some_and(|key| key.is_retired());
         (is_the_same && !is_over).then(|| known.caller.clone())
@@ -134,8 +138,8 @@ impl Weighter<u64, Arc<Known>> for ByBytes {
     }
 }
 
-impl fmt::Debug for KnownTokens {
+impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownTokens").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("TokenCache").field("len", &self.len()).finish_non_exhaustive()
     }
 }

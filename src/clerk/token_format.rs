@@ -1,10 +1,10 @@
 //! What can be told of a token by its outside, without a call and before any work.
 
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
-use crate::oauth::MOST_BYTES;
+use crate::oauth::MAX_BYTES;
 
 /// An opaque token has some forty characters.
-const MOST_OPAQUE_BYTES: usize = 512;
+const MAX_OPAQUE_BYTES: usize = 512;
 
 /// Clerk's two formats of OAuth access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub(crate) enum TokenFormat {
 /// Tells the formats apart by their beginning, and refuses every other kind of token. What is no kind at all counts as
 /// a JWT, whose parts will not be there.
 pub(crate) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
-    if token.len() > MOST_BYTES {
+    if token.len() > MAX_BYTES {
         return Err(refuse(Kind::Malformed, "the text is too long for a token"));
     }
     if let Some(rest) = token.strip_prefix("oat_") {
-        let is_word =
-            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        if !is_word || token.len() > MOST_OPAQUE_BYTES {
+        let is_word = !rest.is_empty()
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        if !is_word || token.len() > MAX_OPAQUE_BYTES {
             return Err(refuse(Kind::Malformed, "the text after oat_ is not that of a token"));
         }
         return Ok(TokenFormat::Opaque);
@@ -37,7 +37,7 @@ pub(crate) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
 }
 
 /// Refuses what cannot be a token, whatever its parts say.
-pub(crate) fn check_outline(token: &str) -> Result<(), VerifyError> {
+pub(crate) fn precheck(token: &str) -> Result<(), VerifyError> {
     match token_format(token)? {
         TokenFormat::Jwt if token.split('.').take(4).count() != 3 => {
             Err(refuse(Kind::Malformed, "the text is neither a JWT nor an opaque token of Clerk's"))
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn refuses_at_a_glance_what_can_be_no_token() {
-        let long = "a".repeat(MOST_BYTES);
+        let long = "a".repeat(MAX_BYTES);
         let rows: [(&str, Result<(), Kind>); 19] = [
             ("a.b.c", Ok(())),
             ("..", Ok(())),
@@ -80,10 +80,10 @@ mod tests {
             (&long, Err(Kind::Malformed)),
         ];
         for (token, expected) in rows {
-            assert_eq!(check_outline(token).map_err(|error| error.kind()), expected, "{token:?}");
+            assert_eq!(precheck(token).map_err(|error| error.kind()), expected, "{token:?}");
         }
-        assert!(check_outline(&format!("a.b.{long}")).is_err());
-        assert!(check_outline(&format!("oat_{}", "a".repeat(509))).is_err());
+        assert!(precheck(&format!("a.b.{long}")).is_err());
+        assert!(precheck(&format!("oat_{}", "a".repeat(509))).is_err());
         let formats = ["a.b.c", "oat_a"].map(|token| token_format(token).ok());
         assert_eq!(formats, [Some(TokenFormat::Jwt), Some(TokenFormat::Opaque)]);
     }

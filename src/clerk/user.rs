@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::User;
+/// use clerk_mcp_tools::clerk::User;
 ///
 /// let user: User = serde_json::from_str(r#"{"id": "user_1", "first_name": "Ada", "locked": false}"#).unwrap();
 /// assert_eq!(user.first_name.as_deref(), Some("Ada"));
@@ -47,7 +47,8 @@ impl User {
     #[must_use]
     pub fn primary_email_address(&self) -> Option<&str> {
         let id = self.primary_email_address_id.as_deref()?;
-        let primary = self.email_addresses.iter().find(|address| address.id.as_deref() == Some(id))?;
+        let primary =
+            self.email_addresses.iter().find(|address| address.id.as_deref() == Some(id))?;
         Some(&primary.email_address)
     }
 }

@@ -7,21 +7,21 @@ use async_trait::async_trait;
 use super::builder::ClerkVerifierBuilder;
 use super::client::ClerkClient;
 use super::http::Http;
-use super::introspection::{ActiveToken, Introspection};
-use super::jwks::{KeySource, Keys};
+use super::introspection::{Introspection, IntrospectionResponse};
+use super::jwks::{JwksFetcher, RemoteJwks};
 use super::metadata::MetadataSource;
-use super::stats::{Snapshot, Stats};
-use super::token_cache::{KnownTokens, Lifetime, Place};
-use super::token_format::{TokenFormat, check_outline, token_format};
+use super::stats::{Counters, VerifierStats};
+use super::token_cache::{Entry, Lifetime, TokenCache};
+use super::token_format::{TokenFormat, precheck, token_format};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
 use crate::instance::FrontendApi;
-use crate::jwt::{Policy, UnverifiedToken, UsualHeader, VerificationKey};
+use crate::jwt::{HeaderCache, Policy, UnverifiedToken, VerificationKey};
 use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenRequest, VerifyToken};
 
 /// Verifies a Clerk access token, JWT or opaque, as `verifyClerkToken` of `@clerk/mcp-tools` does.
 ///
-/// For handlers of your own; the [`BearerAuthLayer`](crate::BearerAuthLayer) does the same and answers the refusals
+/// For handlers of your own; the [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer) does the same and answers the refusals
 /// too. The token must have been issued for the verifier's own resource
 /// ([`ClerkVerifierBuilder::resource`]), unless [`Audience`] says otherwise.
 ///
@@ -46,7 +46,10 @@ use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenReques
 /// # Ok(())
 /// # }
 /// ```
-pub async fn verify_clerk_token(verifier: &ClerkVerifier, token: &str) -> Result<AuthInfo, VerifyError> {
+pub async fn verify_clerk_token(
+    verifier: &ClerkVerifier,
+    token: &str,
+) -> Result<AuthInfo, VerifyError> {
     // Not by the trait, which would put the future into a box.
     verifier.verify(TokenRequest::new(token)).await
 }
@@ -75,23 +78,23 @@ pub struct ClerkVerifier(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) instance: FrontendApi,
     pub(super) jwt_keys: JwtKeys,
-    pub(super) usual_header: UsualHeader,
+    pub(super) header_cache: HeaderCache,
     pub(super) client: Option<ClerkClient>,
     pub(super) introspection: Option<Introspection>,
     pub(super) public: Http,
     pub(super) resource: Option<ResourceUrl>,
     pub(super) audience: Audience,
     pub(super) leeway: Duration,
-    pub(super) known: Arc<KnownTokens>,
+    pub(super) known: Arc<TokenCache>,
     pub(super) known_jwt_ttl: Duration,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) stats: Arc<Stats>,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// Where the keys of JWTs come from.
 pub(super) enum JwtKeys {
     Pem(Arc<VerificationKey>),
-    Set(Keys<KeySource>),
+    Set(RemoteJwks<JwksFetcher>),
 }
 
 impl ClerkVerifier {
@@ -151,23 +154,24 @@ impl ClerkVerifier {
     /// What this verifier and its clones hold and have done so far, for a health page.
     ///
     /// ```
-    /// # use clerk_mcp_tools::{ClerkVerifier, FrontendApi};
+    /// # use clerk_mcp_tools::instance::FrontendApi;
+    /// # use clerk_mcp_tools::ClerkVerifier;
     /// # let instance = FrontendApi::parse("https://clerk.example.com")?;
     /// let verifier = ClerkVerifier::builder().frontend_api(instance).build()?;
-    /// assert_eq!(verifier.snapshot().known_tokens, 0);
+    /// assert_eq!(verifier.stats().cached_tokens, 0);
     /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn stats(&self) -> VerifierStats {
         let key_set_age = match &self.0.jwt_keys {
             JwtKeys::Pem(_) => None,
             JwtKeys::Set(keys) => keys.age(),
         };
-        Snapshot {
+        VerifierStats {
             key_set_age,
-            known_tokens: self.0.known.len(),
-            refused_tokens: self.0.introspection.as_ref().map_or(0, Introspection::refused_tokens),
-            ..self.0.stats.read()
+            cached_tokens: self.0.known.len(),
+            rejected_tokens: self.0.introspection.as_ref().map_or(0, Introspection::refused_tokens),
+            ..self.0.counters.read()
         }
     }
 
@@ -191,13 +195,13 @@ impl ClerkVerifier {
 
     async fn look_up_or_prove(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let request = self.with_resource(request);
-        let place = self.0.known.place(request);
-        if let Some(caller) = place.get() {
-            self.0.stats.hit();
+        let entry = self.0.known.entry(request);
+        if let Some(caller) = entry.get() {
+            self.0.counters.hit();
             return Ok(caller);
         }
         match token_format(request.token())? {
-            TokenFormat::Jwt => self.verify_jwt(request, &place).await,
+            TokenFormat::Jwt => self.verify_jwt(request, &entry).await,
             TokenFormat::Opaque => self.verify_opaque(request).await,
         }
     }
@@ -213,41 +217,44 @@ impl ClerkVerifier {
     async fn verify_jwt(
         &self,
         request: TokenRequest<'_>,
-        place: &Place<'_>,
+        entry: &Entry<'_>,
     ) -> Result<AuthInfo, VerifyError> {
-        let token = UnverifiedToken::parse(request.token(), &self.0.usual_header)?;
-        self.0.stats.miss();
+        let token = UnverifiedToken::parse(request.token(), &self.0.header_cache)?;
+        self.0.counters.miss();
         let (signed, key) = match &self.0.jwt_keys {
             JwtKeys::Pem(key) => (token.verify_signature(key)?, Arc::clone(key)),
             JwtKeys::Set(keys) => keys.verify_signature(&token).await?,
         };
         let leeway = self.0.leeway;
-        let claims = signed.validate(&Policy { issuer: self.0.instance.issuer(), leeway }, self.now())?;
+        let claims =
+            signed.validate(&Policy { issuer: self.0.instance.issuer(), leeway }, self.now())?;
         let expires_at = claims.expires_at;
-        let caller = AuthInfo::builder(request.token(), claims.subject, claims.client_id)
+        let caller = AuthInfo::for_user(claims.subject, request.token().into())
+            .client_id(claims.client_id)
             .scopes(claims.scopes)
             .expires_at(expires_at)
-            .org_id(claims.org_id)
-            .actor(claims.actor)
+            .set_if_some(claims.org_id, AuthInfoBuilder::org_id)
+            .set_if_some(claims.actor, AuthInfoBuilder::actor)
             .claims(claims.rest);
         let caller = check_audience(self.0.audience, caller, claims.audience, request)?;
         let expires_at = Some(expires_at.saturating_add(leeway.as_secs()));
         let lifetime = Lifetime { ttl: self.0.known_jwt_ttl, expires_at, key: Some(key) };
-        self.0.usual_header.remember(token.header());
-        place.insert(&caller, lifetime);
+        self.0.header_cache.remember(token.header());
+        entry.insert(&caller, lifetime);
         Ok(caller)
     }
 
     async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        self.0.stats.miss();
+        self.0.counters.miss();
         let introspection = self.0.introspection.as_ref().ok_or_else(no_secret_key)?;
         let audience = self.0.audience;
-        let accept = move |request: TokenRequest<'_>, token: ActiveToken| {
-            let caller = AuthInfo::builder(request.token(), token.subject, token.client_id)
+        let accept = move |request: TokenRequest<'_>, token: IntrospectionResponse| {
+            let caller = AuthInfo::for_user(token.subject, request.token().into())
+                .client_id(token.client_id)
                 .scopes(token.scopes)
-                .expires_at(token.expires_at)
-                .org_id(token.org_id)
-                .actor(token.actor)
+                .set_if_some(token.expires_at, AuthInfoBuilder::expires_at)
+                .set_if_some(token.org_id, AuthInfoBuilder::org_id)
+                .set_if_some(token.actor, AuthInfoBuilder::actor)
                 .claims(token.rest);
             check_audience(audience, caller, token.audience, request)
         };
@@ -265,13 +272,13 @@ impl VerifyToken for ClerkVerifier {
         self.verify(request).await
     }
 
-    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
-        if let Some(caller) = self.0.known.place(self.with_resource(request)).try_get() {
-            self.0.stats.hit();
+    fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
+        if let Some(caller) = self.0.known.entry(self.with_resource(request)).try_get() {
+            self.0.counters.hit();
             return Some(Ok(caller));
         }
         // What cannot be a token needs no more than a look at it.
-        check_outline(request.token()).err().map(|error| Err(error).inspect_err(log))
+        precheck(request.token()).err().map(|error| Err(error).inspect_err(log))
     }
 }
 
@@ -283,7 +290,8 @@ fn check_audience(
     request: TokenRequest<'_>,
 ) -> Result<AuthInfo, VerifyError> {
     let named = mode.check(request.resource(), audience.as_deref())?.map(str::to_owned);
-    Ok(caller.resource(named).audience(audience.unwrap_or_default()).build())
+    let caller = caller.set_if_some(named, AuthInfoBuilder::resource);
+    Ok(caller.audience(audience.unwrap_or_default()).build())
 }
 
 /// The cause, for the operator; the caller gets one fixed sentence.

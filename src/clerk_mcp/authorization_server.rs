@@ -15,7 +15,8 @@ impl AuthorizationServerService {
     /// # Example
     ///
     /// ```
-    /// use clerk_mcp_tools::{AuthorizationServerService, PublishableKey};
+    /// use clerk_mcp_tools::services::AuthorizationServerService;
+    /// use clerk_mcp_tools::PublishableKey;
     ///
     /// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
     /// let service = AuthorizationServerService::for_clerk(&key)?;

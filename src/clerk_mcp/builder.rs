@@ -1,62 +1,86 @@
 use std::sync::Arc;
 
 use super::{ClerkMcp, Parts};
-use crate::clerk::ClerkVerifier;
+use crate::clerk::env::Env;
+use crate::clerk::{ClerkVerifier, ClerkVerifierBuilder};
 use crate::error::ConfigError;
-use crate::mcp::OperationScopes;
+use crate::mcp::AccessPolicy;
 use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
 use crate::oauth::{OFFLINE_ACCESS, ResourceUrl, ScopeHierarchy, Scopes};
 use crate::services::{AuthorizationServerService, ProtectedResourceService};
 
-type Describe = Box<dyn FnOnce(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send>;
+type Customize =
+    Arc<dyn Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + Sync>;
 
 /// Builds a [`ClerkMcp`].
+#[derive(Clone)]
 #[must_use]
 pub struct ClerkMcpBuilder {
-    resource: Option<String>,
-    verifier: Option<ClerkVerifier>,
+    resource: Option<ResourceUrl>,
+    verifier: Verifier,
     scopes: Scopes,
     advertised: Option<Scopes>,
     hierarchy: ScopeHierarchy,
-    operations: OperationScopes,
+    operations: AccessPolicy,
     optional: bool,
     cors: bool,
     narrow: bool,
-    describe: Option<Describe>,
+    customize: Option<Customize>,
     /// The first setting of the environment that cannot be used; `build` reports it.
     problem: Option<ConfigError>,
 }
 
 impl ClerkMcpBuilder {
-    pub(super) fn new(resource: Option<String>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            resource,
-            verifier: None,
+            resource: None,
+            verifier: Verifier::None,
             scopes: Scopes::none(),
             advertised: None,
             hierarchy: ScopeHierarchy::new(),
-            operations: OperationScopes::new(),
+            operations: AccessPolicy::new(),
             optional: false,
             cors: true,
             narrow: false,
-            describe: None,
+            customize: None,
             problem: None,
         }
     }
 
-    pub(super) fn env(mut self) -> Self {
-        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        self.resource = var("MCP_RESOURCE_URL");
-        match var("MCP_SCOPES").map_or(Ok(Scopes::none()), |list| Scopes::parse(&list)) {
-            Ok(scopes) => self.scopes = scopes,
-            Err(problem) => self.problem = Some(problem),
+    /// Reads the settings from the environment: `MCP_RESOURCE_URL` for the endpoint's URL, `MCP_SCOPES` for the scopes,
+    /// separated by spaces, and the variables of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) for the verifier.
+    ///
+    /// A variable that is empty counts as not set. [`build`](Self::build) reports an invalid value.
+    pub fn env(self) -> Self {
+        self.env_from(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables of [`env`](Self::env) from `var`, such as a file or a test's own list.
+    pub fn env_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        if let Err(problem) = self.read_env(&Env::new(&var)) {
+            self.problem.get_or_insert(problem);
         }
+        self.verifier = Verifier::FromEnv(Box::new(ClerkVerifier::builder().env_from(var)));
         self
     }
 
-    /// Who verifies the tokens; [`ClerkVerifier::from_env`] unless it is said.
+    fn read_env(&mut self, env: &Env<'_>) -> Result<(), ConfigError> {
+        self.resource = env.resource()?.or(self.resource.take());
+        if let Some(scopes) = env.scopes()? {
+            self.scopes = scopes;
+        }
+        Ok(())
+    }
+
+    /// Sets the public URL of the MCP endpoint, such as `https://mcp.example.com/mcp`.
+    pub fn resource(mut self, resource: ResourceUrl) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Sets the verifier of the tokens.
     pub fn verifier(mut self, verifier: ClerkVerifier) -> Self {
-        self.verifier = Some(verifier);
+        self.verifier = Verifier::Given(verifier);
         self
     }
 
@@ -68,15 +92,15 @@ impl ClerkMcpBuilder {
     }
 
     /// What single operations need besides; nothing unless it is said. The rules are applied by
-    /// [`ClerkMcp::operation_scopes_layer`], which has to stand around the MCP service, inside the bearer layer.
-    pub fn operation_scopes(mut self, rules: OperationScopes) -> Self {
+    /// [`ClerkMcp::access_policy_layer`], which has to stand around the MCP service, inside the bearer layer.
+    pub fn access_policy(mut self, rules: AccessPolicy) -> Self {
         self.operations = rules;
         self
     }
 
     /// The scopes that the metadata names, which clients ask for at their first sign-in: those that every request needs
     /// unless it is said. Clients that step up ask for those of single operations when one of them needs more; for clients
-    /// that do not, name here what [`operation_scopes`](Self::operation_scopes) needs as well.
+    /// that do not, name here what [`access_policy`](Self::access_policy) needs as well.
     pub fn scopes_supported(mut self, scopes: Scopes) -> Self {
         self.advertised = Some(scopes);
         self
@@ -88,13 +112,13 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Lets requests without a token pass; see [`BearerAuthLayer::optional`](crate::BearerAuthLayer::optional).
+    /// Lets requests without a token pass; see [`BearerAuthLayer::optional`](crate::bearer_auth::BearerAuthLayer::optional).
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
     }
 
-    /// Leaves CORS to a layer of your own; see [`BearerAuthLayer::without_cors`](crate::BearerAuthLayer::without_cors).
+    /// Leaves CORS to a layer of your own; see [`BearerAuthLayer::without_cors`](crate::bearer_auth::BearerAuthLayer::without_cors).
     pub fn without_cors(mut self) -> Self {
         self.cors = false;
         self
@@ -102,7 +126,7 @@ impl ClerkMcpBuilder {
 
     /// Narrows `scopes_supported` in the authorization server's metadata to this server's, for clients that ask for all
     /// they find there and are then refused by Clerk (`invalid_scope`).
-    pub fn narrow_authorization_server_scopes(mut self) -> Self {
+    pub fn restrict_advertised_scopes(mut self) -> Self {
         self.narrow = true;
         self
     }
@@ -112,15 +136,18 @@ impl ClerkMcpBuilder {
     ///
     /// ```
     /// # use clerk_mcp_tools::ClerkMcp;
-    /// let builder = ClerkMcp::builder("https://mcp.example.com/mcp")
-    ///     .describe(|document| document.resource_name("Example").resource_tos_uri("https://example.com/tos"));
+    /// let builder = ClerkMcp::builder()
+    ///     .customize_metadata(|document| document.resource_name("Example").resource_tos_uri("https://example.com/tos"));
     /// # let _ = builder;
     /// ```
-    pub fn describe<F>(mut self, describe: F) -> Self
+    pub fn customize_metadata<F>(mut self, customize: F) -> Self
     where
-        F: FnOnce(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + 'static,
+        F: Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder
+            + Send
+            + Sync
+            + 'static,
     {
-        self.describe = Some(Box::new(describe));
+        self.customize = Some(Arc::new(customize));
         self
     }
 
@@ -135,21 +162,23 @@ impl ClerkMcpBuilder {
             return Err(problem);
         }
         let resource = self.resource.ok_or_else(|| {
-            ConfigError::missing("MCP_RESOURCE_URL", "is not set: it is the public URL of the MCP endpoint")
+            ConfigError::missing(
+                "MCP_RESOURCE_URL",
+                "is not set: it is the public URL of the MCP endpoint",
+            )
         })?;
-        let resource = ResourceUrl::parse(&resource)?;
-        let verifier = self.verifier.map_or_else(ClerkVerifier::from_env, Ok)?;
+        let verifier = self.verifier.build(&resource)?;
         check_resource(&resource, &verifier)?;
         let advertised = self.advertised.unwrap_or_else(|| self.scopes.clone());
         check_grantable(&self.scopes.union(&self.operations.scopes()))?;
         check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
         let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
             .scopes_supported(&advertised);
-        let mut document = match self.describe {
-            Some(describe) => describe(document).build()?,
+        let mut document = match self.customize {
+            Some(customize) => customize(document).build()?,
             None => document.build()?,
         };
-        // Whatever `describe` did: what is guarded and what is said must be the same.
+        // Whatever `customize_metadata` did: what is guarded and what is said must be the same.
         document.authorization_servers = vec![verifier.frontend_api().issuer().to_owned()];
         document.scopes_supported = advertised.advertisable().iter().map(str::to_owned).collect();
         let narrowed_to = self.narrow.then_some(advertised);
@@ -165,6 +194,27 @@ impl ClerkMcpBuilder {
             cors: self.cors,
             document,
         })))
+    }
+}
+
+/// Where the verifier comes from.
+#[derive(Clone, Debug)]
+enum Verifier {
+    None,
+    Given(ClerkVerifier),
+    FromEnv(Box<ClerkVerifierBuilder>),
+}
+
+impl Verifier {
+    fn build(self, resource: &ResourceUrl) -> Result<ClerkVerifier, ConfigError> {
+        match self {
+            Self::Given(verifier) => Ok(verifier),
+            Self::FromEnv(builder) => builder.resource(resource.clone()).build(),
+            Self::None => Err(ConfigError::missing(
+                "verifier",
+                "is not set: pass a ClerkVerifier, or read Clerk's settings from the environment with env()",
+            )),
+        }
     }
 }
 

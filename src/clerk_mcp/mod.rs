@@ -1,17 +1,18 @@
 //! Everything that guards one MCP endpoint, from one value.
 
+mod auth_layer;
 mod authorization_server;
 mod builder;
 
 use std::sync::Arc;
 
 use http::Response;
-use tower_layer::Stack;
 
-use crate::access_policy::OperationScopesLayer;
+use crate::access_policy::AccessPolicyLayer;
 use crate::bearer_auth::BearerAuthLayer;
 use crate::clerk::ClerkVerifier;
-use crate::mcp::OperationScopes;
+use crate::error::ConfigError;
+use crate::mcp::AccessPolicy;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
     well_known_paths,
@@ -22,6 +23,7 @@ use crate::services::{
     AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
 };
 
+pub use auth_layer::AuthLayer;
 pub use builder::ClerkMcpBuilder;
 
 /// All parts that guard one MCP endpoint with one Clerk instance: the layer, the services, the paths.
@@ -37,13 +39,14 @@ pub use builder::ClerkMcpBuilder;
 /// let verifier = ClerkVerifier::builder()
 ///     .publishable_key(PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?)
 ///     .build()?;
-/// let clerk = ClerkMcp::builder("https://mcp.example.com/mcp")
+/// let clerk = ClerkMcp::builder()
+///     .resource("https://mcp.example.com/mcp".parse()?)
 ///     .verifier(verifier)
 ///     .scopes(Scopes::parse("profile email")?)
 ///     .build()?;
 ///
 /// // Around the MCP service, whatever it is:
-/// let guard = clerk.bearer_auth_layer();
+/// let guard = clerk.auth_layer();
 /// // And where clients look for the documents, in a router or without one:
 /// let paths: Vec<String> = clerk.well_known_routes().into_iter().map(|(path, _)| path).collect();
 /// assert!(paths.contains(&"/.well-known/oauth-protected-resource/mcp".to_owned()));
@@ -60,7 +63,7 @@ struct Parts {
     verifier: ClerkVerifier,
     scopes: Scopes,
     hierarchy: ScopeHierarchy,
-    operations: OperationScopes,
+    operations: AccessPolicy,
     optional: bool,
     cors: bool,
     document: ProtectedResourceMetadata,
@@ -69,26 +72,28 @@ struct Parts {
 }
 
 impl ClerkMcp {
-    /// Starts with the public URL of the MCP endpoint, such as `https://mcp.example.com/mcp`.
-    pub fn builder(resource: impl Into<String>) -> ClerkMcpBuilder {
-        ClerkMcpBuilder::new(Some(resource.into()))
+    /// Returns a builder. A [resource](ClerkMcpBuilder::resource) is required, and so is either a
+    /// [verifier](ClerkMcpBuilder::verifier) or the [environment](ClerkMcpBuilder::env).
+    pub fn builder() -> ClerkMcpBuilder {
+        ClerkMcpBuilder::new()
     }
 
-    /// Starts with the settings of the environment: those of [`ClerkVerifierBuilder::env`], `MCP_RESOURCE_URL` for the
-    /// endpoint's URL and `MCP_SCOPES` for the scopes, separated by spaces.
+    /// Builds everything from the environment; see [`ClerkMcpBuilder::env`] for the variables.
     ///
-    /// [`ClerkVerifierBuilder::env`]: crate::ClerkVerifierBuilder::env
-    pub fn from_env() -> ClerkMcpBuilder {
-        ClerkMcpBuilder::new(None).env()
+    /// # Errors
+    ///
+    /// Returns an error if `MCP_RESOURCE_URL` or the name of the Clerk instance is missing, or if a variable is invalid.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::builder().env().build()
     }
 
-    /// The layer that guards the MCP service: [`bearer_auth_layer`](Self::bearer_auth_layer) around
-    /// [`operation_scopes_layer`](Self::operation_scopes_layer).
+    /// Returns the layer that guards the MCP service: [`bearer_auth_layer`](Self::bearer_auth_layer) around
+    /// [`access_policy_layer`](Self::access_policy_layer).
     ///
-    /// With it, [rules for single operations](ClerkMcpBuilder::operation_scopes) cannot be forgotten. The service gets a
-    /// request whose body is a [`RequestBody`](crate::RequestBody), which axum and rmcp take as any other.
-    pub fn auth_layer(&self) -> Stack<OperationScopesLayer, BearerAuthLayer<ClerkVerifier>> {
-        Stack::new(self.operation_scopes_layer(), self.bearer_auth_layer())
+    /// With it, the [access policy](ClerkMcpBuilder::access_policy) cannot be forgotten. The service gets a request whose
+    /// body is a [`RequestBody`](crate::access_policy::RequestBody), which axum and rmcp take as any other.
+    pub fn auth_layer(&self) -> AuthLayer {
+        AuthLayer::new(self.bearer_auth_layer(), self.access_policy_layer())
     }
 
     /// The layer that lets only callers with a good token pass. It does not apply the rules for single operations.
@@ -96,16 +101,16 @@ impl ClerkMcp {
         let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
             .scope_hierarchy(self.0.hierarchy.clone())
-            .operation_scopes(self.0.operations.clone());
+            .access_policy(self.0.operations.clone());
         let layer = if self.0.optional { layer.optional() } else { layer };
         if self.0.cors { layer } else { layer.without_cors() }
     }
 
     /// The layer that asks for the scopes of single operations. It belongs inside
     /// [`bearer_auth_layer`](Self::bearer_auth_layer); without
-    /// [rules](ClerkMcpBuilder::operation_scopes) it does nothing.
-    pub fn operation_scopes_layer(&self) -> OperationScopesLayer {
-        let layer = OperationScopesLayer::new(self.0.operations.clone(), self.0.resource.clone())
+    /// [rules](ClerkMcpBuilder::access_policy) it does nothing.
+    pub fn access_policy_layer(&self) -> AccessPolicyLayer {
+        let layer = AccessPolicyLayer::new(self.0.operations.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
             .scope_hierarchy(self.0.hierarchy.clone());
         if self.0.cors { layer } else { layer.without_cors() }
@@ -114,7 +119,7 @@ impl ClerkMcp {
     /// The response to a request that a handler refuses, such as for an [`InsufficientScope`](crate::InsufficientScope):
     /// that of the layers, for this resource and its scopes.
     #[must_use]
-    pub fn refuse(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
+    pub fn reject(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
         let response = rejection.into().into_response(&self.0.resource, &self.0.scopes);
         if self.0.cors { response } else { without_cors(response) }
     }

@@ -108,10 +108,12 @@ impl Error for ClerkError {
 impl From<ClerkError> for VerifyError {
     fn from(error: ClerkError) -> Self {
         let kind = match error.kind {
-            ClerkErrorKind::Unauthorized | ClerkErrorKind::InvalidRequest => VerifyErrorKind::Misconfigured,
-            ClerkErrorKind::Unavailable | ClerkErrorKind::NotFound | ClerkErrorKind::InvalidResponse => {
-                VerifyErrorKind::Unavailable
+            ClerkErrorKind::Unauthorized | ClerkErrorKind::InvalidRequest => {
+                VerifyErrorKind::Misconfigured
             }
+            ClerkErrorKind::Unavailable
+            | ClerkErrorKind::NotFound
+            | ClerkErrorKind::InvalidResponse => VerifyErrorKind::Unavailable,
         };
         let verify = VerifyError::new(kind);
         let verify = match error.retry_after {

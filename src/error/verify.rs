@@ -51,7 +51,9 @@ impl VerifyErrorKind {
         match self {
             Self::Malformed => "The access token is malformed",
             Self::WrongTokenType => "The token is not an OAuth access token",
-            Self::UnsupportedAlgorithm => "The access token is signed with an algorithm that is not accepted",
+            Self::UnsupportedAlgorithm => {
+                "The access token is signed with an algorithm that is not accepted"
+            }
             Self::UnknownKey => "The access token is signed with an unknown key",
             Self::InvalidSignature => "The signature of the access token is not valid",
             Self::InvalidIssuer => "The access token was issued by another authorization server",

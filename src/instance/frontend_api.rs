@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::PublishableKey;
+use super::base_url::check_base_url;
 use crate::error::ConfigError;
-use crate::instance::PublishableKey;
-use crate::oauth::{check_origin, parse_uri};
 
 const SETTING: &str = "CLERK_FAPI";
 
@@ -16,7 +16,8 @@ const SETTING: &str = "CLERK_FAPI";
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{FrontendApi, PublishableKey};
+/// use clerk_mcp_tools::instance::FrontendApi;
+/// use clerk_mcp_tools::PublishableKey;
 ///
 /// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
 /// assert_eq!(FrontendApi::from(&key).issuer(), "https://foo-bar-13.clerk.accounts.dev");
@@ -77,25 +78,6 @@ fn canonical(origin: &str) -> String {
     let origin = origin.to_ascii_lowercase();
     let default_port = if origin.starts_with("https:") { ":443" } else { ":80" };
     origin.strip_suffix(default_port).map(str::to_owned).unwrap_or(origin)
-}
-
-/// An origin that tokens and keys may be sent to, without a slash at its end.
-pub(crate) fn check_base_url<'a>(
-    setting: &'static str,
-    text: &'a str,
-    remedy: &str,
-) -> Result<&'a str, ConfigError> {
-    let invalid = |why: &str| ConfigError::invalid(setting, format!("cannot be used: it {why}; {remedy}"));
-    let base = text.strip_suffix('/').unwrap_or(text);
-    if base.contains('#') {
-        return Err(invalid("has a fragment"));
-    }
-    let uri = parse_uri(base).ok_or_else(|| invalid("is not a URL"))?;
-    check_origin(&uri).map_err(invalid)?;
-    if uri.path() != "/" || base.ends_with('/') || uri.query().is_some() {
-        return Err(invalid("has a path or a query, where only the origin belongs"));
-    }
-    Ok(base)
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
-//! Which Clerk instance: its keys and the origin of its Frontend API.
+//! Which Clerk instance a server belongs to: its keys and the origins of its two APIs.
 
+mod backend_api;
+mod base_url;
 mod frontend_api;
-mod publishable_key;
-mod secret_key;
+pub(crate) mod publishable_key;
+pub(crate) mod secret_key;
 
+pub use backend_api::BackendApi;
 pub use frontend_api::FrontendApi;
-pub(crate) use frontend_api::check_base_url;
-pub use publishable_key::{Environment, PublishableKey};
-pub use secret_key::SecretKey;
+pub use publishable_key::InstanceType;
+pub(crate) use publishable_key::PublishableKey;
+pub(crate) use secret_key::SecretKey;

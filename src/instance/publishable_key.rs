@@ -9,7 +9,8 @@ use base64::{Engine, alphabet};
 use crate::error::ConfigError;
 
 const SETTING: &str = "CLERK_PUBLISHABLE_KEY";
-const WHERE: &str = "copy it from the Clerk Dashboard, page API keys; it starts with pk_test_ or pk_live_";
+const WHERE: &str =
+    "copy it from the Clerk Dashboard, page API keys; it starts with pk_test_ or pk_live_";
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -19,14 +20,14 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// Which kind of Clerk instance a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Environment {
+pub enum InstanceType {
     /// A development instance: keys with `_test_`.
     Development,
     /// A production instance: keys with `_live_`.
     Production,
 }
 
-impl Environment {
+impl InstanceType {
     pub(crate) fn infix(self) -> &'static str {
         match self {
             Self::Development => "test",
@@ -53,7 +54,7 @@ impl Environment {
 pub struct PublishableKey {
     text: String,
     host: String,
-    environment: Environment,
+    instance_type: InstanceType,
 }
 
 impl PublishableKey {
@@ -63,16 +64,17 @@ impl PublishableKey {
     ///
     /// When the text is not a publishable key. The error says where Clerk shows the right one.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let (environment, encoded) =
+        let (instance_type, encoded) =
             split(text).ok_or_else(|| invalid("it has neither of Clerk's prefixes"))?;
-        let decoded = decode(encoded).ok_or_else(|| invalid("the part after the prefix is not base64"))?;
+        let decoded =
+            decode(encoded).ok_or_else(|| invalid("the part after the prefix is not base64"))?;
         let host = decoded
             .strip_suffix('$')
             .ok_or_else(|| invalid("the key is cut off or has something behind its end"))?;
         if !is_host(host) {
             return Err(invalid("it does not name the host of a Frontend API"));
         }
-        Ok(Self { text: text.to_owned(), host: host.to_owned(), environment })
+        Ok(Self { text: text.to_owned(), host: host.to_owned(), instance_type })
     }
 
     /// The key of an instance whose Frontend API has this host (`host` or `host:port`).
@@ -80,8 +82,12 @@ impl PublishableKey {
     /// # Errors
     ///
     /// When the host is not a plain host with a dot in it.
-    pub fn for_host(environment: Environment, host: &str) -> Result<Self, ConfigError> {
-        Self::parse(&format!("pk_{}_{}", environment.infix(), STANDARD.encode(format!("{host}$"))))
+    pub fn for_host(instance_type: InstanceType, host: &str) -> Result<Self, ConfigError> {
+        Self::parse(&format!(
+            "pk_{}_{}",
+            instance_type.infix(),
+            STANDARD.encode(format!("{host}$"))
+        ))
     }
 
     /// The host of the instance's Frontend API, with its port where the key names one.
@@ -92,8 +98,8 @@ impl PublishableKey {
 
     /// Which kind of instance the key belongs to.
     #[must_use]
-    pub fn environment(&self) -> Environment {
-        self.environment
+    pub fn instance_type(&self) -> InstanceType {
+        self.instance_type
     }
 
     /// The key's text.
@@ -123,11 +129,11 @@ impl fmt::Debug for PublishableKey {
     }
 }
 
-fn split(text: &str) -> Option<(Environment, &str)> {
+fn split(text: &str) -> Option<(InstanceType, &str)> {
     if let Some(rest) = text.strip_prefix("pk_test_") {
-        return Some((Environment::Development, rest));
+        return Some((InstanceType::Development, rest));
     }
-    Some((Environment::Production, text.strip_prefix("pk_live_")?))
+    Some((InstanceType::Production, text.strip_prefix("pk_live_")?))
 }
 
 fn decode(encoded: &str) -> Option<String> {
@@ -139,8 +145,8 @@ fn decode(encoded: &str) -> Option<String> {
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let labels_fit = name.split('.').all(is_label);
-    let port_fits =
-        port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let port_fits = port
+        .is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
     name.len() <= 253 && name.contains('.') && labels_fit && port_fits
 }
 
@@ -216,9 +222,9 @@ mod tests {
 
     #[test]
     fn for_host_is_the_inverse() {
-        let key = PublishableKey::for_host(Environment::Production, "clerk.example.com").unwrap();
+        let key = PublishableKey::for_host(InstanceType::Production, "clerk.example.com").unwrap();
         assert_eq!(key.as_str(), "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k");
-        assert_eq!(key.environment(), Environment::Production);
-        assert!(PublishableKey::for_host(Environment::Production, "evil.com/x").is_err());
+        assert_eq!(key.instance_type(), InstanceType::Production);
+        assert!(PublishableKey::for_host(InstanceType::Production, "evil.com/x").is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Environment;
+use super::InstanceType;
 use crate::error::ConfigError;
 use crate::oauth::REDACTED;
 
@@ -22,7 +22,7 @@ use crate::oauth::REDACTED;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey {
     text: Arc<str>,
-    environment: Environment,
+    instance_type: InstanceType,
 }
 
 impl SecretKey {
@@ -32,10 +32,10 @@ impl SecretKey {
     ///
     /// When the text is not a Clerk secret key. The error does not repeat it.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let (environment, rest) = if let Some(rest) = text.strip_prefix("sk_test_") {
-            (Environment::Development, rest)
+        let (instance_type, rest) = if let Some(rest) = text.strip_prefix("sk_test_") {
+            (InstanceType::Development, rest)
         } else if let Some(rest) = text.strip_prefix("sk_live_") {
-            (Environment::Production, rest)
+            (InstanceType::Production, rest)
         } else {
             return Err(invalid("it starts with neither sk_test_ nor sk_live_"));
         };
@@ -45,13 +45,13 @@ impl SecretKey {
         if !rest.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(invalid("it contains white space or a character that no key has"));
         }
-        Ok(Self { text: text.into(), environment })
+        Ok(Self { text: text.into(), instance_type })
     }
 
     /// Which kind of instance the key belongs to.
     #[must_use]
-    pub fn environment(&self) -> Environment {
-        self.environment
+    pub fn instance_type(&self) -> InstanceType {
+        self.instance_type
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -80,9 +80,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_secret_key_and_never_repeats_it() {
-        for text in
-            ["", "sk_test_", "pk_test_marked", "sk_prod_marked", "sk_test_mar ked", "sk_live_marked\n"]
-        {
+        for text in [
+            "",
+            "sk_test_",
+            "pk_test_marked",
+            "sk_prod_marked",
+            "sk_test_mar ked",
+            "sk_live_marked\n",
+        ] {
             let error = SecretKey::parse(text).unwrap_err();
             assert_eq!(error.setting(), "CLERK_SECRET_KEY");
             assert!(!format!("{error} {error:?}").contains("mar"), "{text:?}: {error}");

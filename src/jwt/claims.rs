@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::object::{Members, Name};
+use super::object::{JsonObject, Name};
 use super::refuse;
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 use crate::oauth::{Actor, Scopes};
@@ -81,20 +81,23 @@ pub(crate) struct ValidClaims {
 impl ValidClaims {
     /// Issuer, then time, then the rest.
     pub(super) fn check(
-        mut members: Members<Claim>,
+        mut members: JsonObject<Claim>,
         policy: &Policy<'_>,
         now: u64,
     ) -> Result<Self, VerifyError> {
         if members.get(Claim::Iss).and_then(Value::as_str) != Some(policy.issuer) {
-            return Err(refuse(Kind::InvalidIssuer, "`iss` is not the Frontend API of this Clerk instance"));
+            return Err(refuse(
+                Kind::InvalidIssuer,
+                "`iss` is not the Frontend API of this Clerk instance",
+            ));
         }
         let expires_at = check_times(&members, policy.leeway.as_secs(), now)?;
-        let subject = take_text(&mut members, Claim::Sub)?
+        let subject = take_string(&mut members, Claim::Sub)?
             .ok_or_else(|| refuse(Kind::InvalidClaim, "`sub` is missing"))?;
         if subject.starts_with("mch_") {
             return Err(refuse(Kind::WrongTokenType, "`sub` is a machine"));
         }
-        let client_id = take_text(&mut members, Claim::ClientId)?
+        let client_id = take_string(&mut members, Claim::ClientId)?
             .ok_or_else(|| refuse(Kind::InvalidClaim, "`client_id` is missing"))?;
         let claims = Self {
             subject,
@@ -102,7 +105,7 @@ impl ValidClaims {
             scopes: take_scopes(&mut members)?,
             expires_at,
             audience: take_audience(&mut members)?,
-            org_id: take_text(&mut members, Claim::OrgId)?,
+            org_id: take_string(&mut members, Claim::OrgId)?,
             actor: take_actor(&mut members)?,
             _proof: (),
             rest: rest(members),
@@ -112,7 +115,7 @@ impl ValidClaims {
 }
 
 /// Returns when the token's time is over.
-fn check_times(members: &Members<Claim>, leeway: u64, now: u64) -> Result<u64, VerifyError> {
+fn check_times(members: &JsonObject<Claim>, leeway: u64, now: u64) -> Result<u64, VerifyError> {
     let expires_at = time(members, Claim::Exp, f64::floor)?
         .ok_or_else(|| refuse(Kind::InvalidClaim, "`exp` is missing"))?;
     if expires_at <= now.saturating_sub(leeway) {
@@ -129,12 +132,12 @@ fn check_times(members: &Members<Claim>, leeway: u64, now: u64) -> Result<u64, V
 }
 
 /// `scp` is a list and wins over `scope`, a text with spaces. Neither means that nothing was granted.
-fn take_scopes(members: &mut Members<Claim>) -> Result<Scopes, VerifyError> {
+fn take_scopes(members: &mut JsonObject<Claim>) -> Result<Scopes, VerifyError> {
     let scope = members.take(Claim::Scope);
     match (members.take(Claim::Scp), scope) {
         (Some(list), _) => {
-            let list =
-                texts(list).ok_or_else(|| refuse(Kind::InvalidClaim, "`scp` is not a list of texts"))?;
+            let list = texts(list)
+                .ok_or_else(|| refuse(Kind::InvalidClaim, "`scp` is not a list of texts"))?;
             Ok(Scopes::granted(list.iter().map(String::as_str)))
         }
         (None, Some(Value::String(text))) => Ok(Scopes::granted(text.split(' '))),
@@ -143,7 +146,7 @@ fn take_scopes(members: &mut Members<Claim>) -> Result<Scopes, VerifyError> {
     }
 }
 
-fn take_audience(members: &mut Members<Claim>) -> Result<Option<Vec<String>>, VerifyError> {
+fn take_audience(members: &mut JsonObject<Claim>) -> Result<Option<Vec<String>>, VerifyError> {
     audience(members.take(Claim::Aud))
         .ok_or_else(|| refuse(Kind::InvalidClaim, "`aud` is neither a text nor a list of texts"))
 }
@@ -157,7 +160,7 @@ pub(crate) fn audience(value: Option<Value>) -> Option<Option<Vec<String>>> {
     }
 }
 
-fn take_actor(members: &mut Members<Claim>) -> Result<Option<Actor>, VerifyError> {
+fn take_actor(members: &mut JsonObject<Claim>) -> Result<Option<Actor>, VerifyError> {
     actor(members.take(Claim::Act))
         .ok_or_else(|| refuse(Kind::InvalidClaim, "`act` is not an actor (RFC 8693 section 4.1)"))
 }
@@ -185,12 +188,14 @@ fn texts(list: Value) -> Option<Vec<String>> {
     let Value::Array(items) = list else {
         return None;
     };
-    let texts = items.into_iter().map(|item| if let Value::String(text) = item { Some(text) } else { None });
+    let texts = items
+        .into_iter()
+        .map(|item| if let Value::String(text) = item { Some(text) } else { None });
     texts.collect()
 }
 
 /// What has no place of its own.
-fn rest(mut members: Members<Claim>) -> Map<String, Value> {
+fn rest(mut members: JsonObject<Claim>) -> Map<String, Value> {
     let times = [("iat", members.take(Claim::Iat)), ("nbf", members.take(Claim::Nbf))];
     let mut rest = members.into_rest();
     rest.extend(times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), time?))));
@@ -205,17 +210,24 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn take_text(members: &mut Members<Claim>, name: Claim) -> Result<Option<String>, VerifyError> {
+fn take_string(
+    members: &mut JsonObject<Claim>,
+    name: Claim,
+) -> Result<Option<String>, VerifyError> {
     let Some(value) = members.take(name) else {
         return Ok(None);
     };
-    text(value)
-        .map(Some)
-        .ok_or_else(|| refuse(Kind::InvalidClaim, "`sub`, `client_id` or `org_id` is no text or empty"))
+    text(value).map(Some).ok_or_else(|| {
+        refuse(Kind::InvalidClaim, "`sub`, `client_id` or `org_id` is no text or empty")
+    })
 }
 
 /// A `NumericDate` (RFC 7519 section 2), which may have a fraction.
-fn time(members: &Members<Claim>, name: Claim, round: fn(f64) -> f64) -> Result<Option<u64>, VerifyError> {
+fn time(
+    members: &JsonObject<Claim>,
+    name: Claim,
+    round: fn(f64) -> f64,
+) -> Result<Option<u64>, VerifyError> {
     let Some(value) = members.get(name) else {
         return Ok(None);
     };

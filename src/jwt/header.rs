@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::token::{decode, malformed};
-use super::{Members, Name, refuse};
+use super::{JsonObject, Name, refuse};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 
 /// Machine tokens, JWT templates and sessions: the same key signs them, and none is an OAuth access token.
@@ -24,7 +24,7 @@ pub(crate) struct Header {
 impl Header {
     pub(super) fn parse(text: &str) -> Result<Self, VerifyError> {
         let json = decode(text)?;
-        let mut members = Members::parse(&json).ok_or_else(malformed)?;
+        let mut members = JsonObject::parse(&json).ok_or_else(malformed)?;
         let algorithm = check_header(&members)?;
         let key_id = match members.take(Member::Kid) {
             None => None,
@@ -51,9 +51,9 @@ impl fmt::Debug for Header {
 
 /// The header of the last good token. All tokens of one key have the same, so most need not be read.
 #[derive(Debug, Default)]
-pub(crate) struct UsualHeader(RwLock<Option<Arc<Header>>>);
+pub(crate) struct HeaderCache(RwLock<Option<Arc<Header>>>);
 
-impl UsualHeader {
+impl HeaderCache {
     /// The header with this text, if it is the usual one.
     pub(super) fn get(&self, text: &str) -> Option<Arc<Header>> {
         let usual = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Name for Member {
     }
 }
 
-fn check_header(header: &Members<Member>) -> Result<Algorithm, VerifyError> {
+fn check_header(header: &JsonObject<Member>) -> Result<Algorithm, VerifyError> {
     // RFC 7515 section 4.1.11: whoever does not understand a critical extension refuses; none is understood here.
     if header.has(Member::Crit) || header.has(Member::B64) {
         return Err(refuse(Kind::Malformed, "the header names a critical extension"));
@@ -120,26 +120,36 @@ fn check_header(header: &Members<Member>) -> Result<Algorithm, VerifyError> {
         Some("RS384") => Algorithm::RS384,
         Some("RS512") => Algorithm::RS512,
         _ => {
-            return Err(refuse(Kind::UnsupportedAlgorithm, "the header names no algorithm that is accepted"));
+            return Err(refuse(
+                Kind::UnsupportedAlgorithm,
+                "the header names no algorithm that is accepted",
+            ));
         }
     };
     // RFC 9068 section 4: this is what keeps a session token or an ID token of the same instance out.
-    let is_access_token =
-        |typ: &str| typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
+    let is_access_token = |typ: &str| {
+        typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+    };
     if !text(Member::Typ).is_some_and(is_access_token) {
         return Err(refuse(Kind::WrongTokenType, "the header's `typ` is not at+jwt"));
     }
     match header.get(Member::Cat) {
         None => Ok(algorithm),
-        Some(Value::String(category)) if !OTHER_CATEGORIES.contains(&category.as_str()) => Ok(algorithm),
-        Some(_) => Err(refuse(Kind::WrongTokenType, "the header's `cat` is that of another class of tokens")),
+        Some(Value::String(category)) if !OTHER_CATEGORIES.contains(&category.as_str()) => {
+            Ok(algorithm)
+        }
+        Some(_) => Err(refuse(
+            Kind::WrongTokenType,
+            "the header's `cat` is that of another class of tokens",
+        )),
     }
 }
 
 /// Whether the content has to be a JWT itself (RFC 7519 section 5.2), or the whole a JWE (RFC 7516 section 9). Whoever
 /// signed such a header did not mean the claims that stand there.
-fn is_nested(header: &Members<Member>) -> bool {
+fn is_nested(header: &JsonObject<Member>) -> bool {
     let content = header.get(Member::Cty).and_then(Value::as_str).unwrap_or_default();
-    let is_jwt = content.rsplit(['/', '+']).next().is_some_and(|kind| kind.eq_ignore_ascii_case("jwt"));
+    let is_jwt =
+        content.rsplit(['/', '+']).next().is_some_and(|kind| kind.eq_ignore_ascii_case("jwt"));
     is_jwt || header.has(Member::Enc)
 }

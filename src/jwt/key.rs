@@ -1,12 +1,14 @@
 //! Public keys that tokens may be verified with, each bound to one algorithm.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{
-    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-    RsaParameters, RsaPublicKeyComponents,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +20,37 @@ use rustls_pki_types::pem::PemObject;
 use crate::error::ConfigError;
 
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// The public key of a Clerk instance, for verifying JWTs without a network.
+///
+/// The Clerk Dashboard shows it as PEM (label `PUBLIC KEY`, RFC 7468 section 13) on the page API keys. It is an RSA key of
+/// 2,048 to 8,192 bits and is used with RS256. A clone is cheap.
+#[derive(Clone, Debug)]
+pub struct JwtKey(Arc<VerificationKey>);
+
+impl JwtKey {
+    /// Parses a PEM public key. Line ends may be escaped as `\n`, as environments carry them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not a PEM public key, or not an RSA key of 2,048 to 8,192 bits. The error does not
+    /// repeat the text.
+    pub fn parse(pem: &str) -> Result<Self, ConfigError> {
+        VerificationKey::from_pem(pem).map(|key| Self(Arc::new(key)))
+    }
+
+    pub(crate) fn into_verification_key(self) -> Arc<VerificationKey> {
+        self.0
+    }
+}
+
+impl FromStr for JwtKey {
+    type Err = ConfigError;
+
+    fn from_str(pem: &str) -> Result<Self, Self::Err> {
+        Self::parse(pem)
+    }
+}
 
 /// An RSA public key with the one algorithm that it may be used with (RFC 8725 section 3.1). Parsed once.
 pub(crate) struct VerificationKey {
@@ -40,7 +73,8 @@ impl VerificationKey {
         if !is_for_signatures(jwk) {
             return Err("it is not meant for signatures");
         }
-        let algorithm = signature_algorithm(jwk).ok_or("its algorithm is not RS256, RS384 or RS512")?;
+        let algorithm =
+            signature_algorithm(jwk).ok_or("its algorithm is not RS256, RS384 or RS512")?;
         let modulus = decode(&rsa.n).ok_or("its modulus is not base64url")?;
         let exponent = decode(&rsa.e).ok_or("its exponent is not base64url")?;
         if !MODULUS_BITS.contains(&bit_length(&modulus)) || !is_odd(&modulus) {
@@ -52,11 +86,18 @@ impl VerificationKey {
         let key = RsaPublicKeyComponents { n: &modulus, e: &exponent }
             .to_parsed_public_key(parameters(algorithm))
             .map_err(|_| "it does not form an RSA key")?;
-        Ok(Self { id: Some(id), algorithm, key, modulus, exponent, retired: AtomicBool::new(false) })
+        Ok(Self {
+            id: Some(id),
+            algorithm,
+            key,
+            modulus,
+            exponent,
+            retired: AtomicBool::new(false),
+        })
     }
 
-    /// The key of `CLERK_JWT_KEY`: PEM with the label `PUBLIC KEY` (RFC 7468 section 13). It is used with RS256.
-    pub(crate) fn from_pem(pem: &str) -> Result<Self, ConfigError> {
+    /// The key of `CLERK_JWT_KEY`, which is used with RS256.
+    fn from_pem(pem: &str) -> Result<Self, ConfigError> {
         // Environments carry a multi-line value with its line ends escaped.
         let pem = pem.replace("\\n", "\n");
         let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
@@ -108,7 +149,8 @@ impl fmt::Debug for VerificationKey {
 }
 
 fn is_for_signatures(jwk: &Jwk) -> bool {
-    let by_use = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let by_use =
+        jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
     let by_operations = jwk
         .common
         .key_operations

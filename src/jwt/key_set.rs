@@ -11,7 +11,7 @@ use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 
 /// An instance has one key, and two while they are changed. A set with more than this many is no key set of Clerk's; cut
 /// off, it would lack keys that work.
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 
 /// What only private and shared keys have (RFC 7518 sections 6.3.2 and 6.4.1).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -25,14 +25,14 @@ impl KeySet {
     /// an error, so that it never takes the place of one that works.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, ClerkError> {
         #[derive(Deserialize)]
-        struct Wire {
+        struct JwkSet {
             keys: Vec<Value>,
         }
-        let wire: Wire =
+        let wire: JwkSet =
             serde_json::from_slice(json).map_err(|_| unusable("the key set is not a JWK set"))?;
         let keys = wire.keys.into_iter().filter_map(usable);
-        let keys: Vec<_> = keys.take(MOST_KEYS + 1).map(Arc::new).collect();
-        if keys.len() > MOST_KEYS {
+        let keys: Vec<_> = keys.take(MAX_KEYS + 1).map(Arc::new).collect();
+        if keys.len() > MAX_KEYS {
             return Err(unusable("the key set has more than 100 keys"));
         }
         if keys.is_empty() {
@@ -49,8 +49,9 @@ impl KeySet {
     /// These keys in the place of older ones: a key that stays is the same value as before, and one that is gone is
     /// retired, so that no token verified with it is taken for known any longer.
     pub(crate) fn succeeding(self, old: &Self) -> Self {
-        let kept =
-            |new: Arc<VerificationKey>| old.0.iter().find(|key| key.is_same_as(&new)).cloned().unwrap_or(new);
+        let kept = |new: Arc<VerificationKey>| {
+            old.0.iter().find(|key| key.is_same_as(&new)).cloned().unwrap_or(new)
+        };
         let keys: Vec<_> = self.0.into_iter().map(kept).collect();
         for key in old.0.iter().filter(|key| !keys.iter().any(|kept| Arc::ptr_eq(kept, key))) {
             key.retire();
@@ -79,7 +80,9 @@ impl KeySet {
 pub(crate) type Proven<'a> = (SignedToken<'a>, Arc<VerificationKey>);
 
 fn usable(json: Value) -> Option<VerificationKey> {
-    verification_key(json).inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over")).ok()
+    verification_key(json)
+        .inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over"))
+        .ok()
 }
 
 fn verification_key(json: Value) -> Result<VerificationKey, &'static str> {

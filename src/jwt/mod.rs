@@ -12,10 +12,11 @@ mod object;
 mod token;
 
 pub(crate) use claims::{Policy, actor, audience};
-pub(crate) use header::UsualHeader;
+pub(crate) use header::HeaderCache;
+pub use key::JwtKey;
 pub(crate) use key::VerificationKey;
 pub(crate) use key_set::{KeySet, Proven, unknown_key};
-pub(crate) use object::{Members, Name};
+pub(crate) use object::{JsonObject, Name};
 pub(crate) use token::{SignedToken, UnverifiedToken};
 
 use crate::error::{VerifyError, VerifyErrorKind};

@@ -20,14 +20,14 @@ pub(crate) trait Name: Copy {
 ///
 /// Of two members with one name, two parsers may take different ones, and so believe different things of one token
 /// (RFC 7515 section 10.12; RFC 7519 section 4 lets us refuse).
-pub(crate) struct Members<N> {
+pub(crate) struct JsonObject<N> {
     /// The value of each name that is looked for, until it is taken out.
     known: Vec<Option<Value>>,
     rest: Map<String, Value>,
     names: PhantomData<N>,
 }
 
-impl<N: Name> Members<N> {
+impl<N: Name> JsonObject<N> {
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -63,23 +63,24 @@ impl<N: Name> Members<N> {
     }
 }
 
-impl<'de, N: Name> Deserialize<'de> for Members<N> {
+impl<'de, N: Name> Deserialize<'de> for JsonObject<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor(PhantomData))
+        deserializer.deserialize_map(JsonObjectVisitor(PhantomData))
     }
 }
 
-struct MembersVisitor<N>(PhantomData<N>);
+struct JsonObjectVisitor<N>(PhantomData<N>);
 
-impl<'de, N: Name> Visitor<'de> for MembersVisitor<N> {
-    type Value = Members<N>;
+impl<'de, N: Name> Visitor<'de> for JsonObjectVisitor<N> {
+    type Value = JsonObject<N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object whose members have different names")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members { known: vec![None; N::COUNT], rest: Map::new(), names: PhantomData };
+        let mut members =
+            JsonObject { known: vec![None; N::COUNT], rest: Map::new(), names: PhantomData };
         while let Some(key) = access.next_key_seed(KeySeed(PhantomData))? {
             if !members.add(key, access.next_value()?) {
                 return Err(A::Error::custom("two members have one name"));
@@ -161,13 +162,13 @@ mod tests {
             ("", false),
         ];
         for (json, expected) in rows {
-            assert_eq!(Members::<Letter>::parse(json.as_bytes()).is_some(), expected, "{json}");
+            assert_eq!(JsonObject::<Letter>::parse(json.as_bytes()).is_some(), expected, "{json}");
         }
     }
 
     #[test]
     fn gives_out_what_is_there() {
-        let mut members = Members::parse(br#"{"z":1,"\u0061":"x","m":null,"b":null}"#).unwrap();
+        let mut members = JsonObject::parse(br#"{"z":1,"\u0061":"x","m":null,"b":null}"#).unwrap();
         assert_eq!((members.get(Letter::A), members.get(Letter::B)), (Some(&"x".into()), None));
         assert!(members.has(Letter::A) && members.has(Letter::B));
         assert_eq!((members.take(Letter::A), members.take(Letter::B)), (Some("x".into()), None));

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::{Policy, ValidClaims};
-use super::header::{Header, UsualHeader};
-use super::{Members, VerificationKey, refuse};
+use super::header::{Header, HeaderCache};
+use super::{JsonObject, VerificationKey, refuse};
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
 
 /// A token of which nothing is proven.
@@ -23,7 +23,7 @@ pub(crate) struct UnverifiedToken<'a> {
 impl<'a> UnverifiedToken<'a> {
     /// Takes a token apart, and refuses what its header rules out. What the header asserts is used for two things
     /// only: to refuse, and to look the key up.
-    pub(crate) fn parse(token: &'a str, usual: &UsualHeader) -> Result<Self, VerifyError> {
+    pub(crate) fn parse(token: &'a str, usual: &HeaderCache) -> Result<Self, VerifyError> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
         let (header, claims) = signing_input.split_once('.').ok_or_else(malformed)?;
         let header = match usual.get(header) {
@@ -46,7 +46,10 @@ impl<'a> UnverifiedToken<'a> {
     }
 
     /// Proves that the token was signed with this key.
-    pub(crate) fn verify_signature(&self, key: &VerificationKey) -> Result<SignedToken<'_>, VerifyError> {
+    pub(crate) fn verify_signature(
+        &self,
+        key: &VerificationKey,
+    ) -> Result<SignedToken<'_>, VerifyError> {
         // The key decides on the algorithm; the token may agree or go.
         if self.header.algorithm() != key.algorithm() {
             return Err(refuse(
@@ -55,7 +58,10 @@ impl<'a> UnverifiedToken<'a> {
             ));
         }
         if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
-            return Err(refuse(Kind::InvalidSignature, "the signature does not belong to header and claims"));
+            return Err(refuse(
+                Kind::InvalidSignature,
+                "the signature does not belong to header and claims",
+            ));
         }
         Ok(SignedToken { claims: &self.claims })
     }
@@ -74,8 +80,12 @@ pub(crate) struct SignedToken<'a> {
 
 impl SignedToken<'_> {
     /// Proves that the claims hold at this time, in seconds since 1970-01-01T00:00:00Z.
-    pub(crate) fn validate(self, policy: &Policy<'_>, now: u64) -> Result<ValidClaims, VerifyError> {
-        let members = Members::parse(self.claims).ok_or_else(|| {
+    pub(crate) fn validate(
+        self,
+        policy: &Policy<'_>,
+        now: u64,
+    ) -> Result<ValidClaims, VerifyError> {
+        let members = JsonObject::parse(self.claims).ok_or_else(|| {
             refuse(Kind::InvalidClaim, "the claims are not a JSON object with unique members")
         })?;
         ValidClaims::check(members, policy, now)

@@ -6,24 +6,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 
-use super::{Operation, Subject};
+use super::{Operation, OperationTarget};
 
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 
 /// A claim that cannot be read: a header that stands there twice, is no text, or holds base64 of no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unclear;
+pub(crate) struct AmbiguousHeaders;
 
 /// What the headers say that the body asks for; either part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Claim<'a> {
+pub(crate) struct McpHeaders<'a> {
     method: Option<&'a str>,
     name: Option<Cow<'a, str>>,
 }
 
-impl<'a> Claim<'a> {
-    pub(crate) fn read(headers: &'a HeaderMap) -> Result<Self, Unclear> {
+impl<'a> McpHeaders<'a> {
+    pub(crate) fn read(headers: &'a HeaderMap) -> Result<Self, AmbiguousHeaders> {
         let name = single(headers, NAME)?.map(decode).transpose()?;
         Ok(Self { method: single(headers, METHOD)?, name })
     }
@@ -37,7 +37,7 @@ impl<'a> Claim<'a> {
     /// member of the body it comes from.
     pub(crate) fn agrees_with(&self, operation: &Operation<'_>) -> bool {
         let same_method = self.method.is_none_or(|method| method == operation.method());
-        let named = operation.subject() != Subject::Nothing;
+        let named = operation.target() != OperationTarget::None;
         let same_name = !named || self.name.is_none() || self.name.as_deref() == operation.name();
         same_method && same_name
     }
@@ -53,24 +53,25 @@ impl<'a> Claim<'a> {
 }
 
 /// Of two values, somebody in front may have looked at the other one.
-fn single<'a>(headers: &'a HeaderMap, header: &str) -> Result<Option<&'a str>, Unclear> {
+fn single<'a>(headers: &'a HeaderMap, header: &str) -> Result<Option<&'a str>, AmbiguousHeaders> {
     let mut values = headers.get_all(header).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     match (value.to_str(), values.next()) {
         (Ok(text), None) => Ok(Some(text)),
-        _ => Err(Unclear),
+        _ => Err(AmbiguousHeaders),
     }
 }
 
 /// Text that a header cannot carry comes as `=?base64?…?=`, in standard base64 of UTF-8.
-fn decode(value: &str) -> Result<Cow<'_, str>, Unclear> {
-    let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
+fn decode(value: &str) -> Result<Cow<'_, str>, AmbiguousHeaders> {
+    let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="))
+    else {
         return Ok(Cow::Borrowed(value));
     };
-    let bytes = STANDARD.decode(encoded).map_err(|_| Unclear)?;
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Unclear)
+    let bytes = STANDARD.decode(encoded).map_err(|_| AmbiguousHeaders)?;
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| AmbiguousHeaders)
 }
 
 #[cfg(test)]
@@ -81,7 +82,10 @@ mod tests {
 
     #[test]
     fn reads_what_the_headers_say() {
-        type Row = (&'static [(&'static str, &'static [u8])], Result<Option<Operation<'static>>, Unclear>);
+        type Row = (
+            &'static [(&'static str, &'static [u8])],
+            Result<Option<Operation<'static>>, AmbiguousHeaders>,
+        );
         let call = || Operation::new("tools/call");
         let rows: [Row; 12] = [
             (&[], Ok(None)),
@@ -92,29 +96,42 @@ mod tests {
                 &[("mcp-method", b"tools/call"), ("mcp-name", b"=?base64?w6Q=?=")],
                 Ok(Some(call().named("\u{e4}"))),
             ),
-            (&[("mcp-method", b"tools/call"), ("mcp-name", b"=?base64??=")], Ok(Some(call().named("")))),
+            (
+                &[("mcp-method", b"tools/call"), ("mcp-name", b"=?base64??=")],
+                Ok(Some(call().named(""))),
+            ),
             (
                 &[("mcp-method", b"tools/call"), ("mcp-name", b"=?BASE64?w6Q=?=")],
                 Ok(Some(call().named("=?BASE64?w6Q=?="))),
             ),
-            (&[("mcp-name", b"=?base64?w6Q?=")], Err(Unclear)),
-            (&[("mcp-name", b"=?base64?/w==?=")], Err(Unclear)),
-            (&[("mcp-name", b"\xc3\xa4")], Err(Unclear)),
-            (&[("mcp-method", b"ping"), ("mcp-method", b"ping")], Err(Unclear)),
-            (&[("mcp-method", b"ping"), ("mcp-name", b"a"), ("mcp-name", b"a")], Err(Unclear)),
+            (&[("mcp-name", b"=?base64?w6Q?=")], Err(AmbiguousHeaders)),
+            (&[("mcp-name", b"=?base64?/w==?=")], Err(AmbiguousHeaders)),
+            (&[("mcp-name", b"\xc3\xa4")], Err(AmbiguousHeaders)),
+            (&[("mcp-method", b"ping"), ("mcp-method", b"ping")], Err(AmbiguousHeaders)),
+            (
+                &[("mcp-method", b"ping"), ("mcp-name", b"a"), ("mcp-name", b"a")],
+                Err(AmbiguousHeaders),
+            ),
         ];
         for (headers, expected) in rows {
             let mut map = HeaderMap::new();
             for (name, value) in headers {
                 map.append(*name, HeaderValue::from_bytes(value).unwrap());
             }
-            assert_eq!(Claim::read(&map).map(Claim::into_operation), expected, "{headers:?}");
+            assert_eq!(
+                McpHeaders::read(&map).map(McpHeaders::into_operation),
+                expected,
+                "{headers:?}"
+            );
         }
     }
 
     #[test]
     fn compares_names_only_where_it_is_known_what_they_are() {
-        let claim = |method, name: Option<&'static str>| Claim { method, name: name.map(Cow::Borrowed) };
+        let claim = |method, name: Option<&'static str>| McpHeaders {
+            method,
+            name: name.map(Cow::Borrowed),
+        };
         let call = Operation::new("tools/call").named("a");
         let rows = [
             (claim(None, None), &call, true),

@@ -13,22 +13,22 @@ use super::RequestId;
 const MAX_BATCH: usize = 100;
 
 pub(super) enum Body<'a> {
-    One(Members<'a>),
-    Batch(Vec<Members<'a>>),
+    One(RawMessage<'a>),
+    Batch(Vec<RawMessage<'a>>),
 }
 
 /// The members of one message that tell what it asks for.
 #[derive(Default)]
-pub(super) struct Members<'a> {
+pub(super) struct RawMessage<'a> {
     pub(super) id: Option<RequestId>,
-    pub(super) method: Option<Text<'a>>,
+    pub(super) method: Option<MaybeString<'a>>,
     pub(super) params: Option<Params<'a>>,
 }
 
 /// A value of which only text is of interest.
-pub(super) enum Text<'a> {
-    Is(Cow<'a, str>),
-    IsNot,
+pub(super) enum MaybeString<'a> {
+    String(Cow<'a, str>),
+    Other,
 }
 
 pub(super) enum Params<'a> {
@@ -38,9 +38,9 @@ pub(super) enum Params<'a> {
 
 #[derive(Default)]
 pub(super) struct Names<'a> {
-    pub(super) name: Option<Text<'a>>,
-    pub(super) uri: Option<Text<'a>>,
-    pub(super) task_id: Option<Text<'a>>,
+    pub(super) name: Option<MaybeString<'a>>,
+    pub(super) uri: Option<MaybeString<'a>>,
+    pub(super) task_id: Option<MaybeString<'a>>,
     /// There is a member that another reader may take for one of these.
     pub(super) lookalike: bool,
 }
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for BodyVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        MembersVisitor.visit_map(map).map(Body::One)
+        RawMessageVisitor.visit_map(map).map(Body::One)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -73,34 +73,40 @@ impl<'de> Visitor<'de> for BodyVisitor {
             batch.push(members);
         }
         // JSON-RPC 2.0, section 6: an empty array is no valid request.
-        if batch.is_empty() { Err(Error::custom("a batch of no message")) } else { Ok(Body::Batch(batch)) }
+        if batch.is_empty() {
+            Err(Error::custom("a batch of no message"))
+        } else {
+            Ok(Body::Batch(batch))
+        }
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawMessage<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // An array in a batch is no message.
-        deserializer.deserialize_map(MembersVisitor)
+        deserializer.deserialize_map(RawMessageVisitor)
     }
 }
 
-struct MembersVisitor;
+struct RawMessageVisitor;
 
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
+impl<'de> Visitor<'de> for RawMessageVisitor {
+    type Value = RawMessage<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members::default();
+        let mut members = RawMessage::default();
         while let Some(key) = map.next_key_seed(Among(&["id", "method", "params"]))? {
             match key {
                 Key::Known("id") => once(&mut map, &mut members.id)?,
                 Key::Known("method") => once(&mut map, &mut members.method)?,
                 Key::Known(_) => once(&mut map, &mut members.params)?,
-                Key::Lookalike => return Err(Error::custom("a member that another reader may take for one")),
+                Key::Lookalike => {
+                    return Err(Error::custom("a member that another reader may take for one"));
+                }
                 Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -145,55 +151,55 @@ impl<'de> Visitor<'de> for ParamsVisitor {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for MaybeString<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+        deserializer.deserialize_any(MaybeStringVisitor)
     }
 }
 
-struct TextVisitor;
+struct MaybeStringVisitor;
 
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
+impl<'de> Visitor<'de> for MaybeStringVisitor {
+    type Value = MaybeString<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Text::Is(Cow::Borrowed(text)))
+        Ok(MaybeString::String(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Text::Is(Cow::Owned(text.to_owned())))
+        Ok(MaybeString::String(Cow::Owned(text.to_owned())))
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Text::IsNot)
+        Ok(MaybeString::Other)
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Text::IsNot)
+        Ok(MaybeString::Other)
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Text::IsNot)
+        Ok(MaybeString::Other)
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Text::IsNot)
+        Ok(MaybeString::Other)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Text::IsNot)
+        Ok(MaybeString::Other)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_seq(seq).map(|_| Text::IsNot)
+        IgnoredAny.visit_seq(seq).map(|_| MaybeString::Other)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_map(map).map(|_| Text::IsNot)
+        IgnoredAny.visit_map(map).map(|_| MaybeString::Other)
     }
 }
 
@@ -252,5 +258,6 @@ fn alike(key: &str, name: &str) -> bool {
         '\u{212a}' => 'k',
         _ => c.to_ascii_lowercase(),
     };
-    key.eq_ignore_ascii_case(name) || (!key.is_ascii() && key.chars().map(fold).eq(name.chars().map(fold)))
+    key.eq_ignore_ascii_case(name)
+        || (!key.is_ascii() && key.chars().map(fold).eq(name.chars().map(fold)))
 }

@@ -6,8 +6,8 @@
 
 use serde_json::error::Category;
 
-use super::members::{Body, Members, Names, Params, Text};
-use super::{Operation, RequestId, Subject};
+use super::members::{Body, MaybeString, Names, Params, RawMessage};
+use super::{Operation, OperationTarget, RequestId};
 
 /// Why it cannot be said what a body asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +32,18 @@ impl<'a> Message<'a> {
     pub(crate) fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
         // serde_json does not look into the text that it skips.
         let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotJson)?;
-        let members = serde_json::from_str::<Body<'_>>(text).map_err(|error| match error.classify() {
-            Category::Data => Unreadable::NotAMessage(None),
-            Category::Syntax | Category::Eof | Category::Io => Unreadable::NotJson,
-        })?;
+        let members =
+            serde_json::from_str::<Body<'_>>(text).map_err(|error| match error.classify() {
+                Category::Data => Unreadable::NotAMessage(None),
+                Category::Syntax | Category::Eof | Category::Io => Unreadable::NotJson,
+            })?;
         match members {
             Body::One(members) => members.message(),
             Body::Batch(batch) => Self::batch(batch),
         }
     }
 
-    fn batch(batch: Vec<Members<'a>>) -> Result<Self, Unreadable> {
+    fn batch(batch: Vec<RawMessage<'a>>) -> Result<Self, Unreadable> {
         let mut operations = Vec::new();
         for members in batch {
             let message = members.message().map_err(|_| Unreadable::NotAMessage(None))?;
@@ -52,11 +53,13 @@ impl<'a> Message<'a> {
     }
 }
 
-impl<'a> Members<'a> {
+impl<'a> RawMessage<'a> {
     fn message(self) -> Result<Message<'a>, Unreadable> {
         let id = self.id.filter(|id| *id != RequestId::Other);
         match operation(self.method, self.params) {
-            Ok(operation) => Ok(Message { operations: operation.into_iter().collect(), id, is_batch: false }),
+            Ok(operation) => {
+                Ok(Message { operations: operation.into_iter().collect(), id, is_batch: false })
+            }
             Err(Ambiguous) => Err(Unreadable::NotAMessage(id)),
         }
     }
@@ -65,12 +68,12 @@ impl<'a> Members<'a> {
 struct Ambiguous;
 
 fn operation<'a>(
-    method: Option<Text<'a>>,
+    method: Option<MaybeString<'a>>,
     params: Option<Params<'a>>,
 ) -> Result<Option<Operation<'a>>, Ambiguous> {
     let method = match method {
-        Some(Text::Is(method)) => method,
-        Some(Text::IsNot) => return Err(Ambiguous),
+        Some(MaybeString::String(method)) => method,
+        Some(MaybeString::Other) => return Err(Ambiguous),
         None => return Ok(None),
     };
     let operation = Operation::new(method);
@@ -79,14 +82,14 @@ fn operation<'a>(
         Some(Params::None) | None => Names::default(),
     };
     let lookalike = names.lookalike;
-    let name = match operation.subject() {
-        Subject::Tool | Subject::Prompt => names.name,
-        Subject::Resource => names.uri,
-        Subject::Task => names.task_id,
-        Subject::Nothing => return Ok(Some(operation)),
+    let name = match operation.target() {
+        OperationTarget::Tool | OperationTarget::Prompt => names.name,
+        OperationTarget::Resource => names.uri,
+        OperationTarget::Task => names.task_id,
+        OperationTarget::None => return Ok(Some(operation)),
     };
     match name {
-        Some(Text::Is(name)) if !lookalike => Ok(Some(operation.named(name))),
+        Some(MaybeString::String(name)) if !lookalike => Ok(Some(operation.named(name))),
         _ => Err(Ambiguous),
     }
 }
@@ -104,7 +107,10 @@ mod tests {
         let call = |name: &'static str| Operation::new("tools/call").named(name);
         let rows = [
             (r#"{"method":"ping"}"#, Some(Operation::new("ping"))),
-            (r#" {"jsonrpc":"2.0","id":1,"result":{"method":"tools/call","params":{"name":"a"}}} "#, None),
+            (
+                r#" {"jsonrpc":"2.0","id":1,"result":{"method":"tools/call","params":{"name":"a"}}} "#,
+                None,
+            ),
             (r#"{"id":1,"error":{"code":1,"message":"m"}}"#, None),
             (r#"{}"#, None),
             (r#"{"method":"tools/call","params":{"name":"a"}}"#, Some(call("a"))),
@@ -112,9 +118,15 @@ mod tests {
                 r#"{"params":{"arguments":{"name":"x","uri":1},"name":"a"},"method":"tools/call"}"#,
                 Some(call("a")),
             ),
-            (r#"{"\u006dethod":"tools\/call","par\u0061ms":{"n\u0061me":"\u0061"}}"#, Some(call("a"))),
+            (
+                r#"{"\u006dethod":"tools\/call","par\u0061ms":{"n\u0061me":"\u0061"}}"#,
+                Some(call("a")),
+            ),
             (r#"{"method":"tools/call","params":{"name":""}}"#, Some(call(""))),
-            (r#"{"method":"tools/call","params":{"name":"a","uri":["u"],"taskId":{}}}"#, Some(call("a"))),
+            (
+                r#"{"method":"tools/call","params":{"name":"a","uri":["u"],"taskId":{}}}"#,
+                Some(call("a")),
+            ),
             (
                 r#"{"method":"prompts/get","params":{"name":"p"}}"#,
                 Some(Operation::new("prompts/get").named("p")),
@@ -177,7 +189,11 @@ mod tests {
             r#"{"method":true}"#,
         ];
         for body in rows {
-            assert!(matches!(read(body), Err(Unreadable::NotAMessage(_))), "{body}: {:?}", read(body));
+            assert!(
+                matches!(read(body), Err(Unreadable::NotAMessage(_))),
+                "{body}: {:?}",
+                read(body)
+            );
         }
     }
 
@@ -202,8 +218,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_a_batch_counts_up_to_a_bound() {
-        let batch =
-            r#"[{"method":"ping"},{"id":1,"result":{}},{"method":"tools/call","params":{"name":"a"}}]"#;
+        let batch = r#"[{"method":"ping"},{"id":1,"result":{}},{"method":"tools/call","params":{"name":"a"}}]"#;
         let message = read(batch).unwrap();
         let expected = vec![Operation::new("ping"), Operation::new("tools/call").named("a")];
         assert_eq!((message.operations, message.id, message.is_batch), (expected, None, true));
@@ -240,7 +255,8 @@ mod tests {
 
     #[test]
     fn skips_what_is_deep_without_recursion() {
-        let deep = format!("{{\"x\":{}{},\"method\":\"ping\"}}", "[".repeat(500_000), "]".repeat(500_000));
+        let deep =
+            format!("{{\"x\":{}{},\"method\":\"ping\"}}", "[".repeat(500_000), "]".repeat(500_000));
         assert_eq!(read(&deep).unwrap().operations, [Operation::new("ping")]);
         let batches = "[".repeat(500_000);
         assert!(read(&batches).is_err());

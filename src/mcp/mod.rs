@@ -7,9 +7,9 @@ mod operation;
 mod policy;
 mod request_id;
 
-pub(crate) use headers::Claim;
+pub(crate) use headers::McpHeaders;
 pub(crate) use message::{Message, Unreadable};
 pub use operation::Operation;
-pub(crate) use operation::Subject;
-pub use policy::OperationScopes;
+pub(crate) use operation::OperationTarget;
+pub use policy::AccessPolicy;
 pub(crate) use request_id::RequestId;

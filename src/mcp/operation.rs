@@ -8,7 +8,7 @@ use std::borrow::Cow;
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::Operation;
+/// use clerk_mcp_tools::access_policy::Operation;
 ///
 /// let operation = Operation::new("tools/call").named("delete_file");
 /// assert_eq!((operation.method(), operation.name()), ("tools/call", Some("delete_file")));
@@ -45,23 +45,23 @@ impl<'a> Operation<'a> {
         self.name.as_deref()
     }
 
-    pub(crate) fn subject(&self) -> Subject {
-        Subject::of(&self.method)
+    pub(crate) fn target(&self) -> OperationTarget {
+        OperationTarget::of(&self.method)
     }
 }
 
 /// What the name of an operation stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
+pub(crate) enum OperationTarget {
     Tool,
     Prompt,
     Resource,
     Task,
     /// The method has no name that this crate knows of.
-    Nothing,
+    None,
 }
 
-impl Subject {
+impl OperationTarget {
     /// MCP 2026-07-28, Streamable HTTP, "standard headers": the methods with an `Mcp-Name`. That of tasks is the tasks
     /// extension's.
     fn of(method: &str) -> Self {
@@ -70,7 +70,7 @@ impl Subject {
             "prompts/get" => Self::Prompt,
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Self::Resource,
             "tasks/get" | "tasks/update" | "tasks/cancel" => Self::Task,
-            _ => Self::Nothing,
+            _ => Self::None,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::oauth::{Scopes, check_origin, parse_uri};
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::AuthorizationServerMetadata;
+/// use clerk_mcp_tools::metadata::AuthorizationServerMetadata;
 ///
 /// let text = r#"{"issuer": "https://clerk.example.com", "token_endpoint": "https://clerk.example.com/oauth/token",
 ///                "something_new": true}"#;
@@ -78,7 +78,8 @@ impl AuthorizationServerMetadata {
             &self.jwks_uri,
             &self.registration_endpoint,
         ];
-        let is_trustworthy = |url: &String| parse_uri(url).is_some_and(|uri| check_origin(&uri).is_ok());
+        let is_trustworthy =
+            |url: &String| parse_uri(url).is_some_and(|uri| check_origin(&uri).is_ok());
         if !endpoints.into_iter().flatten().all(is_trustworthy) {
             return Err("one of its endpoints is not an https URL");
         }
@@ -87,7 +88,7 @@ impl AuthorizationServerMetadata {
 
     /// The same document with `scopes_supported` narrowed to these, for clients that ask for all they find there.
     #[must_use]
-    pub fn with_scopes_narrowed_to(mut self, scopes: &Scopes) -> Self {
+    pub fn with_scopes_restricted_to(mut self, scopes: &Scopes) -> Self {
         let own = self.scopes_supported.as_deref();
         let known = |scope: &str| own.is_none_or(|own| own.iter().any(|known| known == scope));
         let narrowed: Vec<String> =
@@ -123,23 +124,28 @@ mod tests {
         for issuer in ["https://as.example/", "https://AS.example", "https://evil.example"] {
             assert!(good.check(issuer).is_err(), "{issuer}");
         }
-        for endpoint in
-            ["http://as.example/token", "javascript:alert(1)", "/token", "https://u@as.example/token"]
-        {
-            let bad =
-                document(serde_json::json!({"issuer": "https://as.example", "token_endpoint": endpoint}));
+        for endpoint in [
+            "http://as.example/token",
+            "javascript:alert(1)",
+            "/token",
+            "https://u@as.example/token",
+        ] {
+            let bad = document(
+                serde_json::json!({"issuer": "https://as.example", "token_endpoint": endpoint}),
+            );
             assert!(bad.check("https://as.example").is_err(), "{endpoint}");
         }
     }
 
     #[test]
     fn narrows_to_what_both_sides_know() {
-        let own =
-            document(serde_json::json!({"issuer": "i", "scopes_supported": ["email", "profile", "openid"]}));
+        let own = document(
+            serde_json::json!({"issuer": "i", "scopes_supported": ["email", "profile", "openid"]}),
+        );
         let scopes = Scopes::parse("profile offline_access files:write email").unwrap();
-        let narrowed = own.with_scopes_narrowed_to(&scopes).scopes_supported.unwrap();
+        let narrowed = own.with_scopes_restricted_to(&scopes).scopes_supported.unwrap();
         assert_eq!(narrowed, ["profile", "email"]);
         let own = document(serde_json::json!({"issuer": "i", "scopes_supported": ["email"]}));
-        assert_eq!(own.with_scopes_narrowed_to(&Scopes::none()).scopes_supported, None);
+        assert_eq!(own.with_scopes_restricted_to(&Scopes::none()).scopes_supported, None);
     }
 }

@@ -1,8 +1,8 @@
 //! The two documents by which a client finds out where to sign in, and where they stand.
 //!
 //! Pure data: nothing here asks the network. The services that answer with these documents are
-//! [`ProtectedResourceService`](crate::ProtectedResourceService) and
-//! [`AuthorizationServerService`](crate::AuthorizationServerService).
+//! [`ProtectedResourceService`](crate::services::ProtectedResourceService) and
+//! [`AuthorizationServerService`](crate::services::AuthorizationServerService).
 
 mod authorization_server;
 mod protected_resource;
@@ -11,6 +11,6 @@ mod well_known;
 pub use authorization_server::AuthorizationServerMetadata;
 pub use protected_resource::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
 pub use well_known::{
-    AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, protected_resource_metadata_url,
-    well_known_paths,
+    AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN,
+    protected_resource_metadata_url, well_known_paths,
 };

@@ -13,7 +13,8 @@ use crate::oauth::{ResourceUrl, Scopes};
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{ProtectedResourceMetadata, PublishableKey, ResourceUrl, Scopes};
+/// use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
+/// use clerk_mcp_tools::{PublishableKey, ResourceUrl, Scopes};
 ///
 /// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
@@ -290,7 +291,10 @@ mod tests {
 
     #[test]
     fn refuses_extras_that_would_break_the_document() {
-        assert_eq!(builder().extra("resource", "https://evil").build().unwrap_err().setting(), "resource");
+        assert_eq!(
+            builder().extra("resource", "https://evil").build().unwrap_err().setting(),
+            "resource"
+        );
         assert_eq!(builder().extra("x", Value::Null).build().unwrap_err().setting(), "x");
         assert_eq!(builder().extra("x", Value::Array(vec![])).build().unwrap_err().setting(), "x");
         let resource = ResourceUrl::parse("https://h.example/mcp").unwrap();

@@ -14,7 +14,8 @@ pub const AUTHORIZATION_SERVER_WELL_KNOWN: &str = "/.well-known/oauth-authorizat
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{ResourceUrl, protected_resource_metadata_url};
+/// use clerk_mcp_tools::metadata::protected_resource_metadata_url;
+/// use clerk_mcp_tools::ResourceUrl;
 ///
 /// let resource = ResourceUrl::parse("https://mcp.example.com/a/mcp")?;
 /// assert_eq!(
@@ -36,7 +37,8 @@ pub fn protected_resource_metadata_url(resource: &ResourceUrl) -> String {
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{PROTECTED_RESOURCE_WELL_KNOWN, ResourceUrl, well_known_paths};
+/// use clerk_mcp_tools::metadata::{PROTECTED_RESOURCE_WELL_KNOWN, well_known_paths};
+/// use clerk_mcp_tools::ResourceUrl;
 ///
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 /// assert_eq!(
@@ -69,13 +71,25 @@ mod tests {
         let rows = [
             ("https://h.example", "https://h.example/.well-known/oauth-protected-resource"),
             ("https://h.example/", "https://h.example/.well-known/oauth-protected-resource"),
-            ("https://h.example:8443/mcp", "https://h.example:8443/.well-known/oauth-protected-resource/mcp"),
-            ("https://h.example/a/mcp/", "https://h.example/.well-known/oauth-protected-resource/a/mcp/"),
-            ("https://h.example/mcp?k=v", "https://h.example/.well-known/oauth-protected-resource/mcp?k=v"),
+            (
+                "https://h.example:8443/mcp",
+                "https://h.example:8443/.well-known/oauth-protected-resource/mcp",
+            ),
+            (
+                "https://h.example/a/mcp/",
+                "https://h.example/.well-known/oauth-protected-resource/a/mcp/",
+            ),
+            (
+                "https://h.example/mcp?k=v",
+                "https://h.example/.well-known/oauth-protected-resource/mcp?k=v",
+            ),
             ("https://h.example?k=v", "https://h.example/.well-known/oauth-protected-resource?k=v"),
         ];
         for (resource, url) in rows {
-            assert_eq!(protected_resource_metadata_url(&ResourceUrl::parse(resource).unwrap()), url);
+            assert_eq!(
+                protected_resource_metadata_url(&ResourceUrl::parse(resource).unwrap()),
+                url
+            );
         }
     }
 

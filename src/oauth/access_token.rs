@@ -14,7 +14,7 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::AccessToken;
+/// use clerk_mcp_tools::bearer_auth::AccessToken;
 ///
 /// let token = AccessToken::from("oat_secret");
 /// assert_eq!(format!("{token:?}"), "AccessToken([redacted])");

@@ -1,7 +1,9 @@
 //! Which resource a token was issued for (RFC 8707, claim `aud`).
 
-use crate::error::{VerifyError, VerifyErrorKind};
-use crate::oauth::ResourceUrl;
+use std::str::FromStr;
+
+use super::ResourceUrl;
+use crate::error::{ConfigError, VerifyError, VerifyErrorKind};
 
 /// How a token's audience is looked at.
 ///
@@ -11,7 +13,8 @@ use crate::oauth::ResourceUrl;
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{Audience, ClerkVerifier, FrontendApi};
+/// use clerk_mcp_tools::instance::FrontendApi;
+/// use clerk_mcp_tools::{Audience, ClerkVerifier};
 ///
 /// let verifier = ClerkVerifier::builder()
 ///     .frontend_api(FrontendApi::parse("https://clerk.example.com")?)
@@ -45,7 +48,11 @@ impl Audience {
         audience: Option<&'a [String]>,
     ) -> Result<Option<&'a str>, VerifyError> {
         let named = resource.and_then(|resource| {
-            audience.unwrap_or_default().iter().map(String::as_str).find(|name| resource.matches(name))
+            audience
+                .unwrap_or_default()
+                .iter()
+                .map(String::as_str)
+                .find(|name| resource.matches(name))
         });
         match self {
             Self::Any => Ok(named),
@@ -54,6 +61,23 @@ impl Audience {
                 None => Err(no_resource()),
                 Some(_) => named.map(Some).ok_or_else(|| wrong_audience(audience)),
             },
+        }
+    }
+}
+
+impl FromStr for Audience {
+    type Err = ConfigError;
+
+    /// Parses `require`, `if-present` or `any`, the values of `MCP_AUDIENCE`.
+    fn from_str(mode: &str) -> Result<Self, Self::Err> {
+        match mode {
+            "require" => Ok(Self::Require),
+            "if-present" => Ok(Self::IfPresent),
+            "any" => Ok(Self::Any),
+            _ => Err(ConfigError::invalid(
+                "MCP_AUDIENCE",
+                "is not one of require, if-present and any",
+            )),
         }
     }
 }
@@ -89,8 +113,12 @@ mod tests {
     #[test]
     fn the_three_ways_to_look_at_an_audience() {
         use VerifyErrorKind::{InvalidAudience, Misconfigured};
-        type Row =
-            (Audience, bool, Option<&'static [&'static str]>, Result<Option<&'static str>, VerifyErrorKind>);
+        type Row = (
+            Audience,
+            bool,
+            Option<&'static [&'static str]>,
+            Result<Option<&'static str>, VerifyErrorKind>,
+        );
         let rows: [Row; 16] = [
             (Audience::Require, true, Some(&[RESOURCE]), Ok(Some(RESOURCE))),
             (Audience::Require, true, Some(&["https://o.example", RESOURCE]), Ok(Some(RESOURCE))),
@@ -114,7 +142,11 @@ mod tests {
             let audience: Option<Vec<String>> =
                 audience.map(|list| list.iter().map(ToString::to_string).collect());
             let answer = mode.check(known.then_some(&resource), audience.as_deref());
-            assert_eq!(answer.map_err(|error| error.kind()), expected, "{mode:?} {known} {audience:?}");
+            assert_eq!(
+                answer.map_err(|error| error.kind()),
+                expected,
+                "{mode:?} {known} {audience:?}"
+            );
         }
     }
 }

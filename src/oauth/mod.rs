@@ -18,6 +18,6 @@ pub use resource_url::ResourceUrl;
 pub(crate) use resource_url::{check_origin, is_loopback, parse_uri};
 pub(crate) use scope::OFFLINE_ACCESS;
 pub use scope::{ScopeHierarchy, Scopes};
-pub(crate) use token68::{MOST_BYTES, check_form};
+pub(crate) use token68::{MAX_BYTES, check_token68};
 pub(crate) use verify::OwnedTokenRequest;
 pub use verify::{TokenRequest, VerifyToken};

@@ -17,7 +17,8 @@ use crate::oauth::ResourceUrl;
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{ResolveResource, ResourceUrl};
+/// use clerk_mcp_tools::bearer_auth::ResolveResource;
+/// use clerk_mcp_tools::ResourceUrl;
 /// use http::{HeaderMap, Uri};
 ///
 /// /// Two resources on one host, told apart by the path.
@@ -61,7 +62,7 @@ impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{ResolveResource, ResourcesByHost};
+/// use clerk_mcp_tools::bearer_auth::{ResolveResource, ResourcesByHost};
 ///
 /// let resources = ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
 /// let request = http::Request::builder().header("host", "b.example.com").body(()).unwrap();
@@ -87,7 +88,8 @@ impl ResourcesByHost {
         for resource in resources {
             let resource = ResourceUrl::parse(resource.as_ref())?;
             if list.iter().any(|other| other.has_authority(resource.authority())) {
-                let problem = format!("cannot hold two resources on the host {}", resource.authority());
+                let problem =
+                    format!("cannot hold two resources on the host {}", resource.authority());
                 return Err(ConfigError::invalid("resources", problem));
             }
             list.push(resource);
@@ -115,7 +117,9 @@ impl ResolveResource for ResourcesByHost {
         let first = hosts.next()??;
         // The service behind may look at another one of them than we do: all have to mean the same.
         let resource = self.0.iter().find(|resource| resource.has_authority(first))?;
-        hosts.all(|host| host.is_some_and(|host| resource.has_authority(host))).then(|| resource.clone())
+        hosts
+            .all(|host| host.is_some_and(|host| resource.has_authority(host)))
+            .then(|| resource.clone())
     }
 }
 
@@ -138,10 +142,18 @@ mod tests {
             ("/mcp", &[("host", "a.example"), ("host", "b.example:8443")], None),
             (
                 "/mcp",
-                &[("host", "evil"), ("x-forwarded-host", "a.example"), ("forwarded", "host=a.example")],
+                &[
+                    ("host", "evil"),
+                    ("x-forwarded-host", "a.example"),
+                    ("forwarded", "host=a.example"),
+                ],
                 None,
             ),
-            ("/mcp", &[("host", "a.example"), ("host", "a.example")], Some("https://a.example/mcp")),
+            (
+                "/mcp",
+                &[("host", "a.example"), ("host", "a.example")],
+                Some("https://a.example/mcp"),
+            ),
             ("https://a.example/mcp", &[("host", "a.example")], Some("https://a.example/mcp")),
             ("https://a.example/mcp", &[("host", "b.example:8443")], None),
             ("https://evil.example/mcp", &[("host", "a.example")], None),
@@ -154,7 +166,11 @@ mod tests {
             }
             let request = request.body(()).unwrap();
             let resource = resources.resolve(request.uri(), request.headers());
-            assert_eq!(resource.as_ref().map(ResourceUrl::as_str), expected, "{target} {headers:?}");
+            assert_eq!(
+                resource.as_ref().map(ResourceUrl::as_str),
+                expected,
+                "{target} {headers:?}"
+            );
         }
     }
 

@@ -49,14 +49,16 @@ impl ResourceUrl {
     ///
     /// When the text cannot be a resource identifier. The error says what to write instead.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let parts = split(text).ok_or_else(|| invalid(text, "is not an absolute http or https URL"))?;
+        let parts =
+            split(text).ok_or_else(|| invalid(text, "is not an absolute http or https URL"))?;
         if text.contains('#') {
             return Err(invalid(
                 text,
                 "has a fragment, which a resource identifier must not (RFC 9728 section 1.2)",
             ));
         }
-        let uri = parse_uri(text).ok_or_else(|| invalid(text, "has a character that a URL must escape"))?;
+        let uri = parse_uri(text)
+            .ok_or_else(|| invalid(text, "has a character that a URL must escape"))?;
         check_origin(&uri).map_err(|why| invalid(text, why))?;
         Ok(Self { text: text.into(), authority: parts.authority, query: parts.query })
     }
@@ -83,8 +85,9 @@ impl ResourceUrl {
     #[must_use]
     pub fn host(&self) -> &str {
         let authority = self.authority();
-        let colon =
-            authority.rfind(':').filter(|colon| !authority.get(*colon..).unwrap_or_default().contains(']'));
+        let colon = authority
+            .rfind(':')
+            .filter(|colon| !authority.get(*colon..).unwrap_or_default().contains(']'));
         colon.and_then(|colon| authority.get(..colon)).unwrap_or(authority)
     }
 
@@ -187,7 +190,9 @@ pub(crate) fn check_origin(uri: &Uri) -> Result<(), &'static str> {
     match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Ok(()),
         Some(scheme) if *scheme == Scheme::HTTP && is_loopback(uri) => Ok(()),
-        Some(scheme) if *scheme == Scheme::HTTP => Err("uses http: off a loopback host; write https:"),
+        Some(scheme) if *scheme == Scheme::HTTP => {
+            Err("uses http: off a loopback host; write https:")
+        }
         _ => Err("is not an http or https URL"),
     }
 }
@@ -265,7 +270,10 @@ mod tests {
         ];
         for (text, origin, path, query) in rows {
             let url = ResourceUrl::parse(text).unwrap();
-            assert_eq!((url.as_str(), url.origin(), url.path(), url.query()), (text, origin, path, query));
+            assert_eq!(
+                (url.as_str(), url.origin(), url.path(), url.query()),
+                (text, origin, path, query)
+            );
         }
     }
 
@@ -344,7 +352,11 @@ mod tests {
             ("https://h.example", "https://h.example:443:443", false),
         ];
         for (own, audience, expected) in rows {
-            assert_eq!(ResourceUrl::parse(own).unwrap().matches(audience), expected, "{own} ~ {audience}");
+            assert_eq!(
+                ResourceUrl::parse(own).unwrap().matches(audience),
+                expected,
+                "{own} ~ {audience}"
+            );
         }
     }
 }

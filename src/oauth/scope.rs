@@ -196,9 +196,9 @@ impl ScopeHierarchy {
     #[must_use]
     pub fn grants(&self, granted: &Scopes, required: &str) -> bool {
         granted.contains(required)
-            || granted
-                .iter()
-                .any(|broad| self.closure.get(broad).is_some_and(|narrow| narrow.contains(required)))
+            || granted.iter().any(|broad| {
+                self.closure.get(broad).is_some_and(|narrow| narrow.contains(required))
+            })
     }
 
     /// Whether `granted` is enough for all of `required`.
@@ -214,7 +214,8 @@ fn close(closure: &mut BTreeMap<String, Scopes>) {
         let before: usize = closure.values().map(Scopes::len).sum();
         let known = closure.clone();
         for implied in closure.values_mut() {
-            let further: Vec<&Scopes> = implied.iter().filter_map(|scope| known.get(scope)).collect();
+            let further: Vec<&Scopes> =
+                implied.iter().filter_map(|scope| known.get(scope)).collect();
             for scope in further.into_iter().flat_map(Scopes::iter) {
                 implied.insert(scope);
             }
@@ -264,7 +265,10 @@ mod tests {
 
     #[test]
     fn granted_passes_over_what_can_never_be_required() {
-        assert_eq!(Scopes::granted(["profile", "profile email", "", "e\"mail"]).to_string(), "profile");
+        assert_eq!(
+            Scopes::granted(["profile", "profile email", "", "e\"mail"]).to_string(),
+            "profile"
+        );
     }
 
     #[test]

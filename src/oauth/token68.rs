@@ -3,11 +3,11 @@
 use crate::error::{VerifyError, VerifyErrorKind};
 
 /// Clerk's tokens have about one kilobyte; a server takes no longer a header than this anyway.
-pub(crate) const MOST_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_BYTES: usize = 8 * 1024;
 
 /// Refuses what no server could have issued: other characters than those of a token, or too many of them.
-pub(crate) fn check_form(token: &str) -> Result<(), VerifyError> {
-    if !is_token68(token) || token.len() > MOST_BYTES {
+pub(crate) fn check_token68(token: &str) -> Result<(), VerifyError> {
+    if !is_token68(token) || token.len() > MAX_BYTES {
         return Err(VerifyError::new(VerifyErrorKind::Malformed)
             .with_detail("the text is not a token, or it is too long"));
     }

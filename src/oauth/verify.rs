@@ -79,7 +79,8 @@ impl fmt::Debug for TokenRequest<'_> {
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, VerifyError, VerifyErrorKind};
+/// use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer};
+/// use clerk_mcp_tools::{AuthInfo, ResourceUrl, VerifyError, VerifyErrorKind};
 ///
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 /// let layer = BearerAuthLayer::new(
@@ -87,7 +88,7 @@ impl fmt::Debug for TokenRequest<'_> {
 ///         if token.expose() != "let-me-in" {
 ///             return Err(VerifyError::new(VerifyErrorKind::UnknownToken));
 ///         }
-///         Ok(AuthInfo::builder(token, "user_1", "client_1").build())
+///         Ok(AuthInfo::for_user("user_1", token).client_id("client_1").build())
 ///     },
 ///     resource,
 /// );
@@ -110,7 +111,7 @@ pub trait VerifyToken: Send + Sync + 'static {
 
     /// Who presents the token, or why it is not accepted, if that is known without waiting and without a signature;
     /// `None` makes the caller ask [`verify_token`](Self::verify_token). Must not block.
-    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
+    fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         let _ = request;
         None
     }
@@ -133,7 +134,7 @@ impl<V: VerifyToken + ?Sized> VerifyToken for Arc<V> {
         (**self).verify_token(request).await
     }
 
-    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
-        (**self).known(request)
+    fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
+        (**self).cached(request)
     }
 }

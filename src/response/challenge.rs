@@ -9,7 +9,8 @@ use crate::oauth::Scopes;
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{BearerChallenge, Scopes};
+/// use clerk_mcp_tools::response::BearerChallenge;
+/// use clerk_mcp_tools::Scopes;
 ///
 /// let challenge = BearerChallenge::new("https://mcp.example.com/.well-known/oauth-protected-resource/mcp")
 ///     .scope(&Scopes::parse("profile email")?)

@@ -2,7 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
+    ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -21,21 +22,29 @@ const MAX_AGE: &str = "86400";
 
 pub(crate) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
-/// The CORS headers of a metadata document: any page may read it.
+/// Returns the CORS headers of a metadata document: any page may read it.
 ///
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::CORS_HEADERS;
+/// use clerk_mcp_tools::services::metadata_cors_headers;
 ///
 /// let mut response = http::Response::new(());
-/// response.headers_mut().extend(CORS_HEADERS);
+/// response.headers_mut().extend(metadata_cors_headers());
 /// assert_eq!(response.headers()["access-control-allow-origin"], "*");
 /// ```
-pub const CORS_HEADERS: [(HeaderName, HeaderValue); 4] = allowing("GET, HEAD, OPTIONS");
+#[must_use]
+pub fn metadata_cors_headers() -> HeaderMap {
+    METADATA_CORS_HEADERS.into_iter().collect()
+}
+
+/// The CORS headers of a metadata document.
+pub(crate) const METADATA_CORS_HEADERS: [(HeaderName, HeaderValue); 4] =
+    allowing("GET, HEAD, OPTIONS");
 
 /// The CORS headers of an MCP endpoint's preflight.
-const ENDPOINT_CORS_HEADERS: [(HeaderName, HeaderValue); 4] = allowing("GET, POST, DELETE, OPTIONS");
+const ENDPOINT_CORS_HEADERS: [(HeaderName, HeaderValue); 4] =
+    allowing("GET, POST, DELETE, OPTIONS");
 
 const fn allowing(methods: &'static str) -> [(HeaderName, HeaderValue); 4] {
     [
@@ -60,7 +69,7 @@ pub(crate) fn preflight_response<B>() -> Response<ResponseBody<B>> {
 
 /// The answer to `OPTIONS` on a metadata document.
 pub(crate) fn metadata_options_response<B>() -> Response<ResponseBody<B>> {
-    no_content(CORS_HEADERS)
+    no_content(METADATA_CORS_HEADERS)
 }
 
 fn no_content<B>(headers: [(HeaderName, HeaderValue); 4]) -> Response<ResponseBody<B>> {
@@ -74,7 +83,7 @@ fn no_content<B>(headers: [(HeaderName, HeaderValue); 4]) -> Response<ResponseBo
 pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseBody<B>> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().extend(CORS_HEADERS);
+    response.headers_mut().extend(METADATA_CORS_HEADERS);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
@@ -82,7 +91,8 @@ pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseB
 /// Lets a page read the answer of an MCP endpoint, the session's id among it.
 pub(crate) fn allow_reading(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
+    headers
+        .insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
 }
 
 /// The same answer for a server that does its CORS elsewhere.

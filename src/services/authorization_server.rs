@@ -10,19 +10,19 @@ use async_trait::async_trait;
 use http::{Method, Request, Response};
 use tower_service::Service;
 
-use super::document::{Asked, Document, answer, asked};
-use crate::cache::{Fresh, Limits, Source};
+use super::document::{Action, Document, action_for, response_for};
+use crate::cache::{RefreshTimes, RefreshingCache, Source};
 use crate::clock::Clock;
 use crate::error::ClerkError;
 use crate::metadata::AuthorizationServerMetadata;
 use crate::oauth::Scopes;
 use crate::response::{NoInner, ResponseBody, metadata_unavailable};
 
-const LIMITS: Limits = Limits {
+const LIMITS: RefreshTimes = RefreshTimes {
     refresh_after: Duration::from_secs(10 * 60),
     max_age: Duration::from_secs(60 * 60),
-    stale_limit: Duration::from_secs(24 * 60 * 60),
-    demand_interval: Duration::from_secs(30),
+    stale_if_error: Duration::from_secs(24 * 60 * 60),
+    min_refresh_interval: Duration::from_secs(30),
 };
 
 /// Answers with the metadata of the authorization server (RFC 8414 section 3.2), for the clients that ask the MCP
@@ -35,7 +35,7 @@ const LIMITS: Limits = Limits {
 /// document.
 #[derive(Clone)]
 pub struct AuthorizationServerService {
-    document: Fresh<DocumentSource>,
+    document: RefreshingCache<DocumentSource>,
 }
 
 struct DocumentSource {
@@ -52,7 +52,7 @@ impl Source for DocumentSource {
             tracing::warn!(error = %error, cause = ?error, "the authorization server's metadata could not be fetched");
         })?;
         Ok(match &self.narrowed_to {
-            Some(scopes) => Document::new(&metadata.with_scopes_narrowed_to(scopes)),
+            Some(scopes) => Document::new(&metadata.with_scopes_restricted_to(scopes)),
             None => Document::new(&metadata),
         })
     }
@@ -65,7 +65,7 @@ impl AuthorizationServerService {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let source = DocumentSource { metadata: Arc::new(metadata), narrowed_to };
-        Self { document: Fresh::new(source, LIMITS, clock) }
+        Self { document: RefreshingCache::new(source, LIMITS, clock) }
     }
 }
 
@@ -79,9 +79,9 @@ impl<B> Service<Request<B>> for AuthorizationServerService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let kind = match asked(request.method()) {
-            Asked::Other(response) => Kind::Answered(Some(response)),
-            Asked::Document => {
+        let kind = match action_for(request.method()) {
+            Action::Respond(response) => Kind::Answered(Some(response)),
+            Action::Serve => {
                 Kind::Fetching(Box::pin(show(self.document.clone(), request.method().clone())))
             }
         };
@@ -89,9 +89,9 @@ impl<B> Service<Request<B>> for AuthorizationServerService {
     }
 }
 
-async fn show(document: Fresh<DocumentSource>, method: Method) -> Response<ResponseBody> {
+async fn show(document: RefreshingCache<DocumentSource>, method: Method) -> Response<ResponseBody> {
     match document.get().await {
-        Ok(document) => answer(&document, &method),
+        Ok(document) => response_for(&document, &method),
         Err(error) => metadata_unavailable(error),
     }
 }

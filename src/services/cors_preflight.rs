@@ -7,18 +7,20 @@ use std::task::{Context, Poll};
 use http::{Method, Request, Response};
 use tower_service::Service;
 
-use crate::response::{ResponseBody, metadata_options_response, method_not_allowed, preflight_response};
+use crate::response::{
+    ResponseBody, metadata_options_response, method_not_allowed, preflight_response,
+};
 
 /// Answers `OPTIONS` with 204 and CORS headers, and every other method with 405.
 ///
-/// For servers whose router has a route per method; [`ProtectedResourceService`](crate::ProtectedResourceService),
-/// [`AuthorizationServerService`](crate::AuthorizationServerService) and [`BearerAuth`](crate::bearer_auth) answer
+/// For servers whose router has a route per method; [`ProtectedResourceService`](crate::services::ProtectedResourceService),
+/// [`AuthorizationServerService`](crate::services::AuthorizationServerService) and [`BearerAuth`](crate::bearer_auth) answer
 /// preflights themselves.
 ///
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::CorsPreflightService;
+/// use clerk_mcp_tools::services::CorsPreflightService;
 /// use http::{Method, Request, StatusCode};
 /// use tower::ServiceExt;
 ///

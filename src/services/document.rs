@@ -5,7 +5,9 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response};
 use serde::Serialize;
 
-use crate::response::{CORS_HEADERS, ResponseBody, metadata_options_response, method_not_allowed};
+use crate::response::{
+    METADATA_CORS_HEADERS, ResponseBody, metadata_options_response, method_not_allowed,
+};
 
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
@@ -22,37 +24,40 @@ impl Document {
 
     fn response<B>(&self, method: &Method) -> Response<ResponseBody<B>> {
         // A HEAD has the headers of the GET, its length among them, and no body (RFC 9110 section 9.3.2).
-        let body =
-            if *method == Method::HEAD { ResponseBody::empty() } else { ResponseBody::own(self.0.clone()) };
+        let body = if *method == Method::HEAD {
+            ResponseBody::empty()
+        } else {
+            ResponseBody::own(self.0.clone())
+        };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.0.len()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
-        headers.extend(CORS_HEADERS);
+        headers.extend(METADATA_CORS_HEADERS);
         response
     }
 }
 
 /// What a method asks for.
-pub(super) enum Asked<B> {
+pub(super) enum Action<B> {
     /// The document.
-    Document,
+    Serve,
     /// Something that needs no document.
-    Other(Response<ResponseBody<B>>),
+    Respond(Response<ResponseBody<B>>),
 }
 
-pub(super) fn asked<B>(method: &Method) -> Asked<B> {
+pub(super) fn action_for<B>(method: &Method) -> Action<B> {
     match *method {
-        Method::GET | Method::HEAD => Asked::Document,
-        Method::OPTIONS => Asked::Other(metadata_options_response()),
-        _ => Asked::Other(method_not_allowed(ALLOWED)),
+        Method::GET | Method::HEAD => Action::Serve,
+        Method::OPTIONS => Action::Respond(metadata_options_response()),
+        _ => Action::Respond(method_not_allowed(ALLOWED)),
     }
 }
 
-pub(super) fn answer<B>(document: &Document, method: &Method) -> Response<ResponseBody<B>> {
-    match asked(method) {
-        Asked::Document => document.response(method),
-        Asked::Other(response) => response,
+pub(super) fn response_for<B>(document: &Document, method: &Method) -> Response<ResponseBody<B>> {
+    match action_for(method) {
+        Action::Serve => document.response(method),
+        Action::Respond(response) => response,
     }
 }

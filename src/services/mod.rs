@@ -12,4 +12,8 @@ mod well_known;
 pub use authorization_server::{AuthorizationServerFuture, AuthorizationServerService};
 pub use cors_preflight::CorsPreflightService;
 pub use protected_resource::ProtectedResourceService;
-pub use well_known::{WellKnown, WellKnownFuture, WellKnownLayer, WellKnownService, WellKnownServiceFuture};
+pub use well_known::{
+    WellKnown, WellKnownFuture, WellKnownLayer, WellKnownService, WellKnownServiceFuture,
+};
+
+pub use crate::response::cors::metadata_cors_headers;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::document::{Document, answer};
+use super::document::{Document, response_for};
 use crate::metadata::ProtectedResourceMetadata;
 use crate::oauth::ResolveResource;
 use crate::response::{ResponseBody, unknown_host};
@@ -17,7 +17,9 @@ use crate::response::{ResponseBody, unknown_host};
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{ProtectedResourceMetadata, ProtectedResourceService, ResourceUrl};
+/// use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
+/// use clerk_mcp_tools::services::ProtectedResourceService;
+/// use clerk_mcp_tools::ResourceUrl;
 /// use tower::ServiceExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,20 +53,26 @@ impl ProtectedResourceService {
     /// Answers with this document, its `resource` replaced by the one that the request is meant for. A request for
     /// none of them is answered with 421.
     #[must_use]
-    pub fn with_resolver(template: ProtectedResourceMetadata, resolver: impl ResolveResource) -> Self {
+    pub fn with_resolver(
+        template: ProtectedResourceMetadata,
+        resolver: impl ResolveResource,
+    ) -> Self {
         Self(Source::Several { template: Arc::new(template), resolver: Arc::new(resolver) })
     }
 
-    pub(super) fn answer<B, ResBody>(&self, request: &Request<B>) -> Response<ResponseBody<ResBody>> {
+    pub(super) fn answer<B, ResBody>(
+        &self,
+        request: &Request<B>,
+    ) -> Response<ResponseBody<ResBody>> {
         match &self.0 {
-            Source::One(document) => answer(document, request.method()),
+            Source::One(document) => response_for(document, request.method()),
             Source::Several { template, resolver } => {
                 let Some(resource) = resolver.resolve(request.uri(), request.headers()) else {
                     return unknown_host();
                 };
                 let mut document = ProtectedResourceMetadata::clone(template);
                 resource.as_str().clone_into(&mut document.resource);
-                answer(&Document::new(&document), request.method())
+                response_for(&Document::new(&document), request.method())
             }
         }
     }

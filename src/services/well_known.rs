@@ -71,10 +71,11 @@ impl Future for WellKnownServiceFuture {
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{
-///     PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata, ProtectedResourceService, ResourceUrl,
-///     WellKnownLayer, WellKnownService, well_known_paths,
+/// use clerk_mcp_tools::metadata::{
+///     PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata, well_known_paths,
 /// };
+/// use clerk_mcp_tools::services::{ProtectedResourceService, WellKnownLayer, WellKnownService};
+/// use clerk_mcp_tools::ResourceUrl;
 ///
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 /// let document = ProtectedResourceMetadata::builder(&resource)
@@ -160,7 +161,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProj::Inner { future } => Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner))),
+            KindProj::Inner { future } => {
+                Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)))
+            }
             KindProj::Own { future } => match ready!(future.poll(cx)) {
                 Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::widen))),
                 Err(never) => match never {},

@@ -68,7 +68,9 @@ impl AccessToken {
     fn scopes(&self) -> Value {
         match (self.claims.get("scp"), self.claims.get("scope")) {
             (Some(scp), _) => listed(scp),
-            (None, Some(Value::String(scope))) => json!(scope.split_whitespace().collect::<Vec<_>>()),
+            (None, Some(Value::String(scope))) => {
+                json!(scope.split_whitespace().collect::<Vec<_>>())
+            }
             _ => json!([]),
         }
     }
@@ -90,7 +92,7 @@ pub(super) fn claims(
     resources: &[String],
 ) -> Map<String, Value> {
     let now = shared.now().as_secs();
-    let expires_at = now.saturating_add(shared.settings.token_lifetime.as_secs());
+    let expires_at = now.saturating_add(shared.config.token_lifetime.as_secs());
     let mut claims = Map::from_iter([
         ("iss".to_owned(), json!(shared.issuer)),
         ("sub".to_owned(), json!(subject)),

@@ -18,7 +18,10 @@ const CHALLENGE_LENGTH: usize = 43;
 ///
 /// Until the redirect URI is known to be the client's, an error is answered and never redirected (RFC 6749 section
 /// 4.1.2.1).
-pub(super) async fn authorize(shared: &Shared, request: &RecordedRequest) -> Result<Reply, OAuthError> {
+pub(super) async fn authorize(
+    shared: &Shared,
+    request: &RecordedRequest,
+) -> Result<Reply, OAuthError> {
     let params = match request.method {
         Method::POST => Params::parse(&request.body),
         _ => Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()),
@@ -58,7 +61,12 @@ fn target(client: &Client, params: &Params) -> Result<Target, OAuthError> {
 }
 
 /// Checks the rest of the request and returns an authorization code.
-fn approve(shared: &Shared, client_id: &str, target: &Target, params: &Params) -> Result<String, OAuthError> {
+fn approve(
+    shared: &Shared,
+    client_id: &str,
+    target: &Target,
+    params: &Params,
+) -> Result<String, OAuthError> {
     params.one("state")?;
     if params.need("response_type", "response_type is missing")? != "code" {
         let description = "the only response type is code";
@@ -85,7 +93,7 @@ fn approve(shared: &Shared, client_id: &str, target: &Target, params: &Params) -
 }
 
 fn scopes(shared: &Shared, params: &Params) -> Result<Vec<String>, OAuthError> {
-    let grantable = &shared.settings.grantable_scopes;
+    let grantable = &shared.config.grantable_scopes;
     let Some(asked) = params.scopes()? else {
         let defaults = DEFAULT_SCOPES.iter().map(|scope| (*scope).to_owned());
         return Ok(defaults.filter(|scope| grantable.contains(scope)).collect());

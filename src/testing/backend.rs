@@ -45,7 +45,7 @@ fn authenticate(shared: &Shared, request: &RecordedRequest) -> Result<(), ClerkF
             message: "Invalid Authorization header format. Must be \"Bearer <YOUR_API_KEY>\"",
         });
     };
-    if key == shared.settings.secret_key {
+    if key == shared.config.secret_key {
         return Ok(());
     }
     Err(ClerkFailure {
@@ -56,5 +56,9 @@ fn authenticate(shared: &Shared, request: &RecordedRequest) -> Result<(), ClerkF
 }
 
 fn not_found() -> ClerkFailure {
-    ClerkFailure { status: StatusCode::NOT_FOUND, code: "resource_not_found", message: "Resource not found" }
+    ClerkFailure {
+        status: StatusCode::NOT_FOUND,
+        code: "resource_not_found",
+        message: "Resource not found",
+    }
 }

@@ -43,7 +43,9 @@ impl ReplyBody {
     /// The same body, one byte at a time.
     pub(super) fn dripping(self, every: Duration) -> Self {
         match self {
-            Self::Whole(bytes) => Self::Dripping(Drip { bytes, every, pause: Box::pin(sleep(every)) }),
+            Self::Whole(bytes) => {
+                Self::Dripping(Drip { bytes, every, pause: Box::pin(sleep(every)) })
+            }
             other => other,
         }
     }

@@ -11,13 +11,21 @@ use super::fault::Faults;
 use super::ids::Ids;
 use super::keys::SigningKey;
 use super::route::RequestLog;
-use super::state::{Defaults, Settings, Shared, State};
+use super::state::{Defaults, InstanceConfig, Shared, State};
 use super::user::user;
-use crate::{Clock, Environment, FrontendApi, PublishableKey, SystemClock};
+use crate::clock::{Clock, SystemClock};
+use crate::instance::{FrontendApi, InstanceType, PublishableKey};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const SCOPES: [&str; 7] =
-    ["openid", "profile", "email", "offline_access", "user:org:read", "public_metadata", "private_metadata"];
+const SCOPES: [&str; 7] = [
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+    "user:org:read",
+    "public_metadata",
+    "private_metadata",
+];
 
 /// The format of the access tokens that an instance issues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,13 +87,19 @@ impl FakeClerkBuilder {
 
     /// The scopes that the metadata documents advertise. Default: `openid profile email offline_access user:org:read
     /// public_metadata private_metadata`.
-    pub fn scopes_supported<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+    pub fn scopes_supported<S: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.scopes_supported = scopes.into_iter().map(Into::into).collect();
         self
     }
 
     /// The scopes that a client can be granted; asking for another is `invalid_scope`. Default: those advertised.
-    pub fn grantable_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+    pub fn grantable_scopes<S: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.grantable_scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
     }
@@ -165,13 +179,15 @@ impl FakeClerkBuilder {
         Ok(Shared {
             address,
             issuer: origin.issuer().to_owned(),
-            publishable_key: PublishableKey::for_host(Environment::Development, host)
+            publishable_key: PublishableKey::for_host(InstanceType::Development, host)
                 .map_err(io::Error::other)?,
-            settings: Settings {
+            config: InstanceConfig {
                 clock: self.clock,
                 secret_key: self.secret_key.unwrap_or_else(|| format!("sk_test_{}", ids.secret())),
                 token_lifetime: self.token_lifetime,
-                grantable_scopes: self.grantable_scopes.unwrap_or_else(|| self.scopes_supported.clone()),
+                grantable_scopes: self
+                    .grantable_scopes
+                    .unwrap_or_else(|| self.scopes_supported.clone()),
                 scopes_supported: self.scopes_supported,
                 dynamic_registration: self.dynamic_registration,
             },

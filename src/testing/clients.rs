@@ -81,15 +81,18 @@ fn form_decoded(text: &str) -> String {
 /// user info or fragment (draft-ietf-oauth-client-id-metadata-document section 3).
 fn document_url(client_id: &str) -> Option<Url> {
     let url = Url::parse(client_id).ok()?;
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && redirect_uri::is_loopback(&url));
-    let is_plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let is_safe =
+        url.scheme() == "https" || (url.scheme() == "http" && redirect_uri::is_loopback(&url));
+    let is_plain =
+        url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
     // The parser resolves dot segments, which the draft forbids: the text would not be the URL's own.
     let is_itself = url.as_str() == client_id && url.path() != "/";
     (is_safe && is_plain && is_itself).then_some(url)
 }
 
 async fn fetch(shared: &Shared, client_id: &str, url: Url) -> Result<Client, OAuthError> {
-    let failed = || OAuthError::new("invalid_client", "the client metadata document cannot be fetched");
+    let failed =
+        || OAuthError::new("invalid_client", "the client metadata document cannot be fetched");
     let request = shared.http.get(url).timeout(FETCH_TIMEOUT).send();
     let mut response = request.await.map_err(|_| failed())?;
     if response.status() != http::StatusCode::OK {

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::locked;
-use crate::Clock;
+use crate::clock::Clock;
 
 /// A clock that moves only when a test moves it.
 ///
@@ -13,7 +13,7 @@ use crate::Clock;
 ///
 /// ```
 /// use std::time::Duration;
-/// use clerk_mcp_tools::Clock;
+/// use clerk_mcp_tools::clock::Clock;
 /// use clerk_mcp_tools::testing::ManualClock;
 ///
 /// let clock = ManualClock::new(1_767_182_400);

@@ -13,7 +13,7 @@ use super::route::{RecordedRequest, Route};
 use super::server;
 use super::sign_in::SignIn;
 use super::state::{Client, Shared};
-use crate::PublishableKey;
+use crate::instance::PublishableKey;
 
 /// An in-process stand-in for a Clerk instance.
 ///
@@ -101,6 +101,31 @@ impl FakeClerk {
         &self.shared.issuer
     }
 
+    /// Returns the variable of this name that points a server at this instance: `CLERK_FAPI`, `CLERK_API_URL` or
+    /// `CLERK_SECRET_KEY`. It is made for `env_from` of the builders.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::ClerkVerifier;
+    /// use clerk_mcp_tools::testing::FakeClerk;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clerk = FakeClerk::start().await?;
+    /// let verifier = ClerkVerifier::builder().env_from(|name| clerk.env_var(name)).build()?;
+    /// assert_eq!(verifier.frontend_api().issuer(), clerk.issuer());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn env_var(&self, name: &str) -> Option<String> {
+        let value = match name {
+            "CLERK_FAPI" => self.frontend_api_url(),
+            "CLERK_API_URL" => self.backend_api_url(),
+            "CLERK_SECRET_KEY" => self.secret_key(),
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
     /// A publishable key of a development instance that names this instance's host and port.
     #[must_use]
     pub fn publishable_key(&self) -> PublishableKey {
@@ -110,7 +135,7 @@ impl FakeClerk {
     /// The secret key that the Backend API asks for.
     #[must_use]
     pub fn secret_key(&self) -> &str {
-        &self.shared.settings.secret_key
+        &self.shared.config.secret_key
     }
 
     /// The public part of the current key as PEM (SPKI), for `CLERK_JWT_KEY`.

@@ -252,7 +252,9 @@ async fn verdict(fault: &Fault) -> Verdict {
         Fault::Truncated => Verdict::Answer(truncated()),
         Fault::Stalled => Verdict::Answer(json_of(ReplyBody::Stalled(BEGINNING))),
         Fault::Drip(every) => Verdict::Drip(*every),
-        Fault::Long { bytes, announced } => Verdict::Answer(json_of(ReplyBody::long(*bytes, *announced))),
+        Fault::Long { bytes, announced } => {
+            Verdict::Answer(json_of(ReplyBody::long(*bytes, *announced)))
+        }
         Fault::Endless => Verdict::Answer(json_of(ReplyBody::long(u64::MAX, false))),
         Fault::Redirect(location) => {
             Verdict::Answer(with_header(reply::empty(StatusCode::FOUND), LOCATION, location))

@@ -42,7 +42,8 @@ impl KeySet {
     /// The JWK Set (RFC 7517 section 5). What a test added comes first, where a careless reader trips over it.
     pub(super) fn jwks(&self) -> Value {
         let own = std::iter::once(&self.current).chain(&self.retired);
-        let keys: Vec<Value> = self.extra.iter().cloned().chain(own.map(|key| key.jwk.clone())).collect();
+        let keys: Vec<Value> =
+            self.extra.iter().cloned().chain(own.map(|key| key.jwk.clone())).collect();
         json!({ "keys": keys })
     }
 }

@@ -28,7 +28,7 @@ fn document(shared: &Shared) -> Value {
         "revocation_endpoint": format!("{issuer}/oauth/token/revoke"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "client_id_metadata_document_supported": true,
-        "scopes_supported": shared.settings.scopes_supported,
+        "scopes_supported": shared.config.scopes_supported,
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
@@ -37,7 +37,7 @@ fn document(shared: &Shared) -> Value {
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce"],
         "authorization_response_iss_parameter_supported": true,
     });
-    if let (true, Value::Object(members)) = (shared.settings.dynamic_registration, &mut document) {
+    if let (true, Value::Object(members)) = (shared.config.dynamic_registration, &mut document) {
         members.insert("registration_endpoint".into(), json!(format!("{issuer}/oauth/register")));
     }
     document

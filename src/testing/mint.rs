@@ -52,7 +52,8 @@ impl TokenBuilder {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let scopes = ["profile".to_owned(), "email".to_owned()];
         let defaults = &shared.defaults;
-        let claims = access_token::claims(&shared, &defaults.user_id, &defaults.client_id, &scopes, &[]);
+        let claims =
+            access_token::claims(&shared, &defaults.user_id, &defaults.client_id, &scopes, &[]);
         let header = access_token::header(&shared.state().keys.current.kid);
         Self {
             header,
@@ -78,7 +79,8 @@ impl TokenBuilder {
 
     /// The granted scopes (`scope`, separated by spaces).
     pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
+        let scopes: Vec<String> =
+            scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
         self.claim("scope", scopes.join(" "))
     }
 
@@ -210,7 +212,10 @@ impl TokenBuilder {
         let claims = self.raw_claims.clone();
         let claims = claims.unwrap_or_else(|| Value::Object(self.claims.clone()).to_string());
         let text = keys::compact(&header, &claims, |message| self.sign(message));
-        if matches!(self.signer, Signer::Current) && self.raw_header.is_none() && self.raw_claims.is_none() {
+        if matches!(self.signer, Signer::Current)
+            && self.raw_header.is_none()
+            && self.raw_claims.is_none()
+        {
             self.remember(text.clone());
         }
         text
@@ -237,8 +242,12 @@ impl TokenBuilder {
     }
 
     fn remember(self, text: String) {
-        let token =
-            AccessToken { claims: self.claims, grant_id: None, revoked: self.revoked, shape: self.shape };
+        let token = AccessToken {
+            claims: self.claims,
+            grant_id: None,
+            revoked: self.revoked,
+            shape: self.shape,
+        };
         self.shared.state().access_tokens.insert(text, token);
     }
 }

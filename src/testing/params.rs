@@ -31,7 +31,8 @@ impl Params {
     /// The values of `scope`, in the order they were sent.
     pub(super) fn scopes(&self) -> Result<Option<Vec<String>>, OAuthError> {
         let scope = self.one("scope")?;
-        Ok(scope.map(|scope| scope.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect()))
+        Ok(scope
+            .map(|scope| scope.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect()))
     }
 
     /// The resource indicators: absolute URIs without a fragment (RFC 8707 section 2).

@@ -4,7 +4,8 @@ use url::{Host, Url};
 use super::reply::OAuthError;
 
 /// Schemes that a browser acts on itself: a redirect to them reaches no client.
-const NOT_FOR_CLIENTS: [&str; 8] = ["javascript", "data", "file", "blob", "about", "vbscript", "ws", "wss"];
+const NOT_FOR_CLIENTS: [&str; 8] =
+    ["javascript", "data", "file", "blob", "about", "vbscript", "ws", "wss"];
 
 /// The redirect URIs of a client's metadata, at least one and all of them usable.
 pub(super) fn registered(metadata: &Map<String, Value>) -> Result<Vec<String>, OAuthError> {
@@ -32,7 +33,8 @@ pub(super) fn matches(registered: &str, asked: &str) -> bool {
 
 /// `uri` with these parameters at the end of its query, its text otherwise as the client wrote it.
 pub(super) fn with_query(uri: &str, parameters: &[(&str, &str)]) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     let separator = if uri.contains('?') { '&' } else { '?' };
     format!("{uri}{separator}{query}")
 }

@@ -9,14 +9,14 @@ const AUTH_METHODS: [&str; 3] = ["none", "client_secret_basic", "client_secret_p
 
 /// Dynamic client registration (RFC 7591 section 3).
 pub(super) fn register(shared: &Shared, body: &[u8]) -> Result<Reply, OAuthError> {
-    if !shared.settings.dynamic_registration {
+    if !shared.config.dynamic_registration {
         return Err(OAuthError {
             status: StatusCode::NOT_FOUND,
             ..OAuthError::invalid_request("dynamic client registration is off")
         });
     }
-    let mut metadata: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| invalid_metadata("the body is not a JSON object"))?;
+    let mut metadata: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|_| invalid_metadata("the body is not a JSON object"))?;
     let redirect_uris = redirect_uri::registered(&metadata)?;
     let is_public = auth_method(&mut metadata)? == "none";
     narrow(&mut metadata, "grant_types", &["authorization_code", "refresh_token"])?;
@@ -40,7 +40,9 @@ pub(super) fn register(shared: &Shared, body: &[u8]) -> Result<Reply, OAuthError
 }
 
 fn auth_method(metadata: &mut Map<String, Value>) -> Result<String, OAuthError> {
-    let method = metadata.entry("token_endpoint_auth_method").or_insert_with(|| json!("client_secret_basic"));
+    let method = metadata
+        .entry("token_endpoint_auth_method")
+        .or_insert_with(|| json!("client_secret_basic"));
     match method.as_str() {
         Some(method) if AUTH_METHODS.contains(&method) => Ok(method.to_owned()),
         _ => Err(invalid_metadata("token_endpoint_auth_method is not supported")),
@@ -60,7 +62,8 @@ fn narrow(
         return Ok(());
     };
     let asked = asked.as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_supported = |value: &&Value| value.as_str().is_some_and(|value| supported.contains(&value));
+    let is_supported =
+        |value: &&Value| value.as_str().is_some_and(|value| supported.contains(&value));
     let kept: Vec<Value> = asked.iter().filter(is_supported).cloned().collect();
     if !kept.iter().any(|value| value == needed) {
         return Err(invalid_metadata("only the authorization code grant is supported"));

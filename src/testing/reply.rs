@@ -81,7 +81,8 @@ impl From<ClerkFailure> for Reply {
             "message": failure.message,
             "long_message": failure.message,
         });
-        let body = json!({ "errors": [error], "clerk_trace_id": "0af7651916cd43dd8448eb211c80319c" });
+        let body =
+            json!({ "errors": [error], "clerk_trace_id": "0af7651916cd43dd8448eb211c80319c" });
         json(failure.status, &body)
     }
 }

@@ -60,9 +60,8 @@ impl Route {
             "/oauth/authorize" => Self::Authorize,
             "/oauth/token" => Self::Token,
             "/oauth/token/revoke" => Self::Revoke,
-            "/v1/oauth_applications/access_tokens/verify" | "/oauth_applications/access_tokens/verify" => {
-                Self::VerifyAccessToken
-            }
+            "/v1/oauth_applications/access_tokens/verify"
+            | "/oauth_applications/access_tokens/verify" => Self::VerifyAccessToken,
             _ => return user_id(path).map(|_| Self::User),
         })
     }

@@ -45,8 +45,10 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| answer(Arc::clone(&shared), request));
     // Its error is a client that went away, or a fault that was asked for.
-    let _ =
-        http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new()
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 /// The connection is to be closed without an answer.
@@ -74,7 +76,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Reply
             reply.headers_mut().insert(name, value);
             reply
         }
-        Verdict::Drip(every) => handle(&shared, route, &request).await.map(|body| body.dripping(every)),
+        Verdict::Drip(every) => {
+            handle(&shared, route, &request).await.map(|body| body.dripping(every))
+        }
     };
     if route.has_cors() {
         add_cors(&mut reply);

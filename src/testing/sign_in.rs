@@ -37,7 +37,11 @@ pub struct SignIn {
 
 impl SignIn {
     pub(super) fn new(clerk: FakeClerk) -> Self {
-        Self { clerk, scopes: vec!["profile".to_owned(), "email".to_owned()], resources: Vec::new() }
+        Self {
+            clerk,
+            scopes: vec!["profile".to_owned(), "email".to_owned()],
+            resources: Vec::new(),
+        }
     }
 
     /// The scopes to ask for. Default: `profile email`.
@@ -85,10 +89,11 @@ impl SignIn {
 
     /// Over HTTP where the instance offers that, and otherwise as somebody does in Clerk's Dashboard.
     async fn register(&self) -> io::Result<String> {
-        if !self.clerk.shared().settings.dynamic_registration {
+        if !self.clerk.shared().config.dynamic_registration {
             return Ok(self.clerk.register_client(REDIRECT_URI));
         }
-        let metadata = json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
+        let metadata =
+            json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
         let body = metadata.to_string();
         let answer = self.post("/oauth/register", "application/json", body, StatusCode::CREATED);
         let answer = answer.await?;

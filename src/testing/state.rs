@@ -12,14 +12,15 @@ use super::ids::Ids;
 use super::keys::{KeySet, SigningKey};
 use super::locked;
 use super::route::RequestLog;
-use crate::{Clock, PublishableKey};
+use crate::clock::Clock;
+use crate::instance::PublishableKey;
 
 /// What the handle and the server's tasks share.
 pub(super) struct Shared {
     pub(super) address: SocketAddr,
     pub(super) issuer: String,
     pub(super) publishable_key: PublishableKey,
-    pub(super) settings: Settings,
+    pub(super) config: InstanceConfig,
     pub(super) ids: Ids,
     pub(super) defaults: Defaults,
     /// For client metadata documents and for signing in.
@@ -37,7 +38,7 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.settings.clock.unix_time()
+        self.config.clock.unix_time()
     }
 
     pub(super) fn new_key(&self) -> std::io::Result<SigningKey> {
@@ -46,7 +47,7 @@ impl Shared {
 }
 
 /// What stays as it was built.
-pub(super) struct Settings {
+pub(super) struct InstanceConfig {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) secret_key: String,
     pub(super) token_lifetime: Duration,

@@ -44,7 +44,9 @@ pub(super) fn revoke(shared: &Shared, request: &RecordedRequest) -> Result<Reply
 fn form(request: &RecordedRequest) -> Result<Params, OAuthError> {
     let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|text| text.split(';').next());
-    if !media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+    if !media_type
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+    {
         return Err(OAuthError::invalid_request("the body has to be form-urlencoded"));
     }
     Ok(Params::parse(&request.body))
@@ -68,7 +70,8 @@ fn redeem(shared: &Shared, client_id: &str, params: &Params) -> Result<Reply, OA
 
 /// Takes the code away: it has one use, successful or not. A client cannot use up the code of another.
 fn take_code(shared: &Shared, client_id: &str, text: &str) -> Result<Code, OAuthError> {
-    let invalid = OAuthError::invalid_grant("the code is unknown, used, expired or of another client");
+    let invalid =
+        OAuthError::invalid_grant("the code is unknown, used, expired or of another client");
     let now = shared.now();
     let mut state = shared.state();
     state.codes.retain(|_, code| now < code.expires_at);
@@ -105,8 +108,9 @@ pub(super) fn challenge_of(verifier: &str) -> String {
 
 fn refresh(shared: &Shared, client_id: &str, params: &Params) -> Result<Reply, OAuthError> {
     let text = params.need("refresh_token", "refresh_token is missing")?;
-    let invalid =
-        OAuthError::invalid_grant("the refresh token is unknown, used, revoked or of another client");
+    let invalid = OAuthError::invalid_grant(
+        "the refresh token is unknown, used, revoked or of another client",
+    );
     let known = shared.state().refresh_tokens.get(text).cloned();
     let grant = known.filter(|grant| grant.client_id == client_id).ok_or(invalid)?;
     let scopes = narrowed(params.scopes()?.unwrap_or_default(), &grant.scopes)
@@ -142,7 +146,7 @@ fn answer(
     let mut body = json!({
         "access_token": issue(shared, &grant, scopes, resources),
         "token_type": "Bearer",
-        "expires_in": shared.settings.token_lifetime.as_secs(),
+        "expires_in": shared.config.token_lifetime.as_secs(),
         "scope": scopes.join(" "),
     });
     let refresh_token = shared.ids.secret();
@@ -167,8 +171,12 @@ fn issue(shared: &Shared, grant: &Grant, scopes: &[String], resources: &[String]
             key.jwt(&header.to_string(), &Value::Object(claims.clone()).to_string())
         }
     };
-    let token =
-        AccessToken { claims, grant_id: Some(grant.id.clone()), revoked: false, shape: Shape::default() };
+    let token = AccessToken {
+        claims,
+        grant_id: Some(grant.id.clone()),
+        revoked: false,
+        shape: Shape::default(),
+    };
     state.access_tokens.insert(text.clone(), token);
     text
 }
@@ -181,7 +189,7 @@ fn id_token(shared: &Shared, grant: &Grant, nonce: Option<String>) -> String {
         "sub": grant.subject,
         "aud": grant.client_id,
         "iat": now,
-        "exp": now.saturating_add(shared.settings.token_lifetime.as_secs()),
+        "exp": now.saturating_add(shared.config.token_lifetime.as_secs()),
     });
     if let (Some(nonce), Value::Object(members)) = (nonce, &mut claims) {
         members.insert("nonce".into(), json!(nonce));

@@ -1,11 +1,12 @@
 //! The table of answers: what a client gets for what it sends, to the byte. What it gets while Clerk is down is in
 //! `faults`.
 
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::testing::Route;
-use clerk_mcp_tools::{BearerAuthLayer, Rejection, RejectionReason, SecretKey, VerifyErrorKind as Kind};
+use clerk_mcp_tools::{Rejection, RejectionReason, SecretKey, VerifyErrorKind as Kind};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::support::{Answer, TestService, World, call, guarded, request, resource, send};
+use crate::support::{Answer, Fixture, TestService, call, guarded, request, resource, send};
 
 pub(crate) const PLAIN: &str = "Bearer \
     resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", scope=\"profile email\"";
@@ -62,57 +63,87 @@ async fn with_credentials(service: &TestService, values: &[&str]) -> Answer {
 
 #[tokio::test]
 async fn no_token_is_401_without_an_error() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
-    let rows: [&[&str]; 7] =
-        [&[], &[""], &["Bearer"], &["Bearer   "], &["bearer "], &["Basic dXNlcjpwYXNz"], &["DPoP abc"]];
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
+    let rows: [&[&str]; 7] = [
+        &[],
+        &[""],
+        &["Bearer"],
+        &["Bearer   "],
+        &["bearer "],
+        &["Basic dXNlcjpwYXNz"],
+        &["DPoP abc"],
+    ];
     for values in rows {
         let answer = with_credentials(&service, values).await;
         let what = format!("{values:?}");
-        assert_refused(&answer, 401, "unauthorized", "An access token is required", Some(PLAIN), &what);
-        assert_eq!(answer.extensions.get::<Rejection>().unwrap().reason(), RejectionReason::MissingToken);
+        assert_refused(
+            &answer,
+            401,
+            "unauthorized",
+            "An access token is required",
+            Some(PLAIN),
+            &what,
+        );
+        assert_eq!(
+            answer.extensions.get::<Rejection>().unwrap().reason(),
+            RejectionReason::MissingToken
+        );
     }
 }
 
 #[tokio::test]
 async fn two_authorization_headers_are_400_and_neither_is_looked_at() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
-    let good = format!("Bearer {}", world.jwt());
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
+    let good = format!("Bearer {}", fixture.jwt());
     let description = "More than one Authorization header was sent";
-    for values in
-        [[good.as_str(), good.as_str()], ["Basic dXNlcjpwYXNz", &good], [&good, "Basic dXNlcjpwYXNz"]]
-    {
+    for values in [
+        [good.as_str(), good.as_str()],
+        ["Basic dXNlcjpwYXNz", &good],
+        [&good, "Basic dXNlcjpwYXNz"],
+    ] {
         let answer = with_credentials(&service, &values).await;
         let challenge = challenge("invalid_request", description);
-        assert_refused(&answer, 400, "invalid_request", description, Some(&challenge), "two headers");
+        assert_refused(
+            &answer,
+            400,
+            "invalid_request",
+            description,
+            Some(&challenge),
+            "two headers",
+        );
     }
-    assert_eq!(world.clerk.calls(Route::Jwks), 0);
+    assert_eq!(fixture.clerk.calls(Route::Jwks), 0);
 }
 
 #[tokio::test]
 async fn a_good_token_passes_in_every_spelling_of_the_header() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
-    for token in [world.jwt(), world.opaque()] {
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
+    for token in [fixture.jwt(), fixture.opaque()] {
         for scheme in ["Bearer ", "bearer ", "BEARER    "] {
             let answer = with_credentials(&service, &[&format!("{scheme}{token}")]).await;
             assert_eq!(
                 (answer.status, answer.body.as_str()),
-                (StatusCode::OK, world.clerk.default_user_id())
+                (StatusCode::OK, fixture.clerk.default_user_id())
             );
-            assert_eq!(answer.sorted_headers(), [], "nothing is added to the answer of the service");
+            assert_eq!(
+                answer.sorted_headers(),
+                [],
+                "nothing is added to the answer of the service"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn a_token_that_is_not_good_is_401_invalid_token() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
-    let mint = || world.clerk.mint().audience(crate::support::RESOURCE);
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
+    let mint = || fixture.clerk.mint().audience(crate::support::RESOURCE);
     let now = crate::support::NOW;
-    let good = world.jwt();
+    let good = fixture.jwt();
     let rows = [
         ("two words", format!("{good} {good}"), Kind::Malformed),
         ("a comma", format!("{good},"), Kind::Malformed),
@@ -120,7 +151,11 @@ async fn a_token_that_is_not_good_is_401_invalid_token() {
         ("four parts", format!("{good}.x"), Kind::Malformed),
         ("over-long", format!("{good}{}", "A".repeat(8 * 1024)), Kind::Malformed),
         ("a header that is no JSON", mint().raw_header("{").jwt(), Kind::Malformed),
-        ("a critical extension", mint().header("crit", serde_json::json!(["exp"])).jwt(), Kind::Malformed),
+        (
+            "a critical extension",
+            mint().header("crit", serde_json::json!(["exp"])).jwt(),
+            Kind::Malformed,
+        ),
         ("a session token", mint().header("typ", "JWT").jwt(), Kind::WrongTokenType),
         ("a machine token", "mt_abc".to_owned(), Kind::WrongTokenType),
         ("an API key", "ak_abc".to_owned(), Kind::WrongTokenType),
@@ -129,20 +164,28 @@ async fn a_token_that_is_not_good_is_401_invalid_token() {
         ("a symmetric algorithm", mint().header("alg", "HS256").jwt(), Kind::UnsupportedAlgorithm),
         ("an unknown key", mint().header("kid", "ins_other").jwt(), Kind::UnknownKey),
         ("somebody else's signature", mint().foreign_key().jwt(), Kind::InvalidSignature),
-        ("another issuer", mint().claim("iss", "https://clerk.evil.example").jwt(), Kind::InvalidIssuer),
+        (
+            "another issuer",
+            mint().claim("iss", "https://clerk.evil.example").jwt(),
+            Kind::InvalidIssuer,
+        ),
         ("no expiry", mint().without_claim("exp").jwt(), Kind::InvalidClaim),
         ("expired", mint().expires_at(now - 60).jwt(), Kind::Expired),
         ("not valid yet", mint().not_before(now + 60).jwt(), Kind::NotYetValid),
         (
             "another audience",
-            world.clerk.mint().audience("https://o.example/mcp").jwt(),
+            fixture.clerk.mint().audience("https://o.example/mcp").jwt(),
             Kind::InvalidAudience,
         ),
-        ("no audience", world.clerk.mint().jwt(), Kind::InvalidAudience),
+        ("no audience", fixture.clerk.mint().jwt(), Kind::InvalidAudience),
         ("an opaque token nobody knows", "oat_unknown".to_owned(), Kind::UnknownToken),
         ("an opaque token that was revoked", mint().revoked(true).opaque(), Kind::Revoked),
         ("an opaque token that has expired", mint().expired(true).opaque(), Kind::Expired),
-        ("an opaque token for another audience", world.clerk.mint().opaque(), Kind::InvalidAudience),
+        (
+            "an opaque token for another audience",
+            fixture.clerk.mint().opaque(),
+            Kind::InvalidAudience,
+        ),
     ];
     for (what, token, kind) in rows {
         assert_invalid(&call(&service, &token).await, kind, what);
@@ -151,8 +194,8 @@ async fn a_token_that_is_not_good_is_401_invalid_token() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_are_401_invalid_token() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
     let mut request = request(Method::POST, "/mcp", &[]);
     let value = HeaderValue::from_bytes(b"Bearer \xff\xfe\xfd").unwrap();
     request.headers_mut().insert("authorization", value);
@@ -161,9 +204,9 @@ async fn bytes_that_are_no_text_are_401_invalid_token() {
 
 #[tokio::test]
 async fn scopes_come_last_and_are_403_with_all_that_are_needed() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
-    let mint = || world.clerk.mint().audience(crate::support::RESOURCE);
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
+    let mint = || fixture.clerk.mint().audience(crate::support::RESOURCE);
     let description = "The access token does not have every scope that is needed";
     let challenge = challenge("insufficient_scope", description);
     for scopes in [vec!["profile"], vec![], vec!["Profile", "Email"]] {
@@ -185,16 +228,18 @@ async fn scopes_come_last_and_are_403_with_all_that_are_needed() {
 
 #[tokio::test]
 async fn a_server_that_is_not_set_up_is_500_and_gives_no_challenge() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let description = Kind::Misconfigured.description();
 
-    let without_key = BearerAuthLayer::new(world.public_verifier_builder().build().unwrap(), resource());
-    let answer = call(&guarded(without_key), &world.opaque()).await;
+    let without_key =
+        BearerAuthLayer::new(fixture.public_verifier_builder().build().unwrap(), resource());
+    let answer = call(&guarded(without_key), &fixture.opaque()).await;
     assert_refused(&answer, 500, "server_error", description, None, "no secret key");
-    assert_eq!(world.clerk.calls(Route::VerifyAccessToken), 0);
+    assert_eq!(fixture.clerk.calls(Route::VerifyAccessToken), 0);
 
     let wrong_key = SecretKey::parse("sk_test_wrong").unwrap();
-    let wrong_key = world.public_verifier_builder().secret_key(wrong_key).build().unwrap();
-    let answer = call(&guarded(BearerAuthLayer::new(wrong_key, resource())), &world.opaque()).await;
+    let wrong_key = fixture.public_verifier_builder().secret_key(wrong_key).build().unwrap();
+    let answer =
+        call(&guarded(BearerAuthLayer::new(wrong_key, resource())), &fixture.opaque()).await;
     assert_refused(&answer, 500, "server_error", description, None, "Clerk refuses the secret key");
 }

@@ -3,21 +3,20 @@
 use clerk_mcp_tools::{AuthInfo, Scopes};
 use serde_json::json;
 
-use crate::support::{NOW, RESOURCE, World};
+use crate::support::{Fixture, NOW, RESOURCE};
 
 #[test]
 fn the_smallest_form_is_the_typescript_shape() {
-    let caller = AuthInfo::builder("token", "user_1", "client_1").build();
-    let expected =
-        json!({"token": "token", "clientId": "client_1", "scopes": [], "extra": {"userId": "user_1"}});
+    let caller = AuthInfo::for_user("user_1", "token".into()).client_id("client_1").build();
+    let expected = json!({"token": "token", "clientId": "client_1", "scopes": [], "extra": {"userId": "user_1"}});
     assert_eq!(serde_json::to_value(&caller).unwrap(), expected);
     assert_eq!(serde_json::from_value::<AuthInfo>(expected).unwrap(), caller);
 }
 
 #[tokio::test]
 async fn the_whole_form_reads_back_as_it_was() {
-    let world = World::new().await;
-    let token = world
+    let fixture = Fixture::new().await;
+    let token = fixture
         .clerk
         .mint()
         .subject("user_1")
@@ -30,7 +29,7 @@ async fn the_whole_form_reads_back_as_it_was() {
         .without_claim("nbf")
         .claim("jti", "1")
         .jwt();
-    let caller = clerk_mcp_tools::verify_clerk_token(&world.verifier(), &token).await.unwrap();
+    let caller = clerk_mcp_tools::verify_clerk_token(&fixture.verifier(), &token).await.unwrap();
     let expected = json!({
         "token": token,
         "clientId": "client_1",
@@ -51,7 +50,10 @@ async fn the_whole_form_reads_back_as_it_was() {
 
 #[test]
 fn is_found_in_the_parts_of_a_request() {
-    let caller = AuthInfo::builder("token", "user_1", "client_1").scopes(Scopes::parse("a").unwrap()).build();
+    let caller = AuthInfo::for_user("user_1", "token".into())
+        .client_id("client_1")
+        .scopes(Scopes::parse("a").unwrap())
+        .build();
     let (mut parts, ()) = http::Request::new(()).into_parts();
     assert_eq!(AuthInfo::from_parts(&parts), None);
     parts.extensions.insert(caller.clone());
@@ -63,15 +65,16 @@ fn public_types_cross_threads() {
     fn assert_shared<T: Send + Sync + 'static>() {}
     assert_shared::<AuthInfo>();
     assert_shared::<clerk_mcp_tools::ClerkVerifier>();
-    assert_shared::<clerk_mcp_tools::ClerkClient>();
+    assert_shared::<clerk_mcp_tools::clerk::ClerkClient>();
     assert_shared::<clerk_mcp_tools::ClerkMcp>();
-    assert_shared::<clerk_mcp_tools::BearerAuthLayer<clerk_mcp_tools::ClerkVerifier>>();
+    assert_shared::<clerk_mcp_tools::bearer_auth::BearerAuthLayer<clerk_mcp_tools::ClerkVerifier>>(
+    );
     assert_shared::<clerk_mcp_tools::bearer_auth::BearerAuth<(), clerk_mcp_tools::ClerkVerifier>>();
-    assert_shared::<clerk_mcp_tools::WellKnownLayer>();
-    assert_shared::<clerk_mcp_tools::WellKnownService>();
+    assert_shared::<clerk_mcp_tools::services::WellKnownLayer>();
+    assert_shared::<clerk_mcp_tools::services::WellKnownService>();
     assert_shared::<clerk_mcp_tools::VerifyError>();
     assert_shared::<clerk_mcp_tools::ClerkError>();
     assert_shared::<clerk_mcp_tools::ConfigError>();
-    assert_shared::<clerk_mcp_tools::ResponseBody>();
+    assert_shared::<clerk_mcp_tools::response::ResponseBody>();
     assert_shared::<clerk_mcp_tools::testing::FakeClerk>();
 }

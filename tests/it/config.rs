@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use clerk_mcp_tools::clerk::ClerkClient;
+use clerk_mcp_tools::instance::{BackendApi, FrontendApi};
 use clerk_mcp_tools::{
-    ClerkClient, ClerkMcp, ClerkVerifier, ConfigError, ConfigErrorKind as Kind, FrontendApi, PublishableKey,
-    ResourceUrl, Scopes, SecretKey,
+    ClerkMcp, ClerkVerifier, ConfigError, ConfigErrorKind as Kind, PublishableKey, ResourceUrl,
+    Scopes,
 };
 
 const TEST_KEY: &str = "pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk";
@@ -14,9 +16,10 @@ type Vars<'a> = &'a [(&'a str, &'a str)];
 
 /// What the environment would make of these variables.
 fn build(vars: Vars<'_>) -> Result<ClerkVerifier, ConfigError> {
-    let find =
-        |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    ClerkVerifier::builder().vars(find).build()
+    let find = |name: &str| {
+        vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
+    ClerkVerifier::builder().env_from(find).build()
 }
 
 #[test]
@@ -74,22 +77,42 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
             Kind::Invalid,
             "Clerk Dashboard",
         ),
-        (&[good, ("CLERK_SECRET_KEY", "marked")], "CLERK_SECRET_KEY", Kind::Invalid, "Clerk Dashboard"),
+        (
+            &[good, ("CLERK_SECRET_KEY", "marked")],
+            "CLERK_SECRET_KEY",
+            Kind::Invalid,
+            "Clerk Dashboard",
+        ),
         (
             &[good, ("CLERK_SECRET_KEY", "sk_test_marked key")],
             "CLERK_SECRET_KEY",
             Kind::Invalid,
             "white space",
         ),
-        (&[good, ("CLERK_SECRET_KEY", "sk_live_marked")], "CLERK_SECRET_KEY", Kind::Conflict, "one instance"),
+        (
+            &[good, ("CLERK_SECRET_KEY", "sk_live_marked")],
+            "CLERK_SECRET_KEY",
+            Kind::Conflict,
+            "one instance",
+        ),
         (
             &[("CLERK_PUBLISHABLE_KEY", LIVE_KEY), ("CLERK_SECRET_KEY", "sk_test_marked")],
             "CLERK_SECRET_KEY",
             Kind::Conflict,
             "one instance",
         ),
-        (&[good, ("CLERK_FAPI", "http://clerk.example.com")], "CLERK_FAPI", Kind::Invalid, "https:"),
-        (&[good, ("CLERK_FAPI", "https://clerk.example.com/path")], "CLERK_FAPI", Kind::Invalid, "origin"),
+        (
+            &[good, ("CLERK_FAPI", "http://clerk.example.com")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "https:",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "https://clerk.example.com/path")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "origin",
+        ),
         (
             &[good, ("CLERK_FAPI", "clerk.example.com")],
             "CLERK_FAPI",
@@ -97,7 +120,11 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
             "https://clerk.example.com",
         ),
         (
-            &[good, ("CLERK_SECRET_KEY", "sk_test_marked"), ("CLERK_API_URL", "http://api.clerk.com")],
+            &[
+                good,
+                ("CLERK_SECRET_KEY", "sk_test_marked"),
+                ("CLERK_API_URL", "http://api.clerk.com"),
+            ],
             "CLERK_API_URL",
             Kind::Invalid,
             "https:",
@@ -110,7 +137,10 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
         ),
         (&[good, ("CLERK_JWT_KEY", "marked")], "CLERK_JWT_KEY", Kind::Invalid, "PUBLIC KEY"),
         (
-            &[good, ("CLERK_JWT_KEY", "-----BEGIN PUBLIC KEY-----\nbWFya2Vk\n-----END PUBLIC KEY-----")],
+            &[
+                good,
+                ("CLERK_JWT_KEY", "-----BEGIN PUBLIC KEY-----\nbWFya2Vk\n-----END PUBLIC KEY-----"),
+            ],
             "CLERK_JWT_KEY",
             Kind::Invalid,
             "Clerk Dashboard",
@@ -121,7 +151,12 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
             Kind::Invalid,
             "fragment",
         ),
-        (&[good, ("MCP_RESOURCE_URL", "http://h.example/mcp")], "MCP_RESOURCE_URL", Kind::Invalid, "https:"),
+        (
+            &[good, ("MCP_RESOURCE_URL", "http://h.example/mcp")],
+            "MCP_RESOURCE_URL",
+            Kind::Invalid,
+            "https:",
+        ),
         (
             &[good, ("MCP_RESOURCE_URL", "https://u:marked@h.example/")],
             "MCP_RESOURCE_URL",
@@ -144,23 +179,23 @@ fn refuses_what_cannot_work_and_says_what_to_set() {
 #[test]
 fn refuses_other_settings_in_the_same_way() {
     let verifier = || {
-        build(&[("CLERK_PUBLISHABLE_KEY", TEST_KEY), ("MCP_RESOURCE_URL", "https://h.example/mcp")]).unwrap()
+        build(&[("CLERK_PUBLISHABLE_KEY", TEST_KEY), ("MCP_RESOURCE_URL", "https://h.example/mcp")])
+            .unwrap()
     };
     let scopes = |list| Scopes::parse(list).unwrap();
     let rows: [(&str, Result<ClerkMcp, ConfigError>, &str); 6] = [
         (
-            "a fragment",
-            ClerkMcp::builder("https://h.example/#f").verifier(verifier()).build(),
-            "MCP_RESOURCE_URL",
-        ),
-        (
             "another resource",
-            ClerkMcp::builder("https://h.example/x").verifier(verifier()).build(),
+            ClerkMcp::builder()
+                .resource("https://h.example/x".parse().unwrap())
+                .verifier(verifier())
+                .build(),
             "MCP_RESOURCE_URL",
         ),
         (
             "a scope that no client would ask for",
-            ClerkMcp::builder("https://h.example/mcp")
+            ClerkMcp::builder()
+                .resource("https://h.example/mcp".parse().unwrap())
                 .verifier(verifier())
                 .scopes(scopes("a offline_access"))
                 .build(),
@@ -168,7 +203,8 @@ fn refuses_other_settings_in_the_same_way() {
         ),
         (
             "a needed scope that is not advertised",
-            ClerkMcp::builder("https://h.example/mcp")
+            ClerkMcp::builder()
+                .resource("https://h.example/mcp".parse().unwrap())
                 .verifier(verifier())
                 .scopes(scopes("a b"))
                 .scopes_supported(scopes("a"))
@@ -177,26 +213,36 @@ fn refuses_other_settings_in_the_same_way() {
         ),
         (
             "a member that would be there twice",
-            ClerkMcp::builder("https://h.example/mcp")
+            ClerkMcp::builder()
+                .resource("https://h.example/mcp".parse().unwrap())
                 .verifier(verifier())
-                .describe(|document| document.extra("authorization_servers", "https://evil.example"))
+                .customize_metadata(|document| {
+                    document.extra("authorization_servers", "https://evil.example")
+                })
                 .build(),
             "authorization_servers",
         ),
-        ("an empty URL", ClerkMcp::builder("").verifier(verifier()).build(), "MCP_RESOURCE_URL"),
+        ("no resource", ClerkMcp::builder().verifier(verifier()).build(), "MCP_RESOURCE_URL"),
+        (
+            "no verifier",
+            ClerkMcp::builder().resource("https://h.example/mcp".parse().unwrap()).build(),
+            "verifier",
+        ),
     ];
     for (what, outcome, setting) in rows {
         assert_eq!(outcome.unwrap_err().setting(), setting, "{what}");
     }
     let key = PublishableKey::parse(TEST_KEY).unwrap();
-    let leeway =
-        ClerkVerifier::builder().publishable_key(key.clone()).leeway(Duration::from_secs(301)).build();
+    let leeway = ClerkVerifier::builder()
+        .publishable_key(key.clone())
+        .leeway(Duration::from_secs(301))
+        .build();
     assert_eq!(leeway.unwrap_err().setting(), "leeway");
     let keys = ClerkVerifier::builder().publishable_key(key).keys_from_backend_api().build();
     assert_eq!(keys.unwrap_err().setting(), "CLERK_SECRET_KEY");
-    let client =
-        ClerkClient::builder(SecretKey::parse("sk_test_a").unwrap()).api_url("http://10.0.0.1").build();
-    assert_eq!(client.unwrap_err().setting(), "CLERK_API_URL");
+    let api = BackendApi::parse("http://10.0.0.1");
+    assert_eq!(api.unwrap_err().setting(), "CLERK_API_URL");
+    assert_eq!(ClerkClient::builder().build().unwrap_err().setting(), "CLERK_SECRET_KEY");
     assert_eq!(Scopes::new(["quo\"te"]).unwrap_err().setting(), "scopes");
     assert!(FrontendApi::parse("https://a.example#").is_err());
     assert!(ResourceUrl::parse("https://a.example/ ").is_err());

@@ -1,13 +1,13 @@
 //! What a browser needs to let a page use the server.
 
-use clerk_mcp_tools::CorsPreflightService;
+use clerk_mcp_tools::services::CorsPreflightService;
 use clerk_mcp_tools::testing::Route;
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 use tower_http::cors::CorsLayer;
 
 use crate::support::{
-    ANONYMOUS, Answer, RESOURCE, TestService, World, guarded, request, send, whole_answers,
+    ANONYMOUS, Answer, Fixture, RESOURCE, TestService, guarded, request, send, whole_answers,
 };
 
 const PREFLIGHT: [(&str, &str); 3] = [
@@ -22,8 +22,8 @@ async fn options(service: &TestService, headers: &[(&str, &str)]) -> Answer {
 
 #[tokio::test]
 async fn a_preflight_is_answered_without_a_token_and_without_the_verifier() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
     let answer = options(&service, &PREFLIGHT).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::NO_CONTENT, ""));
     let headers = [
@@ -39,35 +39,40 @@ async fn a_preflight_is_answered_without_a_token_and_without_the_verifier() {
     let headers: Vec<_> =
         headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert_eq!(answer.sorted_headers(), headers);
-    assert_eq!(world.clerk.calls(Route::Jwks), 0);
+    assert_eq!(fixture.clerk.calls(Route::Jwks), 0);
 }
 
 #[tokio::test]
 async fn not_every_options_is_a_preflight() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
     for headers in [&PREFLIGHT[..0], &PREFLIGHT[..1], &PREFLIGHT[1..2]] {
-        assert_eq!(options(&service, headers).await.status, StatusCode::UNAUTHORIZED, "{headers:?}");
+        assert_eq!(
+            options(&service, headers).await.status,
+            StatusCode::UNAUTHORIZED,
+            "{headers:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn with_optional_tokens_the_service_answers_preflights_itself() {
-    let world = World::new().await;
-    let answer = options(&guarded(world.layer().optional()), &PREFLIGHT).await;
+    let fixture = Fixture::new().await;
+    let answer = options(&guarded(fixture.layer().optional()), &PREFLIGHT).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ANONYMOUS));
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]
 async fn a_page_can_read_what_its_token_opened_and_why_it_was_refused() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
-    let credentials = format!("Bearer {}", world.jwt());
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
+    let credentials = format!("Bearer {}", fixture.jwt());
     let page = ("origin", "https://inspector.example");
 
     let opened =
-        send(&service, request(Method::POST, "/mcp", &[page, ("authorization", &credentials)])).await;
+        send(&service, request(Method::POST, "/mcp", &[page, ("authorization", &credentials)]))
+            .await;
     assert_eq!(opened.header("access-control-allow-origin"), Some("*"));
     let exposed = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";
     assert_eq!(opened.header("access-control-expose-headers"), Some(exposed));
@@ -79,19 +84,23 @@ async fn a_page_can_read_what_its_token_opened_and_why_it_was_refused() {
 
 #[tokio::test]
 async fn an_answer_to_nobody_stays_as_the_service_made_it() {
-    let world = World::new().await;
-    let service = guarded(world.layer().optional());
-    let answer = send(&service, request(Method::POST, "/mcp", &[("origin", "https://evil.example")])).await;
-    assert_eq!((answer.body.as_str(), answer.header("access-control-allow-origin")), (ANONYMOUS, None));
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer().optional());
+    let answer =
+        send(&service, request(Method::POST, "/mcp", &[("origin", "https://evil.example")])).await;
+    assert_eq!(
+        (answer.body.as_str(), answer.header("access-control-allow-origin")),
+        (ANONYMOUS, None)
+    );
 }
 
 #[tokio::test]
 async fn a_server_can_do_its_cors_elsewhere() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let (known, unknown) = ("https://inspector.example", "https://evil.example");
     let cors = CorsLayer::new().allow_origin([known.parse().unwrap()]);
-    let service = guarded((cors, world.layer().without_cors()));
-    let credentials = format!("Bearer {}", world.jwt());
+    let service = guarded((cors, fixture.layer().without_cors()));
+    let credentials = format!("Bearer {}", fixture.jwt());
     for token in ["Bearer abc", &credentials] {
         for (page, allowed) in [(known, Some(known)), (unknown, None)] {
             let headers = [("origin", page), ("authorization", token)];
@@ -99,22 +108,22 @@ async fn a_server_can_do_its_cors_elsewhere() {
             assert_eq!(answer.header("access-control-allow-origin"), allowed, "{page}");
         }
     }
-    let bare = guarded(world.layer().without_cors());
+    let bare = guarded(fixture.layer().without_cors());
     assert_eq!(options(&bare, &PREFLIGHT).await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn cors_layers_outside_and_inside_replace_what_they_set() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let page = "https://inspector.example";
     let cors = || {
         CorsLayer::new()
             .allow_origin([page.parse().unwrap()])
             .expose_headers([HeaderName::from_static("www-authenticate")])
     };
-    let credentials = format!("Bearer {}", world.jwt());
-    let outside = guarded((cors(), world.layer()));
-    let inside = guarded((world.layer(), cors()));
+    let credentials = format!("Bearer {}", fixture.jwt());
+    let outside = guarded((cors(), fixture.layer()));
+    let inside = guarded((fixture.layer(), cors()));
     for (service, token, what) in [
         (&outside, "Bearer abc", "outside, refused"),
         (&outside, &credentials, "outside, passed"),
@@ -123,7 +132,11 @@ async fn cors_layers_outside_and_inside_replace_what_they_set() {
         let headers = [("origin", page), ("authorization", token)];
         let answer = send(service, request(Method::POST, "/mcp", &headers)).await;
         assert_eq!(answer.header("access-control-allow-origin"), Some(page), "{what}");
-        assert_eq!(answer.header("access-control-expose-headers"), Some("www-authenticate"), "{what}");
+        assert_eq!(
+            answer.header("access-control-expose-headers"),
+            Some("www-authenticate"),
+            "{what}"
+        );
     }
 }
 

@@ -44,13 +44,17 @@ fn one_module_knows_the_http_client_and_the_http_column_does_not_know_clerk() {
         let relative = file.strip_prefix(&src).unwrap();
         let own = module(relative);
         let text = fs::read_to_string(&file).unwrap();
-        let code =
-            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n");
         if own != "clerk" && own != "testing" {
             assert!(!code.contains("reqwest"), "{}", relative.display());
         }
         if HTTP.contains(&own.as_str()) {
-            let knows = ["crate::clerk", "ClerkVerifier", "ClerkClient", "FrontendApi", "PublishableKey"];
+            let knows =
+                ["crate::clerk", "ClerkVerifier", "ClerkClient", "FrontendApi", "PublishableKey"];
             let known = knows.iter().find(|name| code.contains(**name));
             assert_eq!(known, None, "{} knows Clerk", relative.display());
         }
@@ -76,7 +80,9 @@ fn row(module: &str) -> Option<usize> {
 fn imports(text: &str) -> Vec<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned())
+        .map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned()
+        })
         .filter(|name| name.chars().next().is_some_and(char::is_lowercase))
         .collect()
 }

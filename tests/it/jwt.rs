@@ -3,22 +3,24 @@
 use std::time::Duration;
 
 use clerk_mcp_tools::testing::{Route, TokenBuilder};
-use clerk_mcp_tools::{Audience, AuthInfo, VerifyError, VerifyErrorKind as Kind, verify_clerk_token};
+use clerk_mcp_tools::{
+    Audience, AuthInfo, VerifyError, VerifyErrorKind as Kind, verify_clerk_token,
+};
 use serde_json::{Value, json};
 
-use crate::support::{NOW, RESOURCE, World};
+use crate::support::{Fixture, NOW, RESOURCE};
 
 type Change = fn(TokenBuilder) -> TokenBuilder;
 
-async fn verify(world: &World, change: Change) -> Result<AuthInfo, VerifyError> {
-    let token = change(world.clerk.mint().audience(RESOURCE)).jwt();
-    verify_clerk_token(&world.verifier(), &token).await
+async fn verify(fixture: &Fixture, change: Change) -> Result<AuthInfo, VerifyError> {
+    let token = change(fixture.clerk.mint().audience(RESOURCE)).jwt();
+    verify_clerk_token(&fixture.verifier(), &token).await
 }
 
 #[tokio::test]
 async fn every_claim_arrives_in_the_auth_info() {
-    let world = World::new().await;
-    let token = world
+    let fixture = Fixture::new().await;
+    let token = fixture
         .clerk
         .mint()
         .subject("user_1")
@@ -31,9 +33,9 @@ async fn every_claim_arrives_in_the_auth_info() {
         .claim("jti", "token_1")
         .claim("custom", json!({"a": [1, null]}))
         .jwt();
-    let caller = verify_clerk_token(&world.verifier(), &token).await.unwrap();
+    let caller = verify_clerk_token(&fixture.verifier(), &token).await.unwrap();
     assert_eq!(caller.token().expose(), token);
-    assert_eq!((caller.user_id(), caller.client_id()), ("user_1", "client_1"));
+    assert_eq!((caller.user_id(), caller.client_id()), ("user_1", Some("client_1")));
     assert_eq!(caller.scopes().to_string(), "profile email");
     assert_eq!(caller.expires_at(), Some(NOW + 10));
     assert_eq!(caller.resource(), Some(RESOURCE));
@@ -42,7 +44,10 @@ async fn every_claim_arrives_in_the_auth_info() {
     let actor = caller.actor().unwrap();
     assert_eq!((actor.sub.as_str(), &actor.iss), ("client_agent", &None));
     let before = actor.act.as_deref().unwrap();
-    assert_eq!((before.sub.as_str(), before.iss.as_deref()), ("client_root", Some("https://i.example")));
+    assert_eq!(
+        (before.sub.as_str(), before.iss.as_deref()),
+        ("client_root", Some("https://i.example"))
+    );
     assert_eq!(caller.claims()["jti"], "token_1");
     assert_eq!(caller.claims()["custom"], json!({"a": [1, null]}));
     for known in ["iss", "sub", "client_id", "exp", "aud", "scope", "org_id", "act"] {
@@ -52,7 +57,7 @@ async fn every_claim_arrives_in_the_auth_info() {
 
 #[tokio::test]
 async fn tolerates_what_the_standards_tolerate() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let rows: [(&str, Change); 16] = [
         ("the long media type", |t| t.header("typ", "application/at+jwt")),
         ("a media type in capitals", |t| t.header("typ", "AT+JWT")),
@@ -61,8 +66,12 @@ async fn tolerates_what_the_standards_tolerate() {
             t.header("jwk", json!({"kty": "oct"})).header("jku", "https://e")
         }),
         ("a content type that is no JWT", |t| t.header("cty", "json")),
-        ("no iat, nbf and jti", |t| t.without_claim("iat").without_claim("nbf").without_claim("jti")),
-        ("times with a fraction", |t| t.claim("exp", NOW as f64 + 1.5).claim("nbf", NOW as f64 - 1.5)),
+        ("no iat, nbf and jti", |t| {
+            t.without_claim("iat").without_claim("nbf").without_claim("jti")
+        }),
+        ("times with a fraction", |t| {
+            t.claim("exp", NOW as f64 + 1.5).claim("nbf", NOW as f64 - 1.5)
+        }),
         ("expired within the leeway", |t| t.expires_at(NOW - 4)),
         ("not valid yet within the leeway", |t| t.not_before(NOW + 5).issued_at(NOW + 5)),
         ("scp wins over scope", |t| t.scopes(["x"]).claim("scp", json!(["profile", "email"]))),
@@ -78,18 +87,22 @@ async fn tolerates_what_the_standards_tolerate() {
         }),
     ];
     for (what, change) in rows {
-        let outcome = verify(&world, change).await;
+        let outcome = verify(&fixture, change).await;
         assert!(outcome.is_ok(), "{what}: {outcome:?}");
     }
 }
 
 #[tokio::test]
 async fn refuses_by_kind() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let rows: [(&str, Change, Kind); 60] = [
         ("typ missing", |t| t.without_header("typ"), Kind::WrongTokenType),
         ("typ of a session", |t| t.header("typ", "JWT"), Kind::WrongTokenType),
-        ("typ of an ID token with a suffix", |t| t.header("typ", "at+jwt; x"), Kind::WrongTokenType),
+        (
+            "typ of an ID token with a suffix",
+            |t| t.header("typ", "at+jwt; x"),
+            Kind::WrongTokenType,
+        ),
         ("typ no text", |t| t.header("typ", json!(["at+jwt"])), Kind::WrongTokenType),
         ("cat of machines", |t| t.header("cat", "cl_B7d4PD333AAA"), Kind::WrongTokenType),
         ("cat of templates", |t| t.header("cat", "cl_B7d4PD222AAA"), Kind::WrongTokenType),
@@ -104,7 +117,11 @@ async fn refuses_by_kind() {
         ("alg HS256", |t| t.header("alg", "HS256"), Kind::UnsupportedAlgorithm),
         ("alg ES256", |t| t.header("alg", "ES256"), Kind::UnsupportedAlgorithm),
         ("alg PS256", |t| t.header("alg", "PS256"), Kind::UnsupportedAlgorithm),
-        ("alg that the key does not have", |t| t.header("alg", "RS512"), Kind::UnsupportedAlgorithm),
+        (
+            "alg that the key does not have",
+            |t| t.header("alg", "RS512"),
+            Kind::UnsupportedAlgorithm,
+        ),
         ("crit", |t| t.header("crit", json!([])), Kind::Malformed),
         ("b64", |t| t.header("b64", false), Kind::Malformed),
         ("cty JWT", |t| t.header("cty", "JWT"), Kind::Malformed),
@@ -125,9 +142,17 @@ async fn refuses_by_kind() {
         ("a signature of zeros", |t| t.signature([0; 256]), Kind::InvalidSignature),
         ("claims that are a list", |t| t.raw_claims("[]"), Kind::InvalidClaim),
         ("claims that are no JSON", |t| t.raw_claims("{"), Kind::InvalidClaim),
-        ("a claim twice", |t| t.raw_claims(r#"{"sub":"user_1","sub":"user_2"}"#), Kind::InvalidClaim),
+        (
+            "a claim twice",
+            |t| t.raw_claims(r#"{"sub":"user_1","sub":"user_2"}"#),
+            Kind::InvalidClaim,
+        ),
         ("iss missing", |t| t.without_claim("iss"), Kind::InvalidIssuer),
-        ("iss of another instance", |t| t.claim("iss", "https://clerk.other.example"), Kind::InvalidIssuer),
+        (
+            "iss of another instance",
+            |t| t.claim("iss", "https://clerk.other.example"),
+            Kind::InvalidIssuer,
+        ),
         ("iss no text", |t| t.claim("iss", json!(["x"])), Kind::InvalidIssuer),
         ("exp missing", |t| t.without_claim("exp"), Kind::InvalidClaim),
         ("exp a text", |t| t.claim("exp", "1900000000"), Kind::InvalidClaim),
@@ -141,52 +166,67 @@ async fn refuses_by_kind() {
         ("nbf a text", |t| t.claim("nbf", "0"), Kind::InvalidClaim),
         ("sub missing", |t| t.without_claim("sub"), Kind::InvalidClaim),
         ("sub empty", |t| t.subject(""), Kind::InvalidClaim),
-        ("client_id missing, as in a session token", |t| t.without_claim("client_id"), Kind::InvalidClaim),
+        (
+            "client_id missing, as in a session token",
+            |t| t.without_claim("client_id"),
+            Kind::InvalidClaim,
+        ),
         ("scope a list", |t| t.claim("scope", json!(["profile"])), Kind::InvalidClaim),
         ("scp a text", |t| t.claim("scp", "profile"), Kind::InvalidClaim),
         ("scp with a number", |t| t.claim("scp", json!(["profile", 1])), Kind::InvalidClaim),
         ("act a list", |t| t.actor(json!(["agent"])), Kind::InvalidClaim),
-        ("act of a list", |t| t.actor(json!({"sub": "agent", "act": ["root"]})), Kind::InvalidClaim),
+        (
+            "act of a list",
+            |t| t.actor(json!({"sub": "agent", "act": ["root"]})),
+            Kind::InvalidClaim,
+        ),
         ("act of nobody", |t| t.actor(json!({"sub": ""})), Kind::InvalidClaim),
         ("aud an object", |t| t.claim("aud", json!({})), Kind::InvalidClaim),
-        ("aud a prefix of the resource", |t| t.audience("https://mcp.example.com"), Kind::InvalidAudience),
+        (
+            "aud a prefix of the resource",
+            |t| t.audience("https://mcp.example.com"),
+            Kind::InvalidAudience,
+        ),
         ("aud an empty list", |t| t.audiences([""; 0]), Kind::InvalidAudience),
     ];
     for (what, change, kind) in rows {
-        let outcome = verify(&world, change).await.map_err(|error| error.kind());
+        let outcome = verify(&fixture, change).await.map_err(|error| error.kind());
         assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{what}");
     }
 }
 
 #[tokio::test]
 async fn the_issuer_is_compared_to_the_byte() {
-    let world = World::new().await;
-    let issuer = world.clerk.issuer();
-    for other in
-        [format!("{issuer}/"), issuer.to_uppercase(), issuer.replace("http:", "https:"), format!(" {issuer}")]
-    {
-        let token = world.clerk.mint().audience(RESOURCE).claim("iss", other.clone()).jwt();
-        let error = verify_clerk_token(&world.verifier(), &token).await.unwrap_err();
+    let fixture = Fixture::new().await;
+    let issuer = fixture.clerk.issuer();
+    for other in [
+        format!("{issuer}/"),
+        issuer.to_uppercase(),
+        issuer.replace("http:", "https:"),
+        format!(" {issuer}"),
+    ] {
+        let token = fixture.clerk.mint().audience(RESOURCE).claim("iss", other.clone()).jwt();
+        let error = verify_clerk_token(&fixture.verifier(), &token).await.unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidIssuer, "{other}");
     }
 }
 
 #[tokio::test]
 async fn a_token_expires_to_the_second() {
-    let world = World::new().await;
-    let verifier = world.verifier_builder().leeway(Duration::ZERO).build().unwrap();
-    let token = world.clerk.mint().audience(RESOURCE).expires_at(NOW + 10).jwt();
-    world.advance(9);
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier_builder().leeway(Duration::ZERO).build().unwrap();
+    let token = fixture.clerk.mint().audience(RESOURCE).expires_at(NOW + 10).jwt();
+    fixture.advance(9);
     assert!(verify_clerk_token(&verifier, &token).await.is_ok());
-    world.advance(1);
+    fixture.advance(1);
     assert_eq!(verify_clerk_token(&verifier, &token).await.unwrap_err().kind(), Kind::Expired);
 }
 
 #[tokio::test]
 async fn one_token_has_one_spelling() {
-    let world = World::new().await;
-    let verifier = world.verifier();
-    let good = world.jwt();
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    let good = fixture.jwt();
     assert!(verify_clerk_token(&verifier, &good).await.is_ok());
     let (rest, signature) = good.rsplit_once('.').unwrap();
     let (header, claims) = rest.split_once('.').unwrap();
@@ -213,72 +253,82 @@ async fn one_token_has_one_spelling() {
 
 #[tokio::test]
 async fn what_is_misspelled_costs_no_key() {
-    let world = World::new().await;
-    let verifier = world.verifier();
-    let good = world.jwt();
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    let good = fixture.jwt();
     let (rest, signature) = good.rsplit_once('.').unwrap();
     let (header, claims) = rest.split_once('.').unwrap();
-    for claims in
-        [format!("{claims}="), format!("{claims}+"), format!(" {claims}"), format!("{claims}.{claims}")]
-    {
+    for claims in [
+        format!("{claims}="),
+        format!("{claims}+"),
+        format!(" {claims}"),
+        format!("{claims}.{claims}"),
+    ] {
         let token = format!("{header}.{claims}.{signature}");
         let kind = verify_clerk_token(&verifier, &token).await.unwrap_err().kind();
         assert_eq!(kind, Kind::Malformed, "{token}");
     }
-    assert_eq!(world.clerk.calls(Route::Jwks), 0);
+    assert_eq!(fixture.clerk.calls(Route::Jwks), 0);
 }
 
 #[tokio::test]
 async fn the_audience_can_be_looked_at_less_closely() {
-    let world = World::new().await;
-    let none = world.clerk.mint().jwt();
-    let other = world.clerk.mint().audience("https://other.example/mcp").jwt();
+    let fixture = Fixture::new().await;
+    let none = fixture.clerk.mint().jwt();
+    let other = fixture.clerk.mint().audience("https://other.example/mcp").jwt();
     let rows = [
         (Audience::Require, Err(Kind::InvalidAudience), Err(Kind::InvalidAudience)),
         (Audience::IfPresent, Ok(None), Err(Kind::InvalidAudience)),
         (Audience::Any, Ok(None), Ok(None)),
     ];
     for (mode, of_none, of_other) in rows {
-        let verifier = world.verifier_builder().audience(mode).build().unwrap();
+        let verifier = fixture.verifier_builder().audience(mode).build().unwrap();
         for (token, expected) in [(&none, of_none), (&other, of_other)] {
             let outcome = verify_clerk_token(&verifier, token).await;
-            let outcome =
-                outcome.map(|caller| caller.resource().map(str::to_owned)).map_err(|error| error.kind());
+            let outcome = outcome
+                .map(|caller| caller.resource().map(str::to_owned))
+                .map_err(|error| error.kind());
             assert_eq!(outcome, expected, "{mode:?}");
         }
-        assert!(verify_clerk_token(&verifier, &world.jwt()).await.is_ok(), "{mode:?}");
+        assert!(verify_clerk_token(&verifier, &fixture.jwt()).await.is_ok(), "{mode:?}");
     }
 }
 
 #[tokio::test]
 async fn without_a_resource_no_audience_can_be_required() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let builder = || {
         clerk_mcp_tools::ClerkVerifier::builder()
-            .frontend_api(clerk_mcp_tools::FrontendApi::parse(world.clerk.frontend_api_url()).unwrap())
-            .clock(world.clock.clone())
+            .frontend_api(
+                clerk_mcp_tools::instance::FrontendApi::parse(fixture.clerk.frontend_api_url())
+                    .unwrap(),
+            )
+            .clock(fixture.clock.clone())
     };
-    let error = verify_clerk_token(&builder().build().unwrap(), &world.jwt()).await.unwrap_err();
+    let error = verify_clerk_token(&builder().build().unwrap(), &fixture.jwt()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Misconfigured);
     assert!(error.detail().unwrap().contains("MCP_RESOURCE_URL"));
     let any = builder().audience(Audience::Any).build().unwrap();
-    assert!(verify_clerk_token(&any, &world.jwt()).await.is_ok());
+    assert!(verify_clerk_token(&any, &fixture.jwt()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_pem_key_needs_no_network() {
-    let world = World::new().await;
-    let pem = world.clerk.jwt_key();
+    let fixture = Fixture::new().await;
+    let pem = fixture.clerk.jwt_key();
     for pem in [pem.clone(), pem.replace('\n', "\\n")] {
-        let verifier = world.verifier_builder().jwt_key(pem).build().unwrap();
-        assert!(verify_clerk_token(&verifier, &world.jwt()).await.is_ok());
-        let foreign = world.clerk.mint().audience(RESOURCE).foreign_key().jwt();
-        assert_eq!(verify_clerk_token(&verifier, &foreign).await.unwrap_err().kind(), Kind::InvalidSignature);
-        let rs512 = world.clerk.mint().audience(RESOURCE).header("alg", "RS512").jwt();
+        let verifier = fixture.verifier_builder().jwt_key(pem.parse().unwrap()).build().unwrap();
+        assert!(verify_clerk_token(&verifier, &fixture.jwt()).await.is_ok());
+        let foreign = fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt();
+        assert_eq!(
+            verify_clerk_token(&verifier, &foreign).await.unwrap_err().kind(),
+            Kind::InvalidSignature
+        );
+        let rs512 = fixture.clerk.mint().audience(RESOURCE).header("alg", "RS512").jwt();
         assert_eq!(
             verify_clerk_token(&verifier, &rs512).await.unwrap_err().kind(),
             Kind::UnsupportedAlgorithm
         );
     }
-    assert_eq!(world.clerk.calls(Route::Jwks) + world.clerk.calls(Route::BackendJwks), 0);
+    assert_eq!(fixture.clerk.calls(Route::Jwks) + fixture.clerk.calls(Route::BackendJwks), 0);
 }

@@ -7,64 +7,76 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use clerk_mcp_tools::bearer_auth::{
+    AccessToken, BearerAuthLayer, ResourcesByHost, TokenRequest, VerifyToken,
+};
+use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
+use clerk_mcp_tools::services::ProtectedResourceService;
 use clerk_mcp_tools::testing::Route;
 use clerk_mcp_tools::{
-    AccessToken, AuthInfo, BearerAuthLayer, ProtectedResourceMetadata, ProtectedResourceService, Rejection,
-    RejectionReason, ResourceUrl, ResourcesByHost, ScopeHierarchy, Scopes, TokenRequest, VerifyError,
-    VerifyErrorKind as Kind, VerifyToken,
+    AuthInfo, Rejection, RejectionReason, ResourceUrl, ScopeHierarchy, Scopes, VerifyError,
+    VerifyErrorKind as Kind,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::support::{ANONYMOUS, RESOURCE, World, call, guarded, request, resource, send, whole_answers};
+use crate::support::{
+    ANONYMOUS, Fixture, RESOURCE, call, guarded, request, resource, send, whole_answers,
+};
 
 #[tokio::test]
 async fn optional_lets_nobody_in_with_a_bad_token() {
-    let world = World::new().await;
-    let service = guarded(world.layer().optional());
-    for headers in [vec![], vec![("authorization", "Bearer")], vec![("authorization", "Basic abc")]] {
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer().optional());
+    for headers in [vec![], vec![("authorization", "Bearer")], vec![("authorization", "Basic abc")]]
+    {
         let answer = send(&service, request(Method::POST, "/mcp", &headers)).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ANONYMOUS), "{headers:?}");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (StatusCode::OK, ANONYMOUS),
+            "{headers:?}"
+        );
     }
-    assert_eq!(call(&service, &world.jwt()).await.body, world.clerk.default_user_id());
+    assert_eq!(call(&service, &fixture.jwt()).await.body, fixture.clerk.default_user_id());
     let rows = [
         ("abc", StatusCode::UNAUTHORIZED),
-        (&world.clerk.mint().audience(RESOURCE).foreign_key().jwt(), StatusCode::UNAUTHORIZED),
-        (&world.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt(), StatusCode::FORBIDDEN),
+        (&fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt(), StatusCode::UNAUTHORIZED),
+        (&fixture.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt(), StatusCode::FORBIDDEN),
     ];
     for (token, status) in rows {
         assert_eq!(call(&service, token).await.status, status);
     }
-    let two = request(Method::POST, "/mcp", &[("authorization", "Basic a"), ("authorization", "Bearer")]);
+    let two =
+        request(Method::POST, "/mcp", &[("authorization", "Basic a"), ("authorization", "Bearer")]);
     assert_eq!(send(&service, two).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn a_broad_scope_opens_what_asks_for_a_narrow_one() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let hierarchy = ScopeHierarchy::new().implies("admin", ["profile", "email"]).unwrap();
-    let service = guarded(world.layer().scope_hierarchy(hierarchy));
+    let service = guarded(fixture.layer().scope_hierarchy(hierarchy));
     let rows = [("admin", 200), ("profile email", 200), ("profile", 403), ("administrator", 403)];
     for (scopes, status) in rows {
-        let token = world.clerk.mint().audience(RESOURCE).scopes([scopes]).jwt();
+        let token = fixture.clerk.mint().audience(RESOURCE).scopes([scopes]).jwt();
         assert_eq!(call(&service, &token).await.status.as_u16(), status, "{scopes}");
     }
 }
 
 #[tokio::test]
 async fn offline_access_is_in_no_challenge() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let scopes = Scopes::parse("offline_access").unwrap();
-    let answer = call(&guarded(world.layer().required_scopes(scopes)), "abc").await;
+    let answer = call(&guarded(fixture.layer().required_scopes(scopes)), "abc").await;
     assert!(!answer.header("www-authenticate").unwrap().contains("scope="));
 }
 
 #[tokio::test]
 async fn the_metadata_may_stand_elsewhere() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let elsewhere = ResourceUrl::parse("https://docs.example.com/metadata").unwrap();
-    let layer = BearerAuthLayer::new(world.verifier(), resource()).resource_metadata(elsewhere);
+    let layer = BearerAuthLayer::new(fixture.verifier(), resource()).resource_metadata(elsewhere);
     let answer = send(&guarded(layer), request(Method::GET, "/mcp", &[])).await;
     let expected = "Bearer resource_metadata=\"https://docs.example.com/metadata\"";
     assert_eq!(answer.header("www-authenticate"), Some(expected));
@@ -74,13 +86,15 @@ async fn the_metadata_may_stand_elsewhere() {
 async fn each_host_has_its_own_resource_and_audience() {
     const A: &str = "https://a.example.com/mcp";
     const B: &str = "https://b.example.com/mcp";
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let hosts = || ResourcesByHost::new([A, B]).unwrap();
-    let service = guarded(BearerAuthLayer::with_resolver(world.verifier(), hosts()));
-    let for_a = format!("Bearer {}", world.clerk.mint().audience(A).jwt());
-    let rows = [("a.example.com", 200), ("b.example.com", 401), ("evil.example.com", 421), ("", 421)];
+    let service = guarded(BearerAuthLayer::with_resolver(fixture.verifier(), hosts()));
+    let for_a = format!("Bearer {}", fixture.clerk.mint().audience(A).jwt());
+    let rows =
+        [("a.example.com", 200), ("b.example.com", 401), ("evil.example.com", 421), ("", 421)];
     for (host, status) in rows {
-        let forwarded = [("host", host), ("x-forwarded-host", "a.example.com"), ("authorization", &for_a)];
+        let forwarded =
+            [("host", host), ("x-forwarded-host", "a.example.com"), ("authorization", &for_a)];
         let answer = send(&service, request(Method::POST, "/mcp", &forwarded)).await;
         assert_eq!(answer.status.as_u16(), status, "{host}");
         let challenge = answer.header("www-authenticate").unwrap_or_default();
@@ -90,12 +104,18 @@ async fn each_host_has_its_own_resource_and_audience() {
             "{host}: {challenge}"
         );
     }
-    let unknown = send(&service, request(Method::POST, "/mcp", &[("host", "evil.example.com")])).await;
-    assert_eq!(unknown.extensions.get::<Rejection>().unwrap().reason(), RejectionReason::UnknownHost);
+    let unknown =
+        send(&service, request(Method::POST, "/mcp", &[("host", "evil.example.com")])).await;
+    assert_eq!(
+        unknown.extensions.get::<Rejection>().unwrap().reason(),
+        RejectionReason::UnknownHost
+    );
     assert_eq!(unknown.header("www-authenticate"), None);
 
     let template =
-        ProtectedResourceMetadata::for_clerk(world.verifier().frontend_api(), &resource()).build().unwrap();
+        ProtectedResourceMetadata::for_clerk(fixture.verifier().frontend_api(), &resource())
+            .build()
+            .unwrap();
     let documents = whole_answers(ProtectedResourceService::with_resolver(template, hosts()));
     for (host, expected) in
         [("a.example.com", Some(A)), ("b.example.com", Some(B)), ("evil.example.com", None)]
@@ -110,7 +130,7 @@ async fn each_host_has_its_own_resource_and_audience() {
 async fn a_closure_is_a_verifier() {
     let verify = |token: AccessToken| async move {
         match token.expose() {
-            "good" => Ok(AuthInfo::builder(token, "user_1", "client_1").build()),
+            "good" => Ok(AuthInfo::for_user("user_1", token).client_id("client_1").build()),
             "later" => Err(Kind::Unavailable.into()),
             _ => Err(VerifyError::new(Kind::UnknownToken)),
         }
@@ -133,10 +153,12 @@ impl VerifyToken for Knowing {
         Err(Kind::UnknownToken.into())
     }
 
-    fn known(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
+    fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         assert_eq!(request.resource().unwrap().as_str(), RESOURCE);
         match request.token() {
-            "known" => Some(Ok(AuthInfo::builder("known", "user_1", "client_1").build())),
+            "known" => {
+                Some(Ok(AuthInfo::for_user("user_1", "known".into()).client_id("client_1").build()))
+            }
             "known-to-be-bad" => Some(Err(Kind::Revoked.into())),
             _ => None,
         }
@@ -188,9 +210,9 @@ impl Service<Request<Full<Bytes>>> for Strict {
 
 #[tokio::test]
 async fn the_service_that_is_called_is_the_one_that_was_made_ready() {
-    let world = World::new().await;
-    let mut service = world.layer().layer(Strict::default());
-    for token in [world.jwt(), world.opaque(), world.jwt()] {
+    let fixture = Fixture::new().await;
+    let mut service = fixture.layer().layer(Strict::default());
+    for token in [fixture.jwt(), fixture.opaque(), fixture.jwt()] {
         let credentials = format!("Bearer {token}");
         let request = request(Method::POST, "/mcp", &[("authorization", &credentials)]);
         let response = service.ready().await.unwrap().call(request).await.unwrap();
@@ -200,17 +222,17 @@ async fn the_service_that_is_called_is_the_one_that_was_made_ready() {
 
 #[tokio::test]
 async fn a_future_that_is_dropped_leaves_nothing_behind() {
-    let world = World::new().await;
-    let service = guarded(world.layer());
+    let fixture = Fixture::new().await;
+    let service = guarded(fixture.layer());
     let (fault, gate) = clerk_mcp_tools::testing::Fault::hold();
-    world.clerk.fault(Route::VerifyAccessToken, fault);
+    fixture.clerk.fault(Route::VerifyAccessToken, fault);
     let waiting = tokio::spawn({
-        let (service, token) = (service.clone(), world.opaque());
+        let (service, token) = (service.clone(), fixture.opaque());
         async move { call(&service, &token).await }
     });
     gate.arrived(1).await;
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
     gate.open();
-    assert_eq!(call(&service, &world.opaque()).await.status, StatusCode::OK);
+    assert_eq!(call(&service, &fixture.opaque()).await.status, StatusCode::OK);
 }

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod access_policy;
 mod answers;
 mod auth_info;
 mod config;
@@ -20,14 +21,13 @@ mod faults;
 mod imports;
 mod jwt;
 mod keys;
-mod known_tokens;
 mod layer;
 mod metadata;
 mod metrics;
 mod opaque;
-mod operation_scopes;
 mod properties;
 mod rmcp_client;
 mod runtimes;
 mod secrets;
+mod token_cache;
 mod users;

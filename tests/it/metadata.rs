@@ -1,15 +1,17 @@
 //! The documents: where they stand, what they say, and what is shown while Clerk is down.
 
 use bytes::Bytes;
+use clerk_mcp_tools::clerk::fetch_clerk_authorization_server_metadata;
+use clerk_mcp_tools::instance::FrontendApi;
+use clerk_mcp_tools::services::AuthorizationServerService;
 use clerk_mcp_tools::testing::{Fault, Route};
-use clerk_mcp_tools::{
-    AuthorizationServerService, ClerkErrorKind, ClerkMcp, FrontendApi, PublishableKey, Scopes,
-    fetch_clerk_authorization_server_metadata,
-};
+use clerk_mcp_tools::{ClerkErrorKind, ClerkMcp, PublishableKey, Scopes};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, RESOURCE, TestService, World, guarded, request, send, whole_answers};
+use crate::support::{
+    Answer, Fixture, RESOURCE, TestService, guarded, request, send, whole_answers,
+};
 
 const CORS: [(&str, &str); 4] = [
     (
@@ -22,9 +24,10 @@ const CORS: [(&str, &str); 4] = [
     ("access-control-max-age", "86400"),
 ];
 
-fn clerk_mcp(world: &World) -> ClerkMcp {
-    ClerkMcp::builder(RESOURCE)
-        .verifier(world.verifier())
+fn clerk_mcp(fixture: &Fixture) -> ClerkMcp {
+    ClerkMcp::builder()
+        .resource(RESOURCE.parse().unwrap())
+        .verifier(fixture.verifier())
         .scopes(Scopes::parse("profile email").unwrap())
         .build()
         .unwrap()
@@ -55,27 +58,27 @@ fn assert_document(answer: &Answer, expected: &Value, what: &str) {
     assert_eq!(answer.sorted_headers(), headers, "{what}");
 }
 
-fn protected_resource(world: &World) -> Value {
+fn protected_resource(fixture: &Fixture) -> Value {
     json!({
         "resource": RESOURCE,
-        "authorization_servers": [world.clerk.issuer()],
+        "authorization_servers": [fixture.clerk.issuer()],
         "scopes_supported": ["profile", "email"],
         "bearer_methods_supported": ["header"],
     })
 }
 
-async fn authorization_server(world: &World) -> Value {
-    let url = format!("{}/.well-known/oauth-authorization-server", world.clerk.issuer());
+async fn authorization_server(fixture: &Fixture) -> Value {
+    let url = format!("{}/.well-known/oauth-authorization-server", fixture.clerk.issuer());
     serde_json::from_str(&reqwest::get(url).await.unwrap().text().await.unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn both_documents_stand_at_every_well_known_path() {
-    let world = World::new().await;
-    let server = server(&clerk_mcp(&world));
+    let fixture = Fixture::new().await;
+    let server = server(&clerk_mcp(&fixture));
     let documents = [
-        ("/.well-known/oauth-protected-resource", protected_resource(&world)),
-        ("/.well-known/oauth-authorization-server", authorization_server(&world).await),
+        ("/.well-known/oauth-protected-resource", protected_resource(&fixture)),
+        ("/.well-known/oauth-authorization-server", authorization_server(&fixture).await),
     ];
     for (well_known, document) in documents {
         for suffix in ["", "/", "/mcp", "/mcp/", "?x=y", "/mcp?x=y"] {
@@ -91,20 +94,24 @@ async fn both_documents_stand_at_every_well_known_path() {
 
 #[tokio::test]
 async fn the_routes_are_those_of_the_layer() {
-    let world = World::new().await;
-    let mut paths: Vec<_> = clerk_mcp(&world).well_known_routes().into_iter().map(|(path, _)| path).collect();
+    let fixture = Fixture::new().await;
+    let mut paths: Vec<_> =
+        clerk_mcp(&fixture).well_known_routes().into_iter().map(|(path, _)| path).collect();
     paths.sort();
-    let expected = ["oauth-authorization-server", "oauth-protected-resource"]
-        .iter()
-        .flat_map(|name| ["", "/", "/mcp", "/mcp/"].map(|suffix| format!("/.well-known/{name}{suffix}")));
+    let expected =
+        ["oauth-authorization-server", "oauth-protected-resource"].iter().flat_map(|name| {
+            ["", "/", "/mcp", "/mcp/"].map(|suffix| format!("/.well-known/{name}{suffix}"))
+        });
     assert_eq!(paths, expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn other_methods_have_their_answers() {
-    let world = World::new().await;
-    let server = server(&clerk_mcp(&world));
-    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"] {
+    let fixture = Fixture::new().await;
+    let server = server(&clerk_mcp(&fixture));
+    for path in
+        ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"]
+    {
         let document = get(&server, path).await;
         let head = send(&server, request(Method::HEAD, path, &[])).await;
         assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""), "{path}");
@@ -126,8 +133,8 @@ async fn other_methods_have_their_answers() {
 
 #[tokio::test]
 async fn the_challenge_leads_to_the_document_and_back() {
-    let world = World::new().await;
-    let clerk = clerk_mcp(&world);
+    let fixture = Fixture::new().await;
+    let clerk = clerk_mcp(&fixture);
     let server = server(&clerk);
     let challenge = get(&server, "/mcp").await;
     let challenge = challenge.header("www-authenticate").unwrap();
@@ -138,19 +145,20 @@ async fn the_challenge_leads_to_the_document_and_back() {
     assert_eq!(clerk.metadata().resource, RESOURCE);
     assert_eq!(document["scopes_supported"], json!(["profile", "email"]));
     assert!(challenge.ends_with("scope=\"profile email\""));
-    let token = world.clerk.mint().audience(document["resource"].as_str().unwrap()).jwt();
+    let token = fixture.clerk.mint().audience(document["resource"].as_str().unwrap()).jwt();
     assert_eq!(crate::support::call(&server, &token).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn more_may_be_advertised_than_is_needed() {
-    let world = World::new().await;
-    let clerk = ClerkMcp::builder(RESOURCE)
-        .verifier(world.verifier())
+    let fixture = Fixture::new().await;
+    let clerk = ClerkMcp::builder()
+        .resource(RESOURCE.parse().unwrap())
+        .verifier(fixture.verifier())
         .scopes(Scopes::parse("profile").unwrap())
         .scopes_supported(Scopes::parse("profile email offline_access").unwrap())
-        .narrow_authorization_server_scopes()
-        .describe(|document| {
+        .restrict_advertised_scopes()
+        .customize_metadata(|document| {
             let document = document.resource_name("Example").extra("resource_name#de", "Beispiel");
             // What would contradict the guard has no effect.
             document.authorization_server("https://other.example").scopes_supported(&Scopes::none())
@@ -159,13 +167,19 @@ async fn more_may_be_advertised_than_is_needed() {
         .unwrap();
     let server = server(&clerk);
     let document = get(&server, "/.well-known/oauth-protected-resource").await;
-    let mut expected = protected_resource(&world);
+    let mut expected = protected_resource(&fixture);
     expected["resource_name"] = "Example".into();
     expected["resource_name#de"] = "Beispiel".into();
     assert_document(&document, &expected, "protected resource");
-    assert!(get(&server, "/mcp").await.header("www-authenticate").unwrap().ends_with("scope=\"profile\""));
+    assert!(
+        get(&server, "/mcp")
+            .await
+            .header("www-authenticate")
+            .unwrap()
+            .ends_with("scope=\"profile\"")
+    );
 
-    let mut expected = authorization_server(&world).await;
+    let mut expected = authorization_server(&fixture).await;
     expected["scopes_supported"] = json!(["profile", "email"]);
     let document = get(&server, "/.well-known/oauth-authorization-server").await;
     assert_document(&document, &expected, "authorization server");
@@ -173,17 +187,17 @@ async fn more_may_be_advertised_than_is_needed() {
 
 #[tokio::test]
 async fn the_last_good_document_is_shown_for_a_day() {
-    let world = World::new().await;
-    let server = server(&clerk_mcp(&world));
+    let fixture = Fixture::new().await;
+    let server = server(&clerk_mcp(&fixture));
     let path = "/.well-known/oauth-authorization-server";
     let good = get(&server, path).await.body;
-    world.clerk.fault_all(Fault::Down);
+    fixture.clerk.fault_all(Fault::Down);
     for _ in 0..23 {
-        world.advance(60 * 60);
+        fixture.advance(60 * 60);
         let answer = get(&server, path).await;
         assert_eq!((answer.status, &answer.body), (StatusCode::OK, &good));
     }
-    world.advance(60 * 60);
+    fixture.advance(60 * 60);
     let answer = get(&server, path).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let retry_after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
@@ -194,21 +208,23 @@ async fn the_last_good_document_is_shown_for_a_day() {
         answer.body,
         r#"{"error":"temporarily_unavailable","error_description":"The metadata of the authorization server cannot be fetched at the moment"}"#,
     );
-    world.clerk.heal_all();
-    world.advance(60);
+    fixture.clerk.heal_all();
+    fixture.advance(60);
     assert_eq!(get(&server, path).await.body, good);
 }
 
 #[tokio::test]
 async fn one_fetch_serves_all_who_ask() {
-    let world = World::new().await;
-    let server = server(&clerk_mcp(&world));
+    let fixture = Fixture::new().await;
+    let server = server(&clerk_mcp(&fixture));
     let (fault, gate) = Fault::hold();
-    world.clerk.fault(Route::AuthorizationServerMetadata, fault);
+    fixture.clerk.fault(Route::AuthorizationServerMetadata, fault);
     let asking: Vec<_> = (0..50)
         .map(|_| {
             let server = server.clone();
-            tokio::spawn(async move { get(&server, "/.well-known/oauth-authorization-server").await.status })
+            tokio::spawn(async move {
+                get(&server, "/.well-known/oauth-authorization-server").await.status
+            })
         })
         .collect();
     gate.arrived(1).await;
@@ -216,19 +232,22 @@ async fn one_fetch_serves_all_who_ask() {
     for status in asking {
         assert_eq!(status.await.unwrap(), StatusCode::OK);
     }
-    assert_eq!(world.clerk.calls(Route::AuthorizationServerMetadata), 1);
+    assert_eq!(fixture.clerk.calls(Route::AuthorizationServerMetadata), 1);
 }
 
 #[tokio::test]
 async fn a_document_of_somebody_else_is_not_shown() {
-    let world = World::new().await;
-    let instance = FrontendApi::parse(world.clerk.issuer()).unwrap();
+    let fixture = Fixture::new().await;
+    let instance = FrontendApi::parse(fixture.clerk.issuer()).unwrap();
     let good = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
-    assert_eq!(good.issuer, world.clerk.issuer());
+    assert_eq!(good.issuer, fixture.clerk.issuer());
     let rows = [
         r#"{"issuer":"https://evil.example"}"#.to_owned(),
-        format!(r#"{{"issuer":"{}/"}}"#, world.clerk.issuer()),
-        format!(r#"{{"issuer":"{}","token_endpoint":"http://evil.example/token"}}"#, world.clerk.issuer()),
+        format!(r#"{{"issuer":"{}/"}}"#, fixture.clerk.issuer()),
+        format!(
+            r#"{{"issuer":"{}","token_endpoint":"http://evil.example/token"}}"#,
+            fixture.clerk.issuer()
+        ),
         "{}".to_owned(),
         "[]".to_owned(),
         "<html>".to_owned(),
@@ -239,7 +258,7 @@ async fn a_document_of_somebody_else_is_not_shown() {
             content_type: "application/json".into(),
             body: Bytes::from(body.clone()),
         };
-        world.clerk.fault(Route::AuthorizationServerMetadata, fault);
+        fixture.clerk.fault(Route::AuthorizationServerMetadata, fault);
         let error = fetch_clerk_authorization_server_metadata(&instance).await.unwrap_err();
         assert_eq!(error.kind(), ClerkErrorKind::InvalidResponse, "{body}");
         let service = whole_answers(AuthorizationServerService::for_clerk(&instance).unwrap());

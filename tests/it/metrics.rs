@@ -8,7 +8,7 @@ use clerk_mcp_tools::testing::Fault;
 use clerk_mcp_tools::verify_clerk_token;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-use crate::support::World;
+use crate::support::Fixture;
 
 #[derive(Default)]
 struct Counters(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
@@ -43,27 +43,27 @@ impl Recorder for Counters {
 fn the_counters_are_those_of_the_snapshot() {
     let counters = Counters::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let snapshot = metrics::with_local_recorder(&counters, || {
+    let stats = metrics::with_local_recorder(&counters, || {
         runtime.block_on(async {
-            let world = World::new().await;
-            let (verifier, jwt) = (world.verifier(), world.jwt());
+            let fixture = Fixture::new().await;
+            let (verifier, jwt) = (fixture.verifier(), fixture.jwt());
             for _ in 0..3 {
                 verify_clerk_token(&verifier, &jwt).await.unwrap();
             }
-            world.clerk.fault_all(Fault::Down);
-            verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
-            verifier.snapshot()
+            fixture.clerk.fault_all(Fault::Down);
+            verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
+            verifier.stats()
         })
     });
     assert_eq!(
-        (snapshot.hits, snapshot.misses, snapshot.upstream_calls, snapshot.upstream_failures),
+        (stats.hits, stats.misses, stats.upstream_calls, stats.upstream_failures),
         (2, 2, 2, 1)
     );
     let expected = [
-        ("clerk_mcp_tools_known_token_hits_total", snapshot.hits),
-        ("clerk_mcp_tools_known_token_misses_total", snapshot.misses),
-        ("clerk_mcp_tools_upstream_calls_total", snapshot.upstream_calls),
-        ("clerk_mcp_tools_upstream_failures_total", snapshot.upstream_failures),
+        ("clerk_mcp_tools_token_cache_hits_total", stats.hits),
+        ("clerk_mcp_tools_token_cache_misses_total", stats.misses),
+        ("clerk_mcp_tools_upstream_calls_total", stats.upstream_calls),
+        ("clerk_mcp_tools_upstream_failures_total", stats.upstream_failures),
     ];
     assert_eq!(counters.read(), expected.map(|(name, count)| (name.to_owned(), count)).into());
 }

@@ -6,35 +6,38 @@ use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{NOW, RESOURCE, World};
+use crate::support::{Fixture, NOW, RESOURCE};
 
 #[tokio::test]
 async fn asks_clerk_as_its_api_wants_to_be_asked() {
-    let world = World::new().await;
-    let token = world.opaque();
-    let caller = verify_clerk_token(&world.verifier(), &token).await.unwrap();
-    assert_eq!(caller.user_id(), world.clerk.default_user_id());
+    let fixture = Fixture::new().await;
+    let token = fixture.opaque();
+    let caller = verify_clerk_token(&fixture.verifier(), &token).await.unwrap();
+    assert_eq!(caller.user_id(), fixture.clerk.default_user_id());
     assert_eq!(caller.resource(), Some(RESOURCE));
     assert_eq!(caller.scopes().to_string(), "profile email");
     assert_eq!(caller.expires_at(), Some(NOW + 24 * 60 * 60));
     assert_eq!(caller.token().expose(), token);
     assert!(!serde_json::to_string(caller.claims()).unwrap().contains(&token));
 
-    let sent = world.clerk.last_request(Route::VerifyAccessToken).unwrap();
+    let sent = fixture.clerk.last_request(Route::VerifyAccessToken).unwrap();
     assert_eq!(
         (sent.method, sent.path.as_str()),
         (Method::POST, "/v1/oauth_applications/access_tokens/verify")
     );
-    assert_eq!(sent.headers["authorization"], format!("Bearer {}", world.clerk.secret_key()));
+    assert_eq!(sent.headers["authorization"], format!("Bearer {}", fixture.clerk.secret_key()));
     assert_eq!(sent.headers["clerk-api-version"], "2026-05-12");
     assert_eq!(sent.headers["content-type"], "application/json");
     assert_eq!(sent.headers["user-agent"], concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION")));
-    assert_eq!(serde_json::from_slice::<Value>(&sent.body).unwrap(), json!({"access_token": token}));
+    assert_eq!(
+        serde_json::from_slice::<Value>(&sent.body).unwrap(),
+        json!({"access_token": token})
+    );
 }
 
 #[tokio::test]
 async fn an_expiration_is_nothing_seconds_or_milliseconds() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let rows = [
         (Value::Null, Ok(None)),
         (json!(NOW + 60), Ok(Some(NOW + 60))),
@@ -47,8 +50,8 @@ async fn an_expiration_is_nothing_seconds_or_milliseconds() {
         (json!(1e30), Err(Kind::Unavailable)),
     ];
     for (expiration, expected) in rows {
-        let token = world.clerk.mint().audience(RESOURCE).expiration(expiration.clone()).opaque();
-        let outcome = verify_clerk_token(&world.verifier(), &token).await;
+        let token = fixture.clerk.mint().audience(RESOURCE).expiration(expiration.clone()).opaque();
+        let outcome = verify_clerk_token(&fixture.verifier(), &token).await;
         let outcome = outcome.map(|caller| caller.expires_at()).map_err(|error| error.kind());
         assert_eq!(outcome, expected, "{expiration}");
     }
@@ -57,7 +60,7 @@ async fn an_expiration_is_nothing_seconds_or_milliseconds() {
 #[tokio::test]
 async fn a_200_is_no_proof() {
     type Change = fn(TokenBuilder) -> TokenBuilder;
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let rows: [(&str, Change, Kind); 23] = [
         ("revoked", |t| t.revoked(true), Kind::Revoked),
         ("expired", |t| t.expired(true), Kind::Expired),
@@ -77,7 +80,11 @@ async fn a_200_is_no_proof() {
         ("subject empty", |t| t.record_member("subject", ""), Kind::Unavailable),
         ("subject a number", |t| t.record_member("subject", 1), Kind::Unavailable),
         ("client_id missing", |t| t.without_record_member("client_id"), Kind::Unavailable),
-        ("type of another class", |t| t.record_member("type", "oauth:refresh_token"), Kind::Unavailable),
+        (
+            "type of another class",
+            |t| t.record_member("type", "oauth:refresh_token"),
+            Kind::Unavailable,
+        ),
         ("active a text", |t| t.record_member("active", "false"), Kind::Unavailable),
         ("scopes missing", |t| t.without_record_member("scopes"), Kind::Unavailable),
         ("scopes a text", |t| t.record_member("scopes", "profile"), Kind::Unavailable),
@@ -88,65 +95,84 @@ async fn a_200_is_no_proof() {
         ("aud missing", |t| t.without_record_member("aud"), Kind::InvalidAudience),
     ];
     for (what, change, kind) in rows {
-        let token = change(world.clerk.mint().audience(RESOURCE)).opaque();
-        let outcome = verify_clerk_token(&world.verifier(), &token).await.map_err(|error| error.kind());
+        let token = change(fixture.clerk.mint().audience(RESOURCE)).opaque();
+        let outcome =
+            verify_clerk_token(&fixture.verifier(), &token).await.map_err(|error| error.kind());
         assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{what}");
     }
 }
 
 #[tokio::test]
 async fn answers_that_are_no_answers_are_an_outage() {
-    let world = World::new().await;
-    let token = world.opaque();
+    let fixture = Fixture::new().await;
+    let token = fixture.opaque();
     let twice = r#"{"revoked":true,"revoked":false}"#;
     for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>", twice] {
-        let fault =
-            Fault::Body { status: 200, content_type: "application/json".into(), body: Bytes::from(body) };
-        world.clerk.fault(Route::VerifyAccessToken, fault);
-        let error = verify_clerk_token(&world.verifier(), &token).await.unwrap_err();
+        let fault = Fault::Body {
+            status: 200,
+            content_type: "application/json".into(),
+            body: Bytes::from(body),
+        };
+        fixture.clerk.fault(Route::VerifyAccessToken, fault);
+        let error = verify_clerk_token(&fixture.verifier(), &token).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable, "{body}");
     }
     let inactive = r#"{"active":false}"#;
-    let fault = Fault::Body { status: 200, content_type: "application/json".into(), body: inactive.into() };
-    world.clerk.fault(Route::VerifyAccessToken, fault);
-    assert_eq!(verify_clerk_token(&world.verifier(), &token).await.unwrap_err().kind(), Kind::UnknownToken);
+    let fault =
+        Fault::Body { status: 200, content_type: "application/json".into(), body: inactive.into() };
+    fixture.clerk.fault(Route::VerifyAccessToken, fault);
+    assert_eq!(
+        verify_clerk_token(&fixture.verifier(), &token).await.unwrap_err().kind(),
+        Kind::UnknownToken
+    );
 }
 
 #[tokio::test]
 async fn only_clerks_own_404_is_about_the_token() {
-    let world = World::new().await;
-    let verifier = world.verifier();
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
     for body in ["", "not found", "<html>", "{}", r#"{"errors":[]}"#, r#"{"error":"not_found"}"#] {
-        let fault = Fault::Body { status: 404, content_type: "text/html".into(), body: body.into() };
-        world.clerk.fault(Route::VerifyAccessToken, fault);
-        let error = verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
+        let fault =
+            Fault::Body { status: 404, content_type: "text/html".into(), body: body.into() };
+        fixture.clerk.fault(Route::VerifyAccessToken, fault);
+        let error = verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable, "{body}");
     }
-    world.clerk.heal_all();
-    assert_eq!(verify_clerk_token(&verifier, "oat_unknown").await.unwrap_err().kind(), Kind::UnknownToken);
+    fixture.clerk.heal_all();
+    assert_eq!(
+        verify_clerk_token(&verifier, "oat_unknown").await.unwrap_err().kind(),
+        Kind::UnknownToken
+    );
 }
 
 #[tokio::test]
 async fn what_clerk_answers_is_not_shown() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for body in [r#""MARKED""#, r#"{"keys":"MARKED"}"#, r#"{"id":["MARKED"]}"#] {
-        let fault = Fault::Body { status: 200, content_type: "application/json".into(), body: body.into() };
-        world.clerk.fault_all(fault);
-        let verifier = world.verifier();
-        let of_token = verify_clerk_token(&verifier, &world.opaque()).await.unwrap_err();
-        let of_keys = verify_clerk_token(&verifier, &world.jwt()).await.unwrap_err();
+        let fault =
+            Fault::Body { status: 200, content_type: "application/json".into(), body: body.into() };
+        fixture.clerk.fault_all(fault);
+        let verifier = fixture.verifier();
+        let of_token = verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
+        let of_keys = verify_clerk_token(&verifier, &fixture.jwt()).await.unwrap_err();
         let of_user = verifier.client().unwrap().get_user("user_1").await.unwrap_err();
-        assert!(!format!("{of_token:?} {of_keys:?} {of_user:?} {of_user}").contains("MARKED"), "{body}");
+        assert!(
+            !format!("{of_token:?} {of_keys:?} {of_user:?} {of_user}").contains("MARKED"),
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_no_opaque_token_costs_no_call() {
-    let world = World::new().await;
-    let verifier = world.verifier();
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
     for token in ["oat_", "oat_a.b", "oat_a/../b", "mt_abc", "ak_abc", "sk_test_abc", "abc", ""] {
-        assert!(verify_clerk_token(&verifier, token).await.unwrap_err().kind().is_invalid_token(), "{token}");
+        assert!(
+            verify_clerk_token(&verifier, token).await.unwrap_err().kind().is_invalid_token(),
+            "{token}"
+        );
     }
     assert!(verify_clerk_token(&verifier, &format!("oat_{}", "a".repeat(600))).await.is_err());
-    assert_eq!(world.clerk.calls(Route::VerifyAccessToken), 0);
+    assert_eq!(fixture.clerk.calls(Route::VerifyAccessToken), 0);
 }

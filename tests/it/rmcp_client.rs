@@ -10,8 +10,9 @@ pub(crate) mod example;
 
 use std::sync::Arc;
 
+use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::testing::{FakeClerk, Route, TokenFormat};
-use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, FrontendApi, Scopes, SecretKey};
+use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, Scopes, SecretKey};
 use reqwest::redirect::Policy;
 use rmcp::ServiceExt;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
@@ -34,14 +35,15 @@ async fn serve(clerk: &FakeClerk) -> String {
     let verifier = ClerkVerifier::builder()
         .frontend_api(FrontendApi::parse(clerk.frontend_api_url()).unwrap())
         .secret_key(SecretKey::parse(clerk.secret_key()).unwrap())
-        .api_url(clerk.backend_api_url())
+        .backend_api(clerk.backend_api_url().parse().unwrap())
         .build()
         .unwrap();
     let scopes = Scopes::parse("profile email").unwrap();
-    let guard = ClerkMcp::builder(url.clone())
+    let guard = ClerkMcp::builder()
+        .resource(url.parse().unwrap())
         .verifier(verifier)
         .scopes(scopes)
-        .operation_scopes(example::operation_scopes().unwrap())
+        .access_policy(example::access_policy().unwrap())
         .build()
         .unwrap();
     let router = example::router(&guard);
@@ -56,8 +58,9 @@ async fn sign_in(url: &str) -> AuthorizationManager {
     let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
 
     let mut state = OAuthState::new(url, None).await.unwrap();
-    let request =
-        AuthorizationRequest::new(REDIRECT_URI).with_client_name("rmcp test").with_challenge(challenge);
+    let request = AuthorizationRequest::new(REDIRECT_URI)
+        .with_client_name("rmcp test")
+        .with_challenge(challenge);
     state.start_authorization(request).await.unwrap();
     let callback = approve(&state.get_authorization_url().await.unwrap()).await;
     state.handle_callback_url(&callback).await.unwrap();
@@ -75,7 +78,10 @@ async fn connect(url: &str, manager: AuthorizationManager) -> RunningService<Rol
     connect_with(url, AuthClient::new(reqwest::Client::default(), manager)).await
 }
 
-async fn connect_with(url: &str, client: AuthClient<reqwest::Client>) -> RunningService<RoleClient, ()> {
+async fn connect_with(
+    url: &str,
+    client: AuthClient<reqwest::Client>,
+) -> RunningService<RoleClient, ()> {
     let config = StreamableHttpClientTransportConfig::with_uri(url);
     ().serve(StreamableHttpClientTransport::with_client(client, config)).await.unwrap()
 }
@@ -132,7 +138,8 @@ async fn a_client_asks_for_more_when_a_tool_needs_it_and_goes_on() {
         let manager = Arc::clone(&client.auth_manager);
         let client = connect_with(&url, client).await;
 
-        let refused = client.call_tool(CallToolRequestParams::new("get_public_metadata")).await.unwrap_err();
+        let refused =
+            client.call_tool(CallToolRequestParams::new("get_public_metadata")).await.unwrap_err();
         let challenge = refused.auth_challenge().unwrap();
         let challenge = WWWAuthenticateParams::parse(challenge, &url.parse().unwrap());
         assert!(challenge.is_insufficient_scope());
@@ -214,8 +221,10 @@ async fn no_odd_message_reaches_a_guarded_tool() {
     let client = reqwest::Client::new();
     for body in &bodies {
         for content_type in ["application/json", "application/json; charset=utf-16", "text/plain"] {
-            let request = client.post(&url).bearer_auth(&token).header("content-type", content_type);
-            let request = request.header("accept", "application/json, text/event-stream").body(body.clone());
+            let request =
+                client.post(&url).bearer_auth(&token).header("content-type", content_type);
+            let request =
+                request.header("accept", "application/json, text/event-stream").body(body.clone());
             let status = request.send().await.unwrap().status().as_u16();
             let what = String::from_utf8_lossy(body);
             assert!(matches!(status, 400 | 403), "{status} {content_type}: {what}");

@@ -11,7 +11,8 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPubli
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{ClerkVerifier, ClerkVerifierBuilder, FrontendApi, ResourceUrl, verify_clerk_token};
+use clerk_mcp_tools::instance::FrontendApi;
+use clerk_mcp_tools::{ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, verify_clerk_token};
 use http::{Request, Response};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
@@ -94,7 +95,7 @@ fn verifier(
 
 fn ours_at_first_sight(clerk: &FakeClerk, runtime: &Runtime) -> Contestant {
     // So small that it is soon full, as it is in a server that has run for a while.
-    let verifier = verifier(clerk, runtime, |builder| builder.cache_bytes(1024 * 1024));
+    let verifier = verifier(clerk, runtime, |builder| builder.token_cache_bytes(1024 * 1024));
     Contestant {
         package: "clerk-mcp-tools",
         call: "`verify_clerk_token`, a token not seen before",
@@ -102,13 +103,13 @@ fn ours_at_first_sight(clerk: &FakeClerk, runtime: &Runtime) -> Contestant {
         reads_the_token: true,
         verify: Box::new(move |_, token| {
             drop(at_once(verify_clerk_token(&verifier, token)).unwrap());
-            assert_eq!(verifier.snapshot().hits, 0, "each token is new");
+            assert_eq!(verifier.stats().hits, 0, "each token is new");
         }),
     }
 }
 
 fn ours_unkept(clerk: &FakeClerk, runtime: &Runtime) -> Contestant {
-    let verifier = verifier(clerk, runtime, |builder| builder.cache_jwts_for(Duration::ZERO));
+    let verifier = verifier(clerk, runtime, |builder| builder.jwt_cache_ttl(Duration::ZERO));
     Contestant {
         package: "clerk-mcp-tools",
         call: "the same with the cache switched off",

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// By the clock that cannot be set.
 #[derive(Debug, Default)]
-pub(crate) struct Pause(Mutex<Duration>);
+pub(crate) struct Backoff(Mutex<Duration>);
 
-impl Pause {
+impl Backoff {
     /// Makes the pause last until then. Of calls that were under way together each may have been told another time: the
     /// latest counts.
     pub(crate) fn extend_to(&self, until: Duration) {
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn the_longest_pause_counts() {
         let second = Duration::from_secs;
-        let pause = Pause::default();
+        let pause = Backoff::default();
         assert_eq!(pause.left(second(0)), None);
         pause.extend_to(second(20));
         pause.extend_to(second(7));

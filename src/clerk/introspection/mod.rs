@@ -12,65 +12,65 @@ use aws_lc_rs::digest::{Context, SHA256};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use backoff::Pause;
-pub(crate) use response::ActiveToken;
+use backoff::Backoff;
+pub(crate) use response::IntrospectionResponse;
 
 use super::client::ClerkClient;
-use super::stats::Stats;
-use super::token_cache::{KnownTokens, Lifetime};
-use crate::cache::{Flights, NoAnswer};
+use super::stats::Counters;
+use super::token_cache::{Lifetime, TokenCache};
+use crate::cache::{NoAnswer, SingleFlight};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 use crate::oauth::{AuthInfo, OwnedTokenRequest, TokenRequest};
 
 /// Calls that wait for their turn or are under way; past this, callers are told to come back.
-const MOST_WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 /// How long a call waits for its turn.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Refused tokens that are remembered. An entry takes some 300 bytes.
-const MOST_REFUSED: usize = 10_000;
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// Rejected tokens that are remembered. An entry takes some 300 bytes.
+const MAX_REJECTED: usize = 10_000;
 
 type Digest = [u8; 32];
 
 /// Asks the Backend API about opaque tokens.
 pub(super) struct Introspection {
     shared: Arc<Shared>,
-    flights: Flights<Digest, Result<AuthInfo, VerifyError>>,
+    flights: SingleFlight<Digest, Result<AuthInfo, VerifyError>>,
 }
 
 struct Shared {
-    settings: Settings,
-    refused: Cache<Digest, Refused>,
+    config: IntrospectionConfig,
+    refused: Cache<Digest, Rejected>,
     turns: Semaphore,
-    pause: Pause,
+    pause: Backoff,
 }
 
 #[derive(Clone)]
-struct Refused {
+struct Rejected {
     error: VerifyError,
-    forget_at: Duration,
+    evict_at: Duration,
 }
 
 /// What an [`Introspection`] is made of.
-pub(super) struct Settings {
+pub(super) struct IntrospectionConfig {
     pub(super) client: ClerkClient,
-    pub(super) known: Arc<KnownTokens>,
+    pub(super) known: Arc<TokenCache>,
     pub(super) known_ttl: Duration,
     pub(super) refused_ttl: Duration,
     pub(super) most_calls: usize,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) stats: Arc<Stats>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Introspection {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(config: IntrospectionConfig) -> Self {
         let shared = Shared {
-            refused: Cache::new(MOST_REFUSED),
-            turns: Semaphore::new(settings.most_calls),
-            pause: Pause::default(),
-            settings,
+            refused: Cache::new(MAX_REJECTED),
+            turns: Semaphore::new(config.most_calls),
+            pause: Backoff::default(),
+            config,
         };
-        Self { shared: Arc::new(shared), flights: Flights::new(MOST_WAITING) }
+        Self { shared: Arc::new(shared), flights: SingleFlight::new(MAX_WAITING) }
     }
 
     pub(super) fn refused_tokens(&self) -> usize {
@@ -78,9 +78,15 @@ impl Introspection {
     }
 
     /// Who presents this token, if Clerk vouches for it and `accept` finds nothing else to say against it.
-    pub(super) async fn ask<F>(&self, request: TokenRequest<'_>, accept: F) -> Result<AuthInfo, VerifyError>
+    pub(super) async fn ask<F>(
+        &self,
+        request: TokenRequest<'_>,
+        accept: F,
+    ) -> Result<AuthInfo, VerifyError>
     where
-        F: FnOnce(TokenRequest<'_>, ActiveToken) -> Result<AuthInfo, VerifyError> + Send + 'static,
+        F: FnOnce(TokenRequest<'_>, IntrospectionResponse) -> Result<AuthInfo, VerifyError>
+            + Send
+            + 'static,
     {
         let digest = digest(request);
         if let Some(error) = self.shared.refused(&digest) {
@@ -99,7 +105,7 @@ impl Shared {
         accept: F,
     ) -> Result<AuthInfo, VerifyError>
     where
-        F: FnOnce(TokenRequest<'_>, ActiveToken) -> Result<AuthInfo, VerifyError>,
+        F: FnOnce(TokenRequest<'_>, IntrospectionResponse) -> Result<AuthInfo, VerifyError>,
     {
         let request = request.as_request();
         let _turn = self.turn().await?;
@@ -116,36 +122,49 @@ impl Shared {
     /// A place among the calls that may be under way. While Clerk does not answer, the line does not move, and nobody
     /// should stand in it for longer than a call takes.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, self.turns.acquire()).await;
+        let turn = tokio::time::timeout(MAX_WAIT, self.turns.acquire()).await;
         turn.map_err(|_| no_answer(NoAnswer::TooMany))?.map_err(|_| no_answer(NoAnswer::Stopped))
     }
 
-    fn answered(&self, digest: &Digest, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
-        self.settings.known.place(request).get().map(Ok).or_else(|| self.refused(digest).map(Err))
+    fn answered(
+        &self,
+        digest: &Digest,
+        request: TokenRequest<'_>,
+    ) -> Option<Result<AuthInfo, VerifyError>> {
+        self.config.known.entry(request).get().map(Ok).or_else(|| self.refused(digest).map(Err))
     }
 
     /// Keeps a yes and a no. That Clerk could not be asked is neither.
-    fn remember(&self, digest: Digest, request: TokenRequest<'_>, outcome: &Result<AuthInfo, VerifyError>) {
+    fn remember(
+        &self,
+        digest: Digest,
+        request: TokenRequest<'_>,
+        outcome: &Result<AuthInfo, VerifyError>,
+    ) {
         match outcome {
             Ok(caller) => {
-                let lifetime =
-                    Lifetime { ttl: self.settings.known_ttl, expires_at: caller.expires_at(), key: None };
-                self.settings.known.place(request).insert(caller, lifetime);
+                let lifetime = Lifetime {
+                    ttl: self.config.known_ttl,
+                    expires_at: caller.expires_at(),
+                    key: None,
+                };
+                self.config.known.entry(request).insert(caller, lifetime);
             }
-            Err(error) if error.kind().is_invalid_token() && !self.settings.refused_ttl.is_zero() => {
-                let forget_at = self.settings.clock.monotonic().saturating_add(self.settings.refused_ttl);
-                self.refused.insert(digest, Refused { error: error.clone(), forget_at });
+            Err(error) if error.kind().is_invalid_token() && !self.config.refused_ttl.is_zero() => {
+                let evict_at =
+                    self.config.clock.monotonic().saturating_add(self.config.refused_ttl);
+                self.refused.insert(digest, Rejected { error: error.clone(), evict_at });
             }
             Err(_) => {}
         }
     }
 
-    async fn verdict(&self, token: &str) -> Result<ActiveToken, VerifyError> {
-        let answer = self.settings.client.verify_access_token(token).await;
+    async fn verdict(&self, token: &str) -> Result<IntrospectionResponse, VerifyError> {
+        let answer = self.config.client.verify_access_token(token).await;
         let failed = answer.as_ref().is_err_and(|error| error.kind() != ClerkErrorKind::NotFound);
-        self.settings.stats.call(failed);
+        self.config.counters.call(failed);
         let answer = answer.map_err(|error| self.meaning(error))?;
-        ActiveToken::parse(&answer, self.settings.clock.unix_time().as_secs())
+        IntrospectionResponse::parse(&answer, self.config.clock.unix_time().as_secs())
     }
 
     fn meaning(&self, error: ClerkError) -> VerifyError {
@@ -154,7 +173,7 @@ impl Shared {
                 .with_detail("Clerk does not know the token");
         }
         if let Some(after) = error.retry_after() {
-            let until = self.settings.clock.monotonic().saturating_add(after);
+            let until = self.config.clock.monotonic().saturating_add(after);
             self.pause.extend_to(until);
         }
         error.into()
@@ -162,7 +181,7 @@ impl Shared {
 
     /// Clerk said when to ask again (429, 503): until then, nobody asks.
     fn check_pause(&self) -> Result<(), VerifyError> {
-        let Some(left) = self.pause.left(self.settings.clock.monotonic()) else {
+        let Some(left) = self.pause.left(self.config.clock.monotonic()) else {
             return Ok(());
         };
         let error = ClerkError::new(ClerkErrorKind::Unavailable, "Clerk asked for a pause");
@@ -171,7 +190,7 @@ impl Shared {
 
     fn refused(&self, digest: &Digest) -> Option<VerifyError> {
         let refused = self.refused.get(digest)?;
-        (self.settings.clock.monotonic() < refused.forget_at).then_some(refused.error)
+        (self.config.clock.monotonic() < refused.evict_at).then_some(refused.error)
     }
 }
 
@@ -202,6 +221,8 @@ fn no_answer(why: NoAnswer) -> VerifyError {
 
 impl fmt::Debug for Introspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Introspection").field("client", &self.shared.settings.client).finish_non_exhaustive()
+        f.debug_struct("Introspection")
+            .field("client", &self.shared.config.client)
+            .finish_non_exhaustive()
     }
 }

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::jwt::{Members, Name, actor, audience};
+use crate::jwt::{JsonObject, Name, actor, audience};
 use crate::oauth::{Actor, Scopes};
 
 const OBJECT: &str = "clerk_idp_oauth_access_token";
 const TYPE: &str = "oauth:access_token";
 /// Above this, `expiration` counts milliseconds and not seconds (as seconds, it would be the year 5138).
-const MOST_SECONDS: f64 = 1e11;
+const MAX_SECONDS: f64 = 1e11;
 
 /// The members that are looked at, and those that say nothing more: `id` may be the token itself.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ impl Name for Member {
 
 /// A token that Clerk vouches for. Its audience has not been looked at.
 #[derive(Debug)]
-pub(crate) struct ActiveToken {
+pub(crate) struct IntrospectionResponse {
     pub(crate) subject: String,
     pub(crate) client_id: String,
     pub(crate) scopes: Scopes,
@@ -69,11 +69,12 @@ pub(crate) struct ActiveToken {
     pub(crate) rest: Map<String, Value>,
 }
 
-impl ActiveToken {
+impl IntrospectionResponse {
     /// Reads the body of a 200 at this time, in seconds since 1970-01-01T00:00:00Z.
     pub(crate) fn parse(body: &[u8], now: u64) -> Result<Self, VerifyError> {
-        let answer = Members::parse(body)
-            .ok_or_else(|| unusable("the answer about a token is not a JSON object with unique members"))?;
+        let answer = JsonObject::parse(body).ok_or_else(|| {
+            unusable("the answer about a token is not a JSON object with unique members")
+        })?;
         let expires_at = expiration(answer.get(Member::Expiration))?;
         refuse_inactive(&answer, expires_at, now)?;
         Self::read(answer, expires_at)
@@ -81,7 +82,7 @@ impl ActiveToken {
     }
 
     /// All that has to be there for a yes: silence is none, and neither is a word that means something else.
-    fn read(mut answer: Members<Member>, expires_at: Option<u64>) -> Option<Self> {
+    fn read(mut answer: JsonObject<Member>, expires_at: Option<u64>) -> Option<Self> {
         let is_no = |name| answer.get(name) == Some(&Value::Bool(false));
         let is_ours = answer.get(Member::Object).and_then(Value::as_str) == Some(OBJECT)
             && answer.get(Member::Type).is_none_or(|class| class.as_str() == Some(TYPE))
@@ -106,7 +107,11 @@ impl ActiveToken {
 }
 
 /// What Clerk says with a 200 about a token that is good no longer.
-fn refuse_inactive(answer: &Members<Member>, expires_at: Option<u64>, now: u64) -> Result<(), VerifyError> {
+fn refuse_inactive(
+    answer: &JsonObject<Member>,
+    expires_at: Option<u64>,
+    now: u64,
+) -> Result<(), VerifyError> {
     let is = |name, flag: bool| answer.get(name) == Some(&Value::Bool(flag));
     let refused = |kind, detail| Err(VerifyError::new(kind).with_detail(detail));
     if is(Member::Active, false) {
@@ -128,16 +133,20 @@ fn refuse_inactive(answer: &Members<Member>, expires_at: Option<u64>, now: u64) 
 /// Seconds or milliseconds; `null` and nothing at all mean that the token does not expire.
 fn expiration(value: Option<&Value>) -> Result<Option<u64>, VerifyError> {
     let Some(value) = value else { return Ok(None) };
-    let seconds = value.as_f64().map(|time| if time > MOST_SECONDS { time / 1000.0 } else { time });
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked here")]
+    let seconds = value.as_f64().map(|time| if time > MAX_SECONDS { time / 1000.0 } else { time });
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked here"
+    )]
     seconds
-        .filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds))
+        .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))
         .map(|seconds| Some(seconds.floor() as u64))
         .ok_or_else(|| unusable("the token's expiration is no time").into())
 }
 
 /// A text that is not empty.
-fn text(answer: &mut Members<Member>, name: Member) -> Option<String> {
+fn text(answer: &mut JsonObject<Member>, name: Member) -> Option<String> {
     match answer.take(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::mcp::{Operation, Subject};
+use crate::mcp::{Operation, OperationTarget};
 use crate::oauth::Scopes;
 use normal_form::is_normal;
 use uri_pattern::UriPattern;
@@ -19,11 +19,11 @@ const MAX_URI: usize = 8 * 1024;
 ///
 /// An operation needs what its [method](Self::method) needs, and what it is for: the [tool](Self::tool), the
 /// [prompt](Self::prompt) or the [resource](Self::resource) of that name or URI. Where no rule names the tool, prompt or
-/// resource, what is said for all [others](Self::otherwise) counts in its place. What no rule is about needs the baseline
+/// resource, what is said for all [others](Self::default_scopes) counts in its place. What no rule is about needs the baseline
 /// alone.
 ///
 /// Names and URIs are compared byte by byte, so they have to be unique to the server byte by byte: a server that takes
-/// `DELETE_FILE` for `delete_file` needs [`otherwise`](Self::otherwise). What names tools, prompts or resources in other
+/// `DELETE_FILE` for `delete_file` needs [`default_scopes`](Self::default_scopes). What names tools, prompts or resources in other
 /// ways, such as `completion/complete`, `subscriptions/listen` and `tasks/get`, is guarded by its method.
 ///
 /// Two rules for the same add up. A clone is cheap.
@@ -31,9 +31,10 @@ const MAX_URI: usize = 8 * 1024;
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::{Operation, OperationScopes, Scopes};
+/// use clerk_mcp_tools::access_policy::Operation;
+/// use clerk_mcp_tools::{AccessPolicy, Scopes};
 ///
-/// let rules = OperationScopes::new()
+/// let rules = AccessPolicy::new()
 ///     .tool("delete_file", Scopes::parse("files:write")?)
 ///     .resource("file:///*", Scopes::parse("files:read")?)
 ///     .method("completion/complete", Scopes::parse("files:read")?);
@@ -45,7 +46,7 @@ const MAX_URI: usize = 8 * 1024;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct OperationScopes(Arc<Rules>);
+pub struct AccessPolicy(Arc<Rules>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Rules {
@@ -59,7 +60,7 @@ struct Rules {
     any_resource: Scopes,
 }
 
-impl OperationScopes {
+impl AccessPolicy {
     /// No rules: the baseline is enough for everything.
     pub fn new() -> Self {
         Self::default()
@@ -105,7 +106,7 @@ impl OperationScopes {
     }
 
     /// What tools, prompts and resources need that no rule is about; nothing unless it is said.
-    pub fn otherwise(mut self, scopes: Scopes) -> Self {
+    pub fn default_scopes(mut self, scopes: Scopes) -> Self {
         let rules = self.rules();
         rules.otherwise = rules.otherwise.union(&scopes);
         rules.any_resource = rules.any_resource.union(&scopes);
@@ -126,7 +127,8 @@ impl OperationScopes {
         let rules = &*self.0;
         let maps = [&rules.methods, &rules.tools, &rules.prompts, &rules.resources];
         let patterns = rules.patterns.iter().map(|(_, scopes)| scopes);
-        let all = maps.into_iter().flat_map(BTreeMap::values).chain(patterns).chain([&rules.otherwise]);
+        let all =
+            maps.into_iter().flat_map(BTreeMap::values).chain(patterns).chain([&rules.otherwise]);
         all.fold(Scopes::none(), |scopes, more| scopes.union(more))
     }
 
@@ -134,7 +136,9 @@ impl OperationScopes {
     pub(crate) fn is_empty(&self) -> bool {
         let rules = &*self.0;
         let maps = [&rules.methods, &rules.tools, &rules.prompts, &rules.resources];
-        maps.into_iter().all(BTreeMap::is_empty) && rules.patterns.is_empty() && rules.otherwise.is_empty()
+        maps.into_iter().all(BTreeMap::is_empty)
+            && rules.patterns.is_empty()
+            && rules.otherwise.is_empty()
     }
 
     fn rules(&mut self) -> &mut Rules {
@@ -145,11 +149,13 @@ impl OperationScopes {
 impl Rules {
     fn by_name(&self, operation: &Operation<'_>) -> Cow<'_, Scopes> {
         let name = operation.name();
-        let rule = match operation.subject() {
-            Subject::Tool => name.and_then(|name| self.tools.get(name)).map(Cow::Borrowed),
-            Subject::Prompt => name.and_then(|name| self.prompts.get(name)).map(Cow::Borrowed),
-            Subject::Resource => name.and_then(|uri| self.resource(uri)),
-            Subject::Task | Subject::Nothing => Some(Cow::Owned(Scopes::none())),
+        let rule = match operation.target() {
+            OperationTarget::Tool => name.and_then(|name| self.tools.get(name)).map(Cow::Borrowed),
+            OperationTarget::Prompt => {
+                name.and_then(|name| self.prompts.get(name)).map(Cow::Borrowed)
+            }
+            OperationTarget::Resource => name.and_then(|uri| self.resource(uri)),
+            OperationTarget::Task | OperationTarget::None => Some(Cow::Owned(Scopes::none())),
         };
         rule.unwrap_or(Cow::Borrowed(&self.otherwise))
     }
@@ -166,7 +172,8 @@ impl Rules {
 
     /// What the closest of the patterns that match needs; of equally close ones each counts.
     fn closest_patterns(&self, uri: &str) -> Option<Scopes> {
-        let matching: Vec<_> = self.patterns.iter().filter(|(pattern, _)| pattern.matches(uri)).collect();
+        let matching: Vec<_> =
+            self.patterns.iter().filter(|(pattern, _)| pattern.matches(uri)).collect();
         let closest = matching.iter().map(|(pattern, _)| pattern.literal_bytes()).max()?;
         let rules = matching.iter().filter(|(pattern, _)| pattern.literal_bytes() == closest);
         Some(rules.fold(Scopes::none(), |scopes, (_, more)| scopes.union(more)))
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_method_and_the_closest_rule_count() {
-        let rules = OperationScopes::new()
+        let rules = AccessPolicy::new()
             .method("tools/list", scopes("list"))
             .method("prompts/get", scopes("prompts"))
             .tool("write", scopes("w1"))
@@ -201,7 +208,7 @@ mod tests {
             .resource("users://{id}/notes", scopes("n1"))
             .resource("users://{name}/notes", scopes("n2"))
             .method("resources/subscribe", scopes("s"))
-            .otherwise(scopes("o"));
+            .default_scopes(scopes("o"));
         let rows = [
             ("tools/list", None, "list"),
             ("tools/list", Some("write"), "list"),
@@ -231,13 +238,17 @@ mod tests {
             assert_eq!(rules.required_by(&operation).to_string(), expected, "{operation:?}");
         }
         assert_eq!(rules.scopes().to_string(), "prompts s list w1 w2 p c a b n1 n2 o");
-        assert!(OperationScopes::new().scopes().is_empty());
+        assert!(AccessPolicy::new().scopes().is_empty());
     }
 
     #[test]
     fn a_rule_for_all_resources_is_no_rule_for_tools() {
-        let rules = OperationScopes::new().resource("*", scopes("r"));
-        let rows = [("resources/read", "u:v", "r"), ("resources/read", "", "r"), ("tools/call", "u:v", "")];
+        let rules = AccessPolicy::new().resource("*", scopes("r"));
+        let rows = [
+            ("resources/read", "u:v", "r"),
+            ("resources/read", "", "r"),
+            ("tools/call", "u:v", ""),
+        ];
         for (method, name, expected) in rows {
             let operation = Operation::new(method).named(name);
             assert_eq!(rules.required_by(&operation).to_string(), expected, "{operation:?}");
@@ -246,19 +257,20 @@ mod tests {
 
     #[test]
     fn a_uri_too_long_to_compare_needs_what_any_needs() {
-        let rules = OperationScopes::new().resource("x:*", scopes("x")).resource("y:*", scopes("y"));
+        let rules = AccessPolicy::new().resource("x:*", scopes("x")).resource("y:*", scopes("y"));
         for (length, expected) in [(MAX_URI, "x"), (MAX_URI + 1, "x y"), (1 << 20, "x y")] {
-            let operation = Operation::new("resources/read").named(format!("x:{}", "a".repeat(length - 2)));
+            let operation =
+                Operation::new("resources/read").named(format!("x:{}", "a".repeat(length - 2)));
             assert_eq!(rules.required_by(&operation).to_string(), expected, "{length}");
         }
     }
 
     #[test]
     fn rules_that_need_nothing_are_rules_too() {
-        assert!(OperationScopes::new().is_empty());
-        assert!(OperationScopes::new().otherwise(Scopes::none()).is_empty());
-        assert!(!OperationScopes::new().resource("a:*", scopes("a")).is_empty());
-        let open = OperationScopes::new().tool("open", Scopes::none()).otherwise(scopes("o"));
+        assert!(AccessPolicy::new().is_empty());
+        assert!(AccessPolicy::new().default_scopes(Scopes::none()).is_empty());
+        assert!(!AccessPolicy::new().resource("a:*", scopes("a")).is_empty());
+        let open = AccessPolicy::new().tool("open", Scopes::none()).default_scopes(scopes("o"));
         assert_eq!(open.required_by(&Operation::new("tools/call").named("open")), Scopes::none());
         assert!(!open.is_empty());
     }

@@ -62,14 +62,18 @@ impl Piece {
         let rest = |start: usize| uri.get(start..).unwrap_or_default();
         match self {
             Self::Literal(text) => {
-                let matching = starts.iter().filter(|start| rest(**start).starts_with(text.as_bytes()));
+                let matching =
+                    starts.iter().filter(|start| rest(**start).starts_with(text.as_bytes()));
                 matching.map(|start| start + text.len()).collect()
             }
-            Self::Any => starts.first().map_or_else(Vec::new, |first| (*first..=uri.len()).collect()),
+            Self::Any => {
+                starts.first().map_or_else(Vec::new, |first| (*first..=uri.len()).collect())
+            }
             Self::Segment => {
                 let mut ends = Vec::new();
                 for start in starts {
-                    let length = rest(*start).iter().take_while(|byte| !b"/?#".contains(byte)).count();
+                    let length =
+                        rest(*start).iter().take_while(|byte| !b"/?#".contains(byte)).count();
                     let from = ends.last().map_or(0, |last| last + 1).max(start + 1);
                     ends.extend(from..=start + length);
                 }

@@ -42,7 +42,7 @@ pub struct Actor {
 /// ```
 /// use clerk_mcp_tools::{AuthInfo, Scopes};
 ///
-/// let caller = AuthInfo::builder("oat_secret", "user_1", "client_1").scopes(Scopes::parse("profile")?).build();
+/// let caller = AuthInfo::for_user("user_1", "oat_secret".into()).client_id("client_1").scopes(Scopes::parse("profile")?).build();
 /// assert_eq!(caller.user_id(), "user_1");
 /// assert!(caller.scopes().contains("profile"));
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
@@ -54,7 +54,7 @@ pub struct AuthInfo(Arc<Inner>);
 struct Inner {
     token: AccessToken,
     user_id: String,
-    client_id: String,
+    client_id: Option<String>,
     scopes: Scopes,
     expires_at: Option<u64>,
     resource: Option<String>,
@@ -65,16 +65,13 @@ struct Inner {
 }
 
 impl AuthInfo {
-    /// Starts the description of a caller, for a [`VerifyToken`](crate::VerifyToken) of your own.
-    pub fn builder(
-        token: impl Into<AccessToken>,
-        user_id: impl Into<String>,
-        client_id: impl Into<String>,
-    ) -> AuthInfoBuilder {
+    /// Returns a builder for a user who presents this token, for a [`VerifyToken`](crate::bearer_auth::VerifyToken) of
+    /// your own.
+    pub fn for_user(user_id: impl Into<String>, token: AccessToken) -> AuthInfoBuilder {
         AuthInfoBuilder(Inner {
-            token: token.into(),
+            token,
             user_id: user_id.into(),
-            client_id: client_id.into(),
+            client_id: None,
             scopes: Scopes::none(),
             expires_at: None,
             resource: None,
@@ -111,10 +108,11 @@ impl AuthInfo {
         &self.0.user_id
     }
 
-    /// The OAuth client that the token was issued to.
+    /// Returns the OAuth client that the token was issued to; `None` if the verifier does not know it.
+    /// [`ClerkVerifier`](crate::ClerkVerifier) always does.
     #[must_use]
-    pub fn client_id(&self) -> &str {
-        &self.0.client_id
+    pub fn client_id(&self) -> Option<&str> {
+        self.0.client_id.as_deref()
     }
 
     /// What the user granted to the client.
@@ -134,7 +132,7 @@ impl AuthInfo {
     /// ```
     /// use clerk_mcp_tools::{AuthInfo, ScopeHierarchy, Scopes};
     ///
-    /// let caller = AuthInfo::builder("oat_secret", "user_1", "client_1").scopes(Scopes::parse("files")?).build();
+    /// let caller = AuthInfo::for_user("user_1", "oat_secret".into()).client_id("client_1").scopes(Scopes::parse("files")?).build();
     /// let hierarchy = ScopeHierarchy::new().implies("files", ["files:read"])?;
     /// assert!(caller.has_scope("files:read", &hierarchy));
     /// assert!(caller.require_scopes(&Scopes::parse("files:read")?, &hierarchy).is_ok());
@@ -217,46 +215,68 @@ impl fmt::Debug for AuthInfo {
 pub struct AuthInfoBuilder(Inner);
 
 impl AuthInfoBuilder {
-    /// What was granted; nothing unless it is said.
+    /// Sets the OAuth client that the token was issued to. Defaults to none.
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.0.client_id = Some(client_id.into());
+        self
+    }
+
+    /// Sets the granted scopes. Defaults to none.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.0.scopes = scopes;
         self
     }
 
-    /// When the token's time is over, in seconds since 1970-01-01T00:00:00Z.
-    pub fn expires_at(mut self, seconds: impl Into<Option<u64>>) -> Self {
-        self.0.expires_at = seconds.into();
+    /// Sets when the token expires, in seconds since 1970-01-01T00:00:00Z. Defaults to never.
+    pub fn expires_at(mut self, seconds: u64) -> Self {
+        self.0.expires_at = Some(seconds);
         self
     }
 
-    /// The resource of this server that the token was issued for.
-    pub fn resource(mut self, resource: impl Into<Option<String>>) -> Self {
-        self.0.resource = resource.into();
+    /// Sets the resource of this server that the token was issued for. Defaults to none.
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.0.resource = Some(resource.into());
         self
     }
 
-    /// Every audience that the token names.
-    pub fn audience(mut self, audience: Vec<String>) -> Self {
-        self.0.audience = audience;
+    /// Sets every audience that the token names. Defaults to none.
+    pub fn audience<I>(mut self, audience: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.0.audience = audience.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The organization that the user chose.
-    pub fn org_id(mut self, org_id: impl Into<Option<String>>) -> Self {
-        self.0.org_id = org_id.into();
+    /// Sets the organization that the user chose. Defaults to none.
+    pub fn org_id(mut self, org_id: impl Into<String>) -> Self {
+        self.0.org_id = Some(org_id.into());
         self
     }
 
-    /// Who acts for the user.
-    pub fn actor(mut self, actor: impl Into<Option<Actor>>) -> Self {
-        self.0.actor = actor.into();
+    /// Sets who acts for the user. Defaults to nobody.
+    pub fn actor(mut self, actor: Actor) -> Self {
+        self.0.actor = Some(actor);
         self
     }
 
-    /// Further claims.
+    /// Sets further claims. Defaults to none.
     pub fn claims(mut self, claims: Map<String, Value>) -> Self {
         self.0.claims = claims;
         self
+    }
+
+    /// Calls a setter if there is a value for it.
+    pub(crate) fn set_if_some<T>(
+        self,
+        value: Option<T>,
+        set: impl FnOnce(Self, T) -> Self,
+    ) -> Self {
+        match value {
+            Some(value) => set(self, value),
+            None => self,
+        }
     }
 
     /// The caller.

@@ -3,14 +3,15 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Actor, AuthInfo};
+use super::{Actor, AuthInfo, AuthInfoBuilder};
 use crate::oauth::Scopes;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<S> {
+struct TypeScriptAuthInfo<S> {
     token: S,
-    client_id: S,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    client_id: Option<S>,
     scopes: Scopes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<u64>,
@@ -46,7 +47,7 @@ impl Serialize for AuthInfo {
             aud: self.audience().to_vec(),
             claims: self.claims().clone(),
         };
-        let wire = Wire {
+        let wire = TypeScriptAuthInfo {
             token: self.token().expose(),
             client_id: self.client_id(),
             scopes: self.scopes().clone(),
@@ -60,14 +61,15 @@ impl Serialize for AuthInfo {
 
 impl<'de> Deserialize<'de> for AuthInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = Wire::<String>::deserialize(deserializer)?;
-        Ok(AuthInfo::builder(wire.token, wire.extra.user_id, wire.client_id)
+        let wire = TypeScriptAuthInfo::<String>::deserialize(deserializer)?;
+        Ok(AuthInfo::for_user(wire.extra.user_id, wire.token.into())
+            .set_if_some(wire.client_id, AuthInfoBuilder::client_id)
             .scopes(wire.scopes)
-            .expires_at(wire.expires_at)
-            .resource(wire.resource)
+            .set_if_some(wire.expires_at, AuthInfoBuilder::expires_at)
+            .set_if_some(wire.resource, AuthInfoBuilder::resource)
             .audience(wire.extra.aud)
-            .org_id(wire.extra.org_id)
-            .actor(wire.extra.act)
+            .set_if_some(wire.extra.org_id, AuthInfoBuilder::org_id)
+            .set_if_some(wire.extra.act, AuthInfoBuilder::actor)
             .claims(wire.extra.claims)
             .build())
     }

@@ -14,10 +14,12 @@ impl AuthInfo {
     /// In bytes, but for the token's text. What an authorization server answers is as long as it likes, so whoever keeps
     /// many of these has to weigh them.
     pub(crate) fn approximate_size(&self) -> usize {
-        let names = [self.user_id(), self.client_id()].map(str::len);
-        let optional = [self.org_id(), self.resource()].map(|text| text.map_or(0, str::len));
-        let members = self.claims().iter().map(|(name, value)| MEMBER + name.len() + of_value(value));
-        names.into_iter().chain(optional).chain(members).sum::<usize>()
+        let optional =
+            [self.client_id(), self.org_id(), self.resource()].map(|text| text.map_or(0, str::len));
+        let members =
+            self.claims().iter().map(|(name, value)| MEMBER + name.len() + of_value(value));
+        optional.into_iter().chain(members).sum::<usize>()
+            + self.user_id().len()
             + of_scopes(self.scopes())
             + self.audience().iter().map(|text| ITEM + text.len()).sum::<usize>()
             + of_actors(self.actor())

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::mcp::RequestId;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{InsufficientScope, ResourceUrl, Scopes};
 use crate::response::{ANY_ORIGIN, BearerChallenge, ResponseBody};
-use wire::{Challenge, Wire, json_rpc_code};
+use wire::{Challenge, ErrorResponse};
 
 /// What a 503 says when nobody knows when to ask again.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -42,13 +42,21 @@ pub enum RejectionReason {
     UnknownHost,
     /// The authorization server's metadata cannot be shown now.
     MetadataUnavailable,
+    /// The body cannot be judged, for this reason. Nothing is wrong with the credentials.
+    Message(MessageError),
+}
+
+/// Why the body of a request cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MessageError {
     /// The body is longer than this server reads.
-    BodyTooLarge,
-    /// The body is no JSON, or it broke off.
-    UnreadableBody,
-    /// The body is JSON and no message of MCP, or one that can be understood in more than one way.
-    InvalidMessage,
-    /// The headers `Mcp-Method` and `Mcp-Name` do not say what the body says.
+    TooLarge,
+    /// The body is not JSON, or it broke off.
+    ParseError,
+    /// The body is JSON but not a message of MCP, or one that JSON parsers read differently.
+    InvalidRequest,
+    /// The headers `Mcp-Method` and `Mcp-Name` contradict the body.
     HeaderMismatch,
 }
 
@@ -67,8 +75,10 @@ pub enum RejectionReason {
 /// A handler that verifies tokens itself turns what went wrong into one of these, and that into the response:
 ///
 /// ```
+/// use clerk_mcp_tools::bearer_auth::bearer_token;
 /// use clerk_mcp_tools::{
-///     AuthInfo, ClerkVerifier, Rejection, ResourceUrl, ScopeHierarchy, Scopes, bearer_token, verify_clerk_token,
+///     AuthInfo, ClerkVerifier, Rejection, ResourceUrl, ScopeHierarchy, Scopes,
+///     verify_clerk_token,
 /// };
 /// use http::{HeaderMap, StatusCode};
 ///
@@ -80,7 +90,7 @@ pub enum RejectionReason {
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let instance = clerk_mcp_tools::FrontendApi::parse("https://clerk.example.com")?;
+/// # let instance = clerk_mcp_tools::instance::FrontendApi::parse("https://clerk.example.com")?;
 /// # let verifier = ClerkVerifier::builder().frontend_api(instance).build()?;
 /// let (resource, scopes) = (ResourceUrl::parse("https://mcp.example.com/mcp")?, Scopes::parse("profile")?);
 /// let Err(rejection) = caller(&verifier, &scopes, &HeaderMap::new()).await else { unreachable!() };
@@ -111,9 +121,14 @@ impl Rejection {
     /// `baseline` are the scopes that every request to the resource needs. They are named besides those that this request
     /// needs, since clients ask for the scopes of the challenge and for no others.
     #[must_use]
-    pub fn into_response(self, resource: &ResourceUrl, baseline: &Scopes) -> Response<ResponseBody> {
+    pub fn into_response(
+        self,
+        resource: &ResourceUrl,
+        baseline: &Scopes,
+    ) -> Response<ResponseBody> {
         let scopes = baseline.union(&self.further);
-        Challenged { resource_metadata: protected_resource_metadata_url(resource), scopes }.refuse(self)
+        ChallengeContext { resource_metadata: protected_resource_metadata_url(resource), scopes }
+            .refuse(self)
     }
 
     /// Why the request was refused.
@@ -148,41 +163,44 @@ impl From<InsufficientScope> for Rejection {
 
 /// What the challenges of a resource name.
 #[derive(Clone, Debug)]
-pub(crate) struct Challenged {
+pub(crate) struct ChallengeContext {
     /// Where the resource's metadata stands.
     pub(crate) resource_metadata: String,
     /// The scopes that are needed.
     pub(crate) scopes: Scopes,
 }
 
-impl Challenged {
+impl ChallengeContext {
     pub(crate) fn refuse<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
-        Prepared::new(rejection.reason, Some(self)).response(rejection)
+        ResponseTemplate::new(rejection.reason, Some(self)).response(rejection)
     }
 
     /// The same with further scopes, after those that are always needed.
     pub(crate) fn and(&self, further: &Scopes) -> Self {
-        Self { resource_metadata: self.resource_metadata.clone(), scopes: self.scopes.union(further) }
+        Self {
+            resource_metadata: self.resource_metadata.clone(),
+            scopes: self.scopes.union(further),
+        }
     }
 }
 
 /// Every refusal that a request can meet at one resource, with its challenge and body written once.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusals {
-    challenged: Challenged,
-    prepared: Vec<(RejectionReason, Prepared)>,
+pub(crate) struct ResponseTemplates {
+    challenge_context: ChallengeContext,
+    prepared: Vec<(RejectionReason, ResponseTemplate)>,
 }
 
-impl Refusals {
-    pub(crate) fn new(challenged: Challenged) -> Self {
-        let prepare = |reason| (reason, Prepared::new(reason, Some(&challenged)));
-        Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenged }
+impl ResponseTemplates {
+    pub(crate) fn new(challenge_context: ChallengeContext) -> Self {
+        let prepare = |reason| (reason, ResponseTemplate::new(reason, Some(&challenge_context)));
+        Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenge_context }
     }
 
     pub(crate) fn refuse<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
         match self.prepared.iter().find(|(reason, _)| *reason == rejection.reason) {
             Some((_, prepared)) => prepared.response(rejection),
-            None => self.challenged.refuse(rejection),
+            None => self.challenge_context.refuse(rejection),
         }
     }
 
@@ -195,14 +213,18 @@ impl Refusals {
         if further.is_empty() {
             return self.refuse(rejection);
         }
-        self.challenged.and(further).refuse(rejection)
+        self.challenge_context.and(further).refuse(rejection)
     }
 }
 
 /// The refusal of a body, to the request of this id if it has one that is known.
-pub(crate) fn refuse_message<B>(reason: RejectionReason, id: Option<RequestId>) -> Response<ResponseBody<B>> {
-    let mut prepared = Prepared::new(reason, None);
-    prepared.body = body(reason, &reason.wire(), id);
+pub(crate) fn refuse_message<B>(
+    error: MessageError,
+    id: Option<RequestId>,
+) -> Response<ResponseBody<B>> {
+    let reason = RejectionReason::Message(error);
+    let mut prepared = ResponseTemplate::new(reason, None);
+    prepared.body = body(&reason.wire(), id);
     prepared.response(Rejection::new(reason))
 }
 
@@ -221,30 +243,34 @@ pub(crate) fn metadata_unavailable<B>(error: ClerkError) -> Response<ResponseBod
 }
 
 fn without_challenge<B>(rejection: Rejection) -> Response<ResponseBody<B>> {
-    Prepared::new(rejection.reason, None).response(rejection)
+    ResponseTemplate::new(rejection.reason, None).response(rejection)
 }
 
 #[derive(Clone, Debug)]
-struct Prepared {
+struct ResponseTemplate {
     status: StatusCode,
     challenge: Option<HeaderValue>,
     body: Bytes,
 }
 
-impl Prepared {
-    fn new(reason: RejectionReason, challenged: Option<&Challenged>) -> Self {
+impl ResponseTemplate {
+    fn new(reason: RejectionReason, challenge_context: Option<&ChallengeContext>) -> Self {
         let wire = reason.wire();
-        let challenge = challenged
-            .map(|challenged| BearerChallenge::new(&challenged.resource_metadata).scope(&challenged.scopes));
+        let challenge = challenge_context.map(|challenge_context| {
+            BearerChallenge::new(&challenge_context.resource_metadata)
+                .scope(&challenge_context.scopes)
+        });
         let challenge = match wire.challenge {
             Challenge::None => None,
             Challenge::Plain => challenge,
-            Challenge::WithError => challenge.map(|challenge| challenge.error(wire.code, wire.description)),
+            Challenge::WithError => {
+                challenge.map(|challenge| challenge.error(wire.code, wire.description))
+            }
         };
         Self {
             status: wire.status,
             challenge: challenge.map(|challenge| challenge.to_header_value()),
-            body: body(reason, &wire, None),
+            body: body(&wire, None),
         }
     }
 
@@ -279,7 +305,7 @@ impl Prepared {
 }
 
 /// The error of JSON-RPC where the message is what is wrong, and that of OAuth elsewhere.
-fn body(reason: RejectionReason, wire: &Wire, id: Option<RequestId>) -> Bytes {
+fn body(wire: &ErrorResponse, id: Option<RequestId>) -> Bytes {
     #[derive(Serialize)]
     struct JsonRpc {
         jsonrpc: &'static str,
@@ -293,7 +319,7 @@ fn body(reason: RejectionReason, wire: &Wire, id: Option<RequestId>) -> Bytes {
         code: i32,
         message: &'static str,
     }
-    let Some(code) = json_rpc_code(reason) else {
+    let Some(code) = wire.json_rpc_code else {
         let body = serde_json::json!({"error": wire.code, "error_description": wire.description});
         return body.to_string().into();
     };

@@ -2,28 +2,18 @@
 
 use http::StatusCode;
 
-use super::RejectionReason;
+use super::{MessageError, RejectionReason};
 use crate::error::VerifyErrorKind;
 
 /// What a reason is on the wire.
-pub(super) struct Wire {
+pub(super) struct ErrorResponse {
     pub(super) status: StatusCode,
     /// The code in the body, and in the challenge unless [`Challenge::Plain`].
     pub(super) code: &'static str,
     pub(super) description: &'static str,
     pub(super) challenge: Challenge,
-}
-
-/// The code of JSON-RPC for what is wrong with a message itself, where a client of MCP looks for it.
-pub(super) fn json_rpc_code(reason: RejectionReason) -> Option<i32> {
-    match reason {
-        // JSON-RPC 2.0, section 5.1.
-        RejectionReason::UnreadableBody => Some(-32700),
-        RejectionReason::InvalidMessage => Some(-32600),
-        // MCP 2026-07-28, Streamable HTTP, "server validation".
-        RejectionReason::HeaderMismatch => Some(-32020),
-        _ => None,
-    }
+    /// The code of a JSON-RPC error, where a client of MCP expects one for what is wrong with a message.
+    pub(super) json_rpc_code: Option<i32>,
 }
 
 pub(super) enum Challenge {
@@ -34,12 +24,15 @@ pub(super) enum Challenge {
 }
 
 impl RejectionReason {
-    pub(super) fn wire(self) -> Wire {
+    pub(super) fn wire(self) -> ErrorResponse {
         let (status, code, description, challenge) = match self {
             // RFC 6750 section 3.1: "the resource server SHOULD NOT include an error code".
-            Self::MissingToken => {
-                (StatusCode::UNAUTHORIZED, "unauthorized", "An access token is required", Challenge::Plain)
-            }
+            Self::MissingToken => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "An access token is required",
+                Challenge::Plain,
+            ),
             // RFC 6750 section 3.1: a request that "uses more than one method for including an access token".
             Self::AmbiguousCredentials => (
                 StatusCode::BAD_REQUEST,
@@ -48,9 +41,12 @@ impl RejectionReason {
                 Challenge::WithError,
             ),
             // RFC 6750 section 3.1.
-            Self::InvalidToken(kind) => {
-                (StatusCode::UNAUTHORIZED, "invalid_token", kind.description(), Challenge::WithError)
-            }
+            Self::InvalidToken(kind) => (
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                kind.description(),
+                Challenge::WithError,
+            ),
             // RFC 6750 section 3.1; MCP 2026-07-28, authorization: a client steps up on this very code.
             Self::InsufficientScope => (
                 StatusCode::FORBIDDEN,
@@ -84,38 +80,45 @@ impl RejectionReason {
                 "This server does not answer for the requested host",
                 Challenge::None,
             ),
-            Self::BodyTooLarge | Self::UnreadableBody | Self::InvalidMessage | Self::HeaderMismatch => {
-                return self.wire_of_message();
-            }
+            Self::Message(error) => return error.wire(),
         };
-        Wire { status, code, description, challenge }
+        ErrorResponse { status, code, description, challenge, json_rpc_code: None }
     }
 }
 
-impl RejectionReason {
-    /// Nothing is wrong with the credentials of these, so there is no challenge.
-    fn wire_of_message(self) -> Wire {
-        let (status, code, description) = match self {
+impl MessageError {
+    /// Nothing is wrong with the credentials, so there is no challenge.
+    fn wire(self) -> ErrorResponse {
+        let (status, code, description, json_rpc_code) = match self {
             // RFC 9110 section 15.5.14.
-            Self::BodyTooLarge => (
+            Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "content_too_large",
                 "The request is longer than this server reads",
+                None,
             ),
-            Self::UnreadableBody => {
-                (StatusCode::BAD_REQUEST, "parse_error", "The request cannot be read as JSON")
-            }
+            // JSON-RPC 2.0 section 5.1.
+            Self::ParseError => (
+                StatusCode::BAD_REQUEST,
+                "parse_error",
+                "The request cannot be read as JSON",
+                Some(-32700),
+            ),
+            // JSON-RPC 2.0 section 5.1.
+            Self::InvalidRequest => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "The request is not one message of MCP, or not clearly one",
+                Some(-32600),
+            ),
+            // MCP 2026-07-28, Streamable HTTP, "server validation".
             Self::HeaderMismatch => (
                 StatusCode::BAD_REQUEST,
                 "header_mismatch",
                 "The headers Mcp-Method and Mcp-Name do not say what the body says",
-            ),
-            _ => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "The request is not one message of MCP, or not clearly one",
+                Some(-32020),
             ),
         };
-        Wire { status, code, description, challenge: Challenge::None }
+        ErrorResponse { status, code, description, challenge: Challenge::None, json_rpc_code }
     }
 }

@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use clerk_mcp_tools::{AccessToken, AuthInfo, BearerAuthLayer, ResourceUrl, Scopes, VerifyError};
+use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer};
+use clerk_mcp_tools::{AuthInfo, ResourceUrl, Scopes, VerifyError};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
@@ -19,7 +20,7 @@ const CHALLENGE: &str = "resource_metadata=\"https://mcp.example.com/.well-known
 
 /// Takes every token for good.
 async fn verify(token: AccessToken) -> Result<AuthInfo, VerifyError> {
-    Ok(AuthInfo::builder(token, "user_1", "client_1").scopes(Scopes::parse("profile").unwrap()).build())
+    Ok(AuthInfo::for_user("user_1", token).client_id("client_1").scopes(Scopes::parse("profile").unwrap()).build())
 }
 
 fuzz_target!(|lines: &[u8]| {

@@ -9,7 +9,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use clerk_mcp_tools::{AuthInfo, OperationScopes, OperationScopesLayer, RequestBody, ResourceUrl, Scopes};
+use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ResourceUrl, Scopes};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
@@ -29,10 +30,10 @@ fuzz_target!(|body: &[u8]| {
 });
 
 fn answer(body: Bytes) -> StatusCode {
-    let rules = OperationScopes::new().tool("a", Scopes::parse("x").unwrap());
+    let rules = AccessPolicy::new().tool("a", Scopes::parse("x").unwrap());
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let expected = body.clone();
-    let mut service = OperationScopesLayer::new(rules, resource).layer(tower::service_fn(
+    let mut service = AccessPolicyLayer::new(rules, resource).layer(tower::service_fn(
         |request: Request<RequestBody<Full<Bytes>>>| {
             let collected = pin!(request.into_body().collect()).poll(&mut Context::from_waker(Waker::noop()));
             let Poll::Ready(Ok(collected)) = collected else { panic!("the body is there") };
@@ -42,7 +43,7 @@ fn answer(body: Bytes) -> StatusCode {
     ));
     let mut request =
         Request::post("/mcp").header("content-type", "text/plain").body(Full::new(body)).unwrap();
-    request.extensions_mut().insert(AuthInfo::builder("token", "user_1", "client_1").build());
+    request.extensions_mut().insert(AuthInfo::for_user("user_1", "token".into()).client_id("client_1").build());
     match pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(response)) => response.status(),
         _ => panic!("there is nothing to wait for"),

@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use clerk_mcp_tools::{ClerkVerifier, FrontendApi, ResourceUrl, VerifyErrorKind, verify_clerk_token};
+use clerk_mcp_tools::instance::FrontendApi;
+use clerk_mcp_tools::{ClerkVerifier, ResourceUrl, VerifyErrorKind, verify_clerk_token};
 use libfuzzer_sys::fuzz_target;
 
 const GENUINE: &str = include_str!("../data/genuine_tokens.txt");
@@ -15,7 +16,7 @@ const GENUINE: &str = include_str!("../data/genuine_tokens.txt");
 static VERIFIER: LazyLock<ClerkVerifier> = LazyLock::new(|| {
     ClerkVerifier::builder()
         .frontend_api(FrontendApi::parse("https://clerk.example.com").unwrap())
-        .jwt_key(include_str!("../data/jwt_key.pem"))
+        .jwt_key(include_str!("../data/jwt_key.pem").parse().unwrap())
         .resource(ResourceUrl::parse("https://mcp.example.com/mcp").unwrap())
         .build()
         .unwrap()

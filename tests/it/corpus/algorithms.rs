@@ -14,7 +14,10 @@ const NONE: &str = "RFC 8725 section 3.2";
 const RSA_PKCS1: &str = "RFC 7518 section 3.3";
 
 pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    [none(stage), symmetric(stage), other_families(stage), hash_sizes(stage)].into_iter().flatten().collect()
+    [none(stage), symmetric(stage), other_families(stage), hash_sizes(stage)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn none(stage: &Stage) -> Vec<Entry> {
@@ -33,13 +36,19 @@ fn none(stage: &Stage) -> Vec<Entry> {
         r#"["RS256"]"#,
         r#"{"RS256":true}"#,
     ];
-    let unsigned =
-        |alg| refused(format!("alg {alg}, unsigned"), NONE, ALGORITHM, t().head("alg", alg).unsigned());
+    let unsigned = |alg| {
+        refused(format!("alg {alg}, unsigned"), NONE, ALGORITHM, t().head("alg", alg).unsigned())
+    };
     let mut entries: Vec<Entry> = spellings.into_iter().map(unsigned).collect();
     let without_last_dot = |token: String| token.trim_end_matches('.').to_owned();
     entries.extend([
         refused("alg none with a good signature", NONE, ALGORITHM, t().head("alg", r#""none""#)),
-        refused("alg missing, unsigned", "RFC 7515 section 4.1.1", ALGORITHM, t().no_head("alg").unsigned()),
+        refused(
+            "alg missing, unsigned",
+            "RFC 7515 section 4.1.1",
+            ALGORITHM,
+            t().no_head("alg").unsigned(),
+        ),
         refused("alg missing, signed", "RFC 7515 section 4.1.1", ALGORITHM, t().no_head("alg")),
         refused(
             "alg none and no last dot",
@@ -47,7 +56,12 @@ fn none(stage: &Stage) -> Vec<Entry> {
             NO_FORMAT,
             t().head("alg", r#""none""#).unsigned().then(without_last_dot),
         ),
-        refused("alg RS256, its signature cut off", "RFC 8725 section 3.3", SIGNATURE, t().unsigned()),
+        refused(
+            "alg RS256, its signature cut off",
+            "RFC 8725 section 3.3",
+            SIGNATURE,
+            t().unsigned(),
+        ),
         refused(
             "alg in another case beside it",
             "RFC 7515 section 4.1.1",
@@ -67,7 +81,10 @@ fn symmetric(stage: &Stage) -> Vec<Entry> {
         ("the PEM without its last line end", pem().trim_end().as_bytes().to_vec()),
         ("the PEM with CR LF", pem().replace('\n', "\r\n").into_bytes()),
         ("the PEM with escaped line ends", pem().replace('\n', "\\n").into_bytes()),
-        ("the PEM's base64", pem().lines().filter(|line| !line.starts_with('-')).collect::<String>().into()),
+        (
+            "the PEM's base64",
+            pem().lines().filter(|line| !line.starts_with('-')).collect::<String>().into(),
+        ),
         ("the SPKI", ours().spki.clone()),
         ("the PKCS #1 DER", ours().pkcs1.clone()),
         ("the modulus", ours().modulus.clone()),
@@ -78,8 +95,14 @@ fn symmetric(stage: &Stage) -> Vec<Entry> {
     ];
     let mut entries = Vec::new();
     for (what, secret) in secrets {
-        let token = stage.jwt().head("alg", json!("HS256")).signed(move |input| hs256(&secret, input));
-        entries.push(refused(format!("HS256 keyed with {what}"), VERIFY_ALGORITHM, ALGORITHM, token));
+        let token =
+            stage.jwt().head("alg", json!("HS256")).signed(move |input| hs256(&secret, input));
+        entries.push(refused(
+            format!("HS256 keyed with {what}"),
+            VERIFY_ALGORITHM,
+            ALGORITHM,
+            token,
+        ));
     }
     let named = |alg: &str| stage.jwt().head("alg", json!(alg));
     entries.extend([
@@ -109,11 +132,27 @@ fn symmetric(stage: &Stage) -> Vec<Entry> {
 fn other_families(stage: &Stage) -> Vec<Entry> {
     let named = |alg: &str| stage.jwt().head("alg", json!(alg));
     let over_rsa = |alg: &&str| {
-        refused(format!("{alg:?} over a good RS256 signature"), VERIFY_ALGORITHM, ALGORITHM, named(alg))
+        refused(
+            format!("{alg:?} over a good RS256 signature"),
+            VERIFY_ALGORITHM,
+            ALGORITHM,
+            named(alg),
+        )
     };
-    let families =
-        ["PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519", "ML-DSA-44"];
-    let misspelled = ["rs256", "RS256 ", "RS256\0", "RS1", "SHA256withRSA", "1.2.840.113549.1.1.11"];
+    let families = [
+        "PS256",
+        "PS384",
+        "PS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "ES256K",
+        "EdDSA",
+        "Ed25519",
+        "ML-DSA-44",
+    ];
+    let misspelled =
+        ["rs256", "RS256 ", "RS256\0", "RS1", "SHA256withRSA", "1.2.840.113549.1.1.11"];
     // A verifier that derived a key here would hash for minutes.
     let slow = || named("PBES2-HS256+A128KW").head("p2c", 2_147_483_647).head("p2s", json!("AAAA"));
     let for_encryption = ["dir", "RSA-OAEP-256", "A256GCMKW"];
@@ -152,7 +191,8 @@ fn other_families(stage: &Stage) -> Vec<Entry> {
 
 /// RS384 and RS512 count where the JWK says so, and only there.
 fn hash_sizes(stage: &Stage) -> Vec<Entry> {
-    let named = |alg: &str, key_id: &str| stage.jwt().head("alg", json!(alg)).head("kid", json!(key_id));
+    let named =
+        |alg: &str, key_id: &str| stage.jwt().head("alg", json!(alg)).head("kid", json!(key_id));
     let rs384 = |draft: Draft| draft.signed(|input| ours().rs384(input));
     let rs512 = |draft: Draft| draft.signed(|input| ours().rs512(input));
     let not_by_pem = || Verdict::Refused(NOT_THE_KEYS);
@@ -167,12 +207,37 @@ fn hash_sizes(stage: &Stage) -> Vec<Entry> {
             usual(),
             named("RS256", KEY_ID_NO_ALG),
         ),
-        refused("RS384 by a key for RS256", VERIFY_ALGORITHM, NOT_THE_KEYS, rs384(named("RS384", KEY_ID))),
-        refused("RS512 by a key for RS256", VERIFY_ALGORITHM, NOT_THE_KEYS, rs512(named("RS512", KEY_ID))),
-        refused("RS512 over an RS256 signature", VERIFY_ALGORITHM, NOT_THE_KEYS, named("RS512", KEY_ID)),
-        refused("RS256 over an RS512 signature", RSA_PKCS1, SIGNATURE, rs512(named("RS256", KEY_ID))),
-        refused("RS256 by a key for RS512", VERIFY_ALGORITHM, NOT_THE_KEYS, named("RS256", KEY_ID_512))
-            .by_pem(Verdict::Accepted(usual())),
+        refused(
+            "RS384 by a key for RS256",
+            VERIFY_ALGORITHM,
+            NOT_THE_KEYS,
+            rs384(named("RS384", KEY_ID)),
+        ),
+        refused(
+            "RS512 by a key for RS256",
+            VERIFY_ALGORITHM,
+            NOT_THE_KEYS,
+            rs512(named("RS512", KEY_ID)),
+        ),
+        refused(
+            "RS512 over an RS256 signature",
+            VERIFY_ALGORITHM,
+            NOT_THE_KEYS,
+            named("RS512", KEY_ID),
+        ),
+        refused(
+            "RS256 over an RS512 signature",
+            RSA_PKCS1,
+            SIGNATURE,
+            rs512(named("RS256", KEY_ID)),
+        ),
+        refused(
+            "RS256 by a key for RS512",
+            VERIFY_ALGORITHM,
+            NOT_THE_KEYS,
+            named("RS256", KEY_ID_512),
+        )
+        .by_pem(Verdict::Accepted(usual())),
         refused(
             "RS512 by a key for RS384",
             VERIFY_ALGORITHM,

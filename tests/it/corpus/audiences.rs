@@ -79,18 +79,29 @@ fn others(stage: &Stage) -> Vec<Entry> {
     };
     let mut entries: Vec<Entry> = OTHERS.into_iter().map(other).collect();
     entries.extend([
-        refused("aud of the issuer", AUDIENCE, OTHER_AUDIENCE, for_audience(stage, json!(stage.issuer))),
+        refused(
+            "aud of the issuer",
+            AUDIENCE,
+            OTHER_AUDIENCE,
+            for_audience(stage, json!(stage.issuer)),
+        ),
         refused("aud missing", "RFC 8707 section 2", NO_AUDIENCE, stage.jwt().no_claim("aud")),
         refused("aud null", "RFC 8707 section 2", NO_AUDIENCE, for_audience(stage, Value::Null)),
-        refused("aud in another case of its name", "RFC 8707 section 2", NO_AUDIENCE, {
-            stage.jwt().no_claim("aud").claim("Aud", json!(RESOURCE))
-        }),
+        refused(
+            "aud in another case of its name",
+            "RFC 8707 section 2",
+            NO_AUDIENCE,
+            stage.jwt().no_claim("aud").claim("Aud", json!(RESOURCE)),
+        ),
         refused("resource in place of aud", "RFC 8707 section 2", NO_AUDIENCE, {
             stage.jwt().no_claim("aud").claim("resource", json!(RESOURCE))
         }),
-        refused("no aud, and no scopes either", "RFC 6750 section 3.1", NO_AUDIENCE, {
-            stage.jwt().no_claim("aud").no_claim("scope")
-        }),
+        refused(
+            "no aud, and no scopes either",
+            "RFC 6750 section 3.1",
+            NO_AUDIENCE,
+            stage.jwt().no_claim("aud").no_claim("scope"),
+        ),
     ]);
     entries
 }
@@ -110,12 +121,25 @@ fn lists(stage: &Stage) -> Vec<Entry> {
         among("aud a list of 51, last", &many, RESOURCE),
         among("aud a list with an empty text", &["", RESOURCE], RESOURCE),
         among("aud a list, twice", &[RESOURCE, "https://mcp.example.com:443/mcp"], RESOURCE),
-        refused("aud a list of others", AUDIENCE, OTHER_AUDIENCE, for_audience(stage, json!([other, "*"]))),
+        refused(
+            "aud a list of others",
+            AUDIENCE,
+            OTHER_AUDIENCE,
+            for_audience(stage, json!([other, "*"])),
+        ),
         refused("aud an empty list", AUDIENCE, NO_AUDIENCE, for_audience(stage, json!([]))),
-        refused("aud a list of an empty text", AUDIENCE, OTHER_AUDIENCE, for_audience(stage, json!([""]))),
-        refused("aud a list of the resource in two", AUDIENCE, OTHER_AUDIENCE, {
-            for_audience(stage, json!(["https://mcp.example.com", "/mcp"]))
-        }),
+        refused(
+            "aud a list of an empty text",
+            AUDIENCE,
+            OTHER_AUDIENCE,
+            for_audience(stage, json!([""])),
+        ),
+        refused(
+            "aud a list of the resource in two",
+            AUDIENCE,
+            OTHER_AUDIENCE,
+            for_audience(stage, json!(["https://mcp.example.com", "/mcp"])),
+        ),
     ]
 }
 
@@ -130,5 +154,7 @@ fn forms(stage: &Stage) -> Vec<Entry> {
         json!([RESOURCE, null]),
         json!([{"aud": RESOURCE}]),
     ];
-    rows.into_iter().map(|aud| refused(format!("aud {aud}"), FORM, AUD, for_audience(stage, aud))).collect()
+    rows.into_iter()
+        .map(|aud| refused(format!("aud {aud}"), FORM, AUD, for_audience(stage, aud)))
+        .collect()
 }

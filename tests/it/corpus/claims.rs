@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::entry::{ACT, Entry, ISSUER, NO_CLAIMS, NO_CLIENT, NO_SUB, Stage, TEXT, accepted, refused, usual};
+use super::entry::{
+    ACT, Entry, ISSUER, NO_CLAIMS, NO_CLIENT, NO_SUB, Stage, TEXT, accepted, refused, usual,
+};
 
 const ISS: &str = "RFC 9068 section 4";
 const SUB: &str = "RFC 7519 section 4.1.2";
@@ -31,7 +33,10 @@ fn issuers(stage: &Stage) -> Vec<Entry> {
         ("iss with a path", json!(format!("{issuer}/oauth"))),
         ("iss with a query", json!(format!("{issuer}?"))),
         ("iss with a fragment", json!(format!("{issuer}#"))),
-        ("iss with its scheme in capitals", json!(format!("{}://{authority}", scheme.to_uppercase()))),
+        (
+            "iss with its scheme in capitals",
+            json!(format!("{}://{authority}", scheme.to_uppercase())),
+        ),
         ("iss by https", json!(format!("https://{authority}"))),
         ("iss without a scheme", json!(authority)),
         ("iss without its port", json!(format!("{scheme}://{host}"))),
@@ -67,10 +72,11 @@ fn issuers(stage: &Stage) -> Vec<Entry> {
 fn subjects(stage: &Stage) -> Vec<Entry> {
     let t = |sub: &str| stage.jwt().claim("sub", sub);
     let no_text = |sub: &str| refused(format!("sub {sub}"), SUB, TEXT, t(sub));
-    let mut entries: Vec<Entry> = [r#""""#, "1", "true", r#"["user_corpus"]"#, r#"{"id":"user_corpus"}"#]
-        .into_iter()
-        .map(no_text)
-        .collect();
+    let mut entries: Vec<Entry> =
+        [r#""""#, "1", "true", r#"["user_corpus"]"#, r#"{"id":"user_corpus"}"#]
+            .into_iter()
+            .map(no_text)
+            .collect();
     let kept = |name: &str, sub: &str| {
         accepted(name, SUB, json!({"extra": {"userId": sub}}), t(&json!(sub).to_string()))
     };
@@ -92,14 +98,22 @@ fn clients(stage: &Stage) -> Vec<Entry> {
         [r#""""#, "1", "false", r#"["client_corpus"]"#, "{}"].into_iter().map(no_text).collect();
     let document = "https://app.example.com/client-metadata.json";
     entries.extend([
-        refused("client_id missing", "RFC 9068 section 2.2", NO_CLIENT, stage.jwt().no_claim("client_id")),
+        refused(
+            "client_id missing",
+            "RFC 9068 section 2.2",
+            NO_CLIENT,
+            stage.jwt().no_claim("client_id"),
+        ),
         refused("client_id null", "RFC 9068 section 2.2", NO_CLIENT, t("null")),
         refused("azp and no client_id", "RFC 9068 section 2.2", NO_CLIENT, {
             stage.jwt().no_claim("client_id").claim("azp", r#""client_corpus""#)
         }),
-        accepted("client_id that is a URL", CLIENT_ID, json!({"clientId": document}), {
-            t(&json!(document).to_string())
-        }),
+        accepted(
+            "client_id that is a URL",
+            CLIENT_ID,
+            json!({"clientId": document}),
+            t(&json!(document).to_string()),
+        ),
     ]);
     entries
 }
@@ -107,7 +121,8 @@ fn clients(stage: &Stage) -> Vec<Entry> {
 fn organizations(stage: &Stage) -> Vec<Entry> {
     let t = |org_id: &str| stage.jwt().claim("org_id", org_id);
     let no_text = |id: &str| refused(format!("org_id {id}"), ORG_ID, TEXT, t(id));
-    let mut entries: Vec<Entry> = [r#""""#, "1", r#"["org_1"]"#, "{}"].into_iter().map(no_text).collect();
+    let mut entries: Vec<Entry> =
+        [r#""""#, "1", r#"["org_1"]"#, "{}"].into_iter().map(no_text).collect();
     entries.extend([
         accepted("org_id", ORG_ID, json!({"extra": {"orgId": "org_1"}}), t(r#""org_1""#)),
         accepted("org_id null", ORG_ID, usual(), t("null")),
@@ -117,9 +132,14 @@ fn organizations(stage: &Stage) -> Vec<Entry> {
 
 fn actors(stage: &Stage) -> Vec<Entry> {
     let t = |act: Value| stage.jwt().claim("act", act);
-    let kept = |name: &str, act: Value| accepted(name, ACTOR, json!({"extra": {"act": act.clone()}}), t(act));
+    let kept = |name: &str, act: Value| {
+        accepted(name, ACTOR, json!({"extra": {"act": act.clone()}}), t(act))
+    };
     let chain = |depth: usize| {
-        (0..depth).fold(json!({"sub": "agent"}), |act, n| json!({"sub": format!("agent_{n}"), "act": act}))
+        (0..depth).fold(
+            json!({"sub": "agent"}),
+            |act, n| json!({"sub": format!("agent_{n}"), "act": act}),
+        )
     };
     vec![
         kept("act", json!({"sub": "agent"})),
@@ -127,9 +147,12 @@ fn actors(stage: &Stage) -> Vec<Entry> {
         kept("act of three", chain(2)),
         kept("act of a hundred", chain(99)),
         accepted("act null", ACTOR, usual(), t(Value::Null)),
-        accepted("act with nulls in it", ACTOR, json!({"extra": {"act": {"sub": "agent"}}}), {
-            t(json!({"sub": "agent", "iss": null, "act": null}))
-        }),
+        accepted(
+            "act with nulls in it",
+            ACTOR,
+            json!({"extra": {"act": {"sub": "agent"}}}),
+            t(json!({"sub": "agent", "iss": null, "act": null})),
+        ),
         accepted(
             "act with a member that nobody knows",
             ACTOR,
@@ -163,7 +186,12 @@ fn bad_actors(stage: &Stage) -> Vec<Entry> {
     ];
     let mut entries: Vec<Entry> = rows.into_iter().map(act).collect();
     let endless = |_: String| r#"{"act":{"sub":"a","#.repeat(200);
-    entries.extend([refused("act without end", ACTOR, NO_CLAIMS, stage.jwt().claims_text(endless))]);
+    entries.extend([refused(
+        "act without end",
+        ACTOR,
+        NO_CLAIMS,
+        stage.jwt().claims_text(endless),
+    )]);
     entries
 }
 
@@ -182,11 +210,14 @@ fn twice(stage: &Stage) -> Vec<Entry> {
     ];
     let mut entries = Vec::new();
     for (name, json) in claims {
-        let (again, before) = (stage.jwt().claim_again(name, json), stage.jwt().claim_before(name, json));
+        let (again, before) =
+            (stage.jwt().claim_again(name, json), stage.jwt().claim_before(name, json));
         entries.push(refused(format!("claim {name} again"), UNIQUE, NO_CLAIMS, again));
         entries.push(refused(format!("claim {name} before"), UNIQUE, NO_CLAIMS, before));
     }
-    for (name, json) in [("scp", r#"["profile"]"#), ("org_id", r#""org_1""#), ("act", "null"), ("x", "1")] {
+    for (name, json) in
+        [("scp", r#"["profile"]"#), ("org_id", r#""org_1""#), ("act", "null"), ("x", "1")]
+    {
         let token = stage.jwt().claim_again(name, json).claim_again(name, json);
         entries.push(refused(format!("claim {name} twice"), UNIQUE, NO_CLAIMS, token));
     }
@@ -207,10 +238,17 @@ fn twice_within(stage: &Stage) -> Vec<Entry> {
     };
     vec![
         act("act with two subjects", r#"{"sub":"agent","sub":"root"}"#, json!({"sub": "root"})),
-        act("act with two acts", r#"{"sub":"a","act":{"sub":"b"},"act":null}"#, json!({"sub": "a"})),
-        accepted("a name twice within a claim", UNIQUE, json!({"extra": {"claims": {"x": [{"y": 2}]}}}), {
-            stage.jwt().claim("x", r#"[{"y":1,"y":2}]"#)
-        }),
+        act(
+            "act with two acts",
+            r#"{"sub":"a","act":{"sub":"b"},"act":null}"#,
+            json!({"sub": "a"}),
+        ),
+        accepted(
+            "a name twice within a claim",
+            UNIQUE,
+            json!({"extra": {"claims": {"x": [{"y": 2}]}}}),
+            stage.jwt().claim("x", r#"[{"y":1,"y":2}]"#),
+        ),
     ]
 }
 
@@ -225,18 +263,36 @@ fn others(stage: &Stage) -> Vec<Entry> {
             json!({"extra": {"userId": "client_corpus"}}),
             t().claim("sub", json!("client_corpus")),
         ),
-        accepted("jti missing", "RFC 9068 section 4", extra(json!({"jti": null})), t().no_claim("jti")),
-        accepted("jti no text", "RFC 9068 section 4", extra(json!({"jti": 1})), t().claim("jti", 1)),
-        accepted("claims that nobody knows", UNIQUE, extra(json!({"x": {"y": [1, 2.5, "z"]}})), {
-            t().claim("x", r#"{"y":[1,2.5,"z"]}"#)
-        }),
-        accepted("a claim in another case is another claim", UNIQUE, extra(json!({"SUB": "user_admin"})), {
-            t().claim("SUB", r#""user_admin""#)
-        }),
+        accepted(
+            "jti missing",
+            "RFC 9068 section 4",
+            extra(json!({"jti": null})),
+            t().no_claim("jti"),
+        ),
+        accepted(
+            "jti no text",
+            "RFC 9068 section 4",
+            extra(json!({"jti": 1})),
+            t().claim("jti", 1),
+        ),
+        accepted(
+            "claims that nobody knows",
+            UNIQUE,
+            extra(json!({"x": {"y": [1, 2.5, "z"]}})),
+            t().claim("x", r#"{"y":[1,2.5,"z"]}"#),
+        ),
+        accepted(
+            "a claim in another case is another claim",
+            UNIQUE,
+            extra(json!({"SUB": "user_admin"})),
+            t().claim("SUB", r#""user_admin""#),
+        ),
         accepted(
             "claims named like fields of ours",
             UNIQUE,
-            extra(json!({"userId": "user_admin", "resource": "x", "scopes": ["admin"], "token": "x"})),
+            extra(
+                json!({"userId": "user_admin", "resource": "x", "scopes": ["admin"], "token": "x"}),
+            ),
             {
                 let t = t().claim("userId", r#""user_admin""#).claim("resource", r#""x""#);
                 t.claim("scopes", r#"["admin"]"#).claim("token", r#""x""#)

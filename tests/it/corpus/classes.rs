@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::draft::Draft;
 use super::entry::{
-    CATEGORY, CLERK_KEY, Entry, MACHINE, NO_CLIENT, NO_FORMAT, NO_OPAQUE, NO_TOKEN, Stage, TYP, refused,
+    CATEGORY, CLERK_KEY, Entry, MACHINE, NO_CLIENT, NO_FORMAT, NO_OPAQUE, NO_TOKEN, Stage, TYP,
+    refused,
 };
 
 const CONFUSION: &str = "RFC 8725 section 3.12";
@@ -20,7 +21,9 @@ pub(super) fn table(stage: &Stage) -> Vec<Entry> {
 fn session(stage: &Stage) -> Draft {
     let t = stage.jwt().head("typ", r#""JWT""#).head("cat", r#""cl_B7d4PD111AAA""#);
     let t = t.no_claim("client_id").no_claim("scope").no_claim("aud");
-    t.claim("azp", r#""https://app.example.com""#).claim("sid", r#""sess_1""#).claim("sts", r#""active""#)
+    t.claim("azp", r#""https://app.example.com""#)
+        .claim("sid", r#""sess_1""#)
+        .claim("sts", r#""active""#)
 }
 
 fn of_the_instance(stage: &Stage) -> Vec<Entry> {
@@ -33,9 +36,12 @@ fn of_the_instance(stage: &Stage) -> Vec<Entry> {
         refused("a session token", SIGNED_TOO, TYP, session(stage)),
         refused("a session token without cat", SIGNED_TOO, TYP, session(stage).no_head("cat")),
         refused("a session token that says at+jwt", SIGNED_TOO, CATEGORY, at_jwt(session(stage))),
-        refused("a session token that says at+jwt, without cat", SIGNED_TOO, NO_CLIENT, {
-            at_jwt(session(stage)).no_head("cat")
-        }),
+        refused(
+            "a session token that says at+jwt, without cat",
+            SIGNED_TOO,
+            NO_CLIENT,
+            at_jwt(session(stage)).no_head("cat"),
+        ),
         refused("a token of a JWT template", SIGNED_TOO, TYP, {
             stage.jwt().head("typ", r#""JWT""#).head("cat", r#""cl_B7d4PD222AAA""#)
         }),
@@ -49,7 +55,11 @@ fn of_the_instance(stage: &Stage) -> Vec<Entry> {
             stage.jwt().head("typ", r#""JWT""#).claim("sub", r#""client_corpus""#)
         }),
         refused("a DPoP proof", CONFUSION, TYP, {
-            stage.jwt().head("typ", r#""dpop+jwt""#).claim("htm", r#""POST""#).claim("htu", r#""https://h""#)
+            stage
+                .jwt()
+                .head("typ", r#""dpop+jwt""#)
+                .claim("htm", r#""POST""#)
+                .claim("htu", r#""https://h""#)
         }),
     ]
 }
@@ -64,9 +74,12 @@ fn machines(stage: &Stage) -> Vec<Entry> {
             t().head("cat", r#""cl_B7d4PD333AAA""#)
         }),
         refused("a machine token that says at+jwt, without cat", SIGNED_TOO, MACHINE, t()),
-        refused("a machine that is nothing but its prefix", SIGNED_TOO, MACHINE, {
-            stage.jwt().claim("sub", r#""mch_""#)
-        }),
+        refused(
+            "a machine that is nothing but its prefix",
+            SIGNED_TOO,
+            MACHINE,
+            stage.jwt().claim("sub", r#""mch_""#),
+        ),
     ]
 }
 
@@ -77,7 +90,12 @@ fn texts() -> Vec<Entry> {
         refused("a machine token of letters", PREFIXES, CLERK_KEY, "mt_0123456789abcdef"),
         refused("an API key", PREFIXES, CLERK_KEY, "ak_0123456789abcdef"),
         refused("a secret key", PREFIXES, CLERK_KEY, "sk_live_0123456789abcdef"),
-        refused("a publishable key", PREFIXES, CLERK_KEY, "pk_test_Zm9vLmNsZXJrLmFjY291bnRzLmRldiQ"),
+        refused(
+            "a publishable key",
+            PREFIXES,
+            CLERK_KEY,
+            "pk_test_Zm9vLmNsZXJrLmFjY291bnRzLmRldiQ",
+        ),
         refused("a machine token with two dots", PREFIXES, CLERK_KEY, "mt_a.b.c"),
         refused("oat_ and nothing", OAT, NO_OPAQUE, "oat_"),
         refused("oat_ and a dot", OAT, NO_OPAQUE, "oat_a.b"),

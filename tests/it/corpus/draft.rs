@@ -78,7 +78,10 @@ impl Draft {
     }
 
     /// The bytes of the header, made of its JSON text.
-    pub(super) fn head_text<B: Into<Vec<u8>>>(mut self, make: impl FnOnce(String) -> B + 'static) -> Self {
+    pub(super) fn head_text<B: Into<Vec<u8>>>(
+        mut self,
+        make: impl FnOnce(String) -> B + 'static,
+    ) -> Self {
         self.header.text = Some(Box::new(|text| make(text).into()));
         self
     }
@@ -113,7 +116,10 @@ impl Draft {
     }
 
     /// The bytes of the claims, made of their JSON text.
-    pub(super) fn claims_text<B: Into<Vec<u8>>>(mut self, make: impl FnOnce(String) -> B + 'static) -> Self {
+    pub(super) fn claims_text<B: Into<Vec<u8>>>(
+        mut self,
+        make: impl FnOnce(String) -> B + 'static,
+    ) -> Self {
         self.claims.text = Some(Box::new(|text| make(text).into()));
         self
     }
@@ -134,7 +140,10 @@ impl Draft {
         self.signed(|_| Vec::new())
     }
 
-    pub(super) fn signature_spelled(mut self, spell: impl FnOnce(String) -> String + 'static) -> Self {
+    pub(super) fn signature_spelled(
+        mut self,
+        spell: impl FnOnce(String) -> String + 'static,
+    ) -> Self {
         self.spell_signature = Some(Box::new(spell));
         self
     }
@@ -155,7 +164,8 @@ impl Draft {
 
 impl Part {
     fn new(members: &[(&str, serde_json::Value)]) -> Self {
-        let members = members.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+        let members =
+            members.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
         Self { members, text: None, spell: None }
     }
 

@@ -23,7 +23,9 @@ pub(super) fn table(stage: &Stage) -> Vec<Entry> {
 /// A token each of whose parts has a character that the two alphabets of base64 write differently.
 fn with_both_alphabets(stage: &Stage) -> Draft {
     let token = |n: u32| stage.jwt().head("x", r#""???""#).claim("x", r#""???""#).claim("jti", n);
-    let n = (0..).find(|n| token(*n).finish().rsplit('.').next().unwrap().contains(['-', '_'])).unwrap();
+    let n = (0..)
+        .find(|n| token(*n).finish().rsplit('.').next().unwrap().contains(['-', '_']))
+        .unwrap();
     token(n)
 }
 
@@ -37,7 +39,8 @@ fn standard(text: String) -> String {
 fn spellings(stage: &Stage) -> Vec<Entry> {
     let t = || stage.jwt();
     let newline = |text: String| format!("{}\n{}", &text[..8], &text[8..]);
-    let middle = |what: &'static str| move |text: String| format!("{}{what}{}", &text[..8], &text[8..]);
+    let middle =
+        |what: &'static str| move |text: String| format!("{}{what}{}", &text[..8], &text[8..]);
     vec![
         refused("a padded header", BASE64URL, NO_TOKEN, t().head_spelled(|text| text + "=")),
         refused("padded claims", BASE64URL, NO_TOKEN, t().claims_spelled(|text| text + "=")),
@@ -67,9 +70,24 @@ fn spellings(stage: &Stage) -> Vec<Entry> {
         refused("a tilde in the header", BASE64URL, NO_JWS, t().head_spelled(middle("~"))),
         refused("a tilde in the claims", BASE64URL, NO_JWS, t().claims_spelled(middle("~"))),
         refused("a tilde in the signature", BASE64URL, NO_JWS, t().signature_spelled(middle("~"))),
-        refused("a percent-encoded sign", TOKEN68, NO_TOKEN, t().signature_spelled(|text| text + "%3D")),
-        refused("a character too many in the header", BASE64URL, NO_JWS, t().head_spelled(one_over)),
-        refused("a character too many in the claims", BASE64URL, NO_JWS, t().claims_spelled(one_over)),
+        refused(
+            "a percent-encoded sign",
+            TOKEN68,
+            NO_TOKEN,
+            t().signature_spelled(|text| text + "%3D"),
+        ),
+        refused(
+            "a character too many in the header",
+            BASE64URL,
+            NO_JWS,
+            t().head_spelled(one_over),
+        ),
+        refused(
+            "a character too many in the claims",
+            BASE64URL,
+            NO_JWS,
+            t().claims_spelled(one_over),
+        ),
         refused("a character too few in the signature", BASE64URL, NO_JWS, {
             t().signature_spelled(|mut text| {
                 text.pop();
@@ -113,7 +131,12 @@ fn left_over_bits(stage: &Stage) -> Vec<Entry> {
         accepted("parts whose last characters have bits to spare", CANONICAL, usual(), t()),
         refused("bits left over in the header", CANONICAL, NO_JWS, t().head_spelled(other_last)),
         refused("bits left over in the claims", CANONICAL, NO_JWS, t().claims_spelled(other_last)),
-        refused("bits left over in the signature", CANONICAL, NO_JWS, t().signature_spelled(other_last)),
+        refused(
+            "bits left over in the signature",
+            CANONICAL,
+            NO_JWS,
+            t().signature_spelled(other_last),
+        ),
     ]
 }
 
@@ -148,8 +171,18 @@ fn number_of_parts(stage: &Stage) -> Vec<Entry> {
         refused("four parts", COMPACT, NO_FORMAT, t().then(|token| token + ".AAAA")),
         refused("a dot at the end", COMPACT, NO_FORMAT, t().then(|token| token + ".")),
         refused("a dot at the start", COMPACT, NO_FORMAT, t().then(|token| format!(".{token}"))),
-        refused("two dots in a row", COMPACT, NO_FORMAT, t().then(|token| token.replacen('.', "..", 1))),
-        refused("a good token twice", COMPACT, NO_FORMAT, t().then(|token| format!("{token}.{token}"))),
+        refused(
+            "two dots in a row",
+            COMPACT,
+            NO_FORMAT,
+            t().then(|token| token.replacen('.', "..", 1)),
+        ),
+        refused(
+            "a good token twice",
+            COMPACT,
+            NO_FORMAT,
+            t().then(|token| format!("{token}.{token}")),
+        ),
         refused("five parts, an encrypted token", "RFC 7516 section 3.1", ENCRYPTED, {
             t().head("alg", r#""dir""#).head("enc", r#""A256GCM""#).then(|token| {
                 let header = token.split('.').next().unwrap();
@@ -160,7 +193,8 @@ fn number_of_parts(stage: &Stage) -> Vec<Entry> {
         refused("the JSON serialisation", "RFC 7515 section 7.2", NO_TOKEN, {
             t().then(|token| {
                 let parts: Vec<&str> = token.split('.').collect();
-                json!({"protected": parts[0], "payload": parts[1], "signature": parts[2]}).to_string()
+                json!({"protected": parts[0], "payload": parts[1], "signature": parts[2]})
+                    .to_string()
             })
         }),
     ]
@@ -201,12 +235,18 @@ fn length(stage: &Stage) -> Vec<Entry> {
         };
         let short = with(0, 0).len();
         let spaces = (length - short) * 3 / 4;
-        let around = (0..3).flat_map(|more| (spaces - 8..spaces + 4).map(move |spaces| (spaces, more)));
+        let around =
+            (0..3).flat_map(|more| (spaces - 8..spaces + 4).map(move |spaces| (spaces, more)));
         around.map(|(spaces, more)| with(spaces, more)).find(|token| token.len() == length).unwrap()
     };
     vec![
         accepted("8,192 characters", LIMITS, usual(), of_length(8192)),
         refused("8,193 characters", LIMITS, NO_TOKEN, of_length(8193)),
-        refused("a megabyte", LIMITS, NO_TOKEN, stage.jwt().then(|token| token + &"A".repeat(1 << 20))),
+        refused(
+            "a megabyte",
+            LIMITS,
+            NO_TOKEN,
+            stage.jwt().then(|token| token + &"A".repeat(1 << 20)),
+        ),
     ]
 }

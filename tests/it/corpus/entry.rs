@@ -57,12 +57,14 @@ pub(super) type Why = (Kind, &'static str);
 pub(super) const NO_TOKEN: Why = (Kind::Malformed, "the text is not a token, or it is too long");
 pub(super) const NO_FORMAT: Why = (Kind::Malformed, "neither a JWT nor an opaque token");
 pub(super) const NO_OPAQUE: Why = (Kind::Malformed, "the text after oat_");
-pub(super) const CLERK_KEY: Why = (Kind::WrongTokenType, "a machine token, an API key or a key of Clerk's");
+pub(super) const CLERK_KEY: Why =
+    (Kind::WrongTokenType, "a machine token, an API key or a key of Clerk's");
 pub(super) const NO_JWS: Why = (Kind::Malformed, "not a JWS of three parts");
 pub(super) const CRITICAL: Why = (Kind::Malformed, "a critical extension");
 pub(super) const NESTED: Why = (Kind::Malformed, "the content is another token, or encrypted");
 pub(super) const ALGORITHM: Why = (Kind::UnsupportedAlgorithm, "no algorithm that is accepted");
-pub(super) const NOT_THE_KEYS: Why = (Kind::UnsupportedAlgorithm, "an algorithm that is not the key's");
+pub(super) const NOT_THE_KEYS: Why =
+    (Kind::UnsupportedAlgorithm, "an algorithm that is not the key's");
 pub(super) const TYP: Why = (Kind::WrongTokenType, "`typ` is not at+jwt");
 pub(super) const CATEGORY: Why = (Kind::WrongTokenType, "`cat` is that of another class");
 pub(super) const NO_KEY_ID: Why = (Kind::UnknownKey, "the header names no key");
@@ -130,7 +132,11 @@ impl Verdict {
 
 /// What `verify_clerk_token` says of it. The layer sees at a glance what that finds when it takes the token apart.
 pub(super) fn directly((kind, detail): Why) -> Why {
-    if [NO_TOKEN, NO_FORMAT].contains(&(kind, detail)) { (kind, "the text ") } else { (kind, detail) }
+    if [NO_TOKEN, NO_FORMAT].contains(&(kind, detail)) {
+        (kind, "the text ")
+    } else {
+        (kind, detail)
+    }
 }
 
 /// No difference from the usual caller.
@@ -139,7 +145,12 @@ pub(super) fn usual() -> Value {
 }
 
 impl Entry {
-    fn new(name: impl Into<String>, rule: &'static str, verdict: Verdict, token: impl Into<Token>) -> Self {
+    fn new(
+        name: impl Into<String>,
+        rule: &'static str,
+        verdict: Verdict,
+        token: impl Into<Token>,
+    ) -> Self {
         let (name, token) = (name.into(), token.into());
         Self { name, rule, token, verdict, by_pem: None, is_no_token: false }
     }
@@ -196,7 +207,9 @@ impl Token {
     pub(super) fn caller(&self, text: &str, differences: &Value) -> Value {
         let claims = match self {
             Self::Text(_) => json!({"iat": NOW, "nbf": NOW, "jti": "oat_corpus"}),
-            Self::Opaque(_) => json!({"created_at": NOW, "updated_at": NOW, "revocation_reason": null}),
+            Self::Opaque(_) => {
+                json!({"created_at": NOW, "updated_at": NOW, "revocation_reason": null})
+            }
         };
         let mut caller = json!({
             "token": text,

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::draft::Draft;
 use super::entry::{
-    CATEGORY, CRITICAL, Entry, NESTED, NO_JWS, NO_KEY_ID, SIGNATURE, Stage, TYP, UNKNOWN_KEY, Verdict,
-    accepted, refused, usual,
+    CATEGORY, CRITICAL, Entry, NESTED, NO_JWS, NO_KEY_ID, SIGNATURE, Stage, TYP, UNKNOWN_KEY,
+    Verdict, accepted, refused, usual,
 };
 use super::keys::{foreign, foreign_jwk};
 
@@ -23,9 +23,20 @@ pub(super) fn table(stage: &Stage) -> Vec<Entry> {
 
 fn extensions(stage: &Stage) -> Vec<Entry> {
     let t = || stage.jwt();
-    let crit =
-        |value: &str| refused(format!("crit {value}"), CRIT, CRITICAL, t().head("crit", value).head("x", 1));
-    let crits = [r#"["exp"]"#, r#"["x"]"#, r#"["alg"]"#, "[]", "null", r#""exp""#, "{}", "false", r#"[""]"#];
+    let crit = |value: &str| {
+        refused(format!("crit {value}"), CRIT, CRITICAL, t().head("crit", value).head("x", 1))
+    };
+    let crits = [
+        r#"["exp"]"#,
+        r#"["x"]"#,
+        r#"["alg"]"#,
+        "[]",
+        "null",
+        r#""exp""#,
+        "{}",
+        "false",
+        r#"[""]"#,
+    ];
     let b64 = |value: &str| refused(format!("b64 {value}"), B64, CRITICAL, t().head("b64", value));
     let mut entries: Vec<Entry> = crits.into_iter().map(crit).collect();
     entries.extend(["false", "true", "null", r#""false""#].into_iter().map(b64));
@@ -33,7 +44,12 @@ fn extensions(stage: &Stage) -> Vec<Entry> {
     entries.extend([
         refused("b64 false, as crit demands", B64, CRITICAL, unencoded),
         refused("crit behind an escape", CRIT, CRITICAL, t().head(r"cri\u0074", r#"["exp"]"#)),
-        accepted("crit in another case is another member", CRIT, usual(), t().head("Crit", r#"["exp"]"#)),
+        accepted(
+            "crit in another case is another member",
+            CRIT,
+            usual(),
+            t().head("Crit", r#"["exp"]"#),
+        ),
     ]);
     entries
 }
@@ -54,7 +70,12 @@ fn offered_keys(stage: &Stage) -> Vec<Entry> {
         let offered = || stage.jwt().head(name, &value);
         let unnamed = || offered().head("kid", json!("ins_attacker"));
         entries.extend([
-            refused(format!("{name} of a foreign key"), DO_NOT_TRUST, SIGNATURE, by_attacker(offered())),
+            refused(
+                format!("{name} of a foreign key"),
+                DO_NOT_TRUST,
+                SIGNATURE,
+                by_attacker(offered()),
+            ),
             refused(
                 format!("{name} of a foreign key, and its key id"),
                 DO_NOT_TRUST,
@@ -82,9 +103,12 @@ fn key_ids(stage: &Stage) -> Vec<Entry> {
     let t = || stage.jwt();
     // One PEM key is the only one there is, whatever the token calls it.
     let fine_by_pem = |entry: Entry| entry.by_pem(Verdict::Accepted(usual()));
-    let no_text = |value: &str| refused(format!("kid {value}"), KEY_ID, NO_JWS, t().head("kid", value));
-    let mut entries: Vec<Entry> =
-        ["1", "true", r#"["ins_corpus"]"#, r#"{"ins_corpus":1}"#].into_iter().map(no_text).collect();
+    let no_text =
+        |value: &str| refused(format!("kid {value}"), KEY_ID, NO_JWS, t().head("kid", value));
+    let mut entries: Vec<Entry> = ["1", "true", r#"["ins_corpus"]"#, r#"{"ins_corpus":1}"#]
+        .into_iter()
+        .map(no_text)
+        .collect();
     let unknown = [
         ("kid empty", json!("")),
         ("kid of nobody", json!("ins_nobody")),
@@ -144,14 +168,20 @@ const OTHER_TYPES: [&str; 25] = [
 ];
 
 /// RFC 7515 section 4.1.9: `application/` may be left out, and case does not count.
-const ITS_TYPES: [&str; 5] =
-    [r#""application/at+jwt""#, r#""AT+JWT""#, r#""at+JWT""#, r#""Application/At+Jwt""#, r#""at\u002bjwt""#];
+const ITS_TYPES: [&str; 5] = [
+    r#""application/at+jwt""#,
+    r#""AT+JWT""#,
+    r#""at+JWT""#,
+    r#""Application/At+Jwt""#,
+    r#""at\u002bjwt""#,
+];
 
 fn types(stage: &Stage) -> Vec<Entry> {
     const MEDIA_TYPE: &str = "RFC 7515 section 4.1.9";
     let t = || stage.jwt();
     let refused = |typ: &str| refused(format!("typ {typ}"), TYPING, TYP, t().head("typ", typ));
-    let accepted = |typ: &str| accepted(format!("typ {typ}"), MEDIA_TYPE, usual(), t().head("typ", typ));
+    let accepted =
+        |typ: &str| accepted(format!("typ {typ}"), MEDIA_TYPE, usual(), t().head("typ", typ));
     let mut entries: Vec<Entry> = OTHER_TYPES.into_iter().map(refused).collect();
     entries.extend(ITS_TYPES.into_iter().map(accepted));
     entries.push(super::entry::refused("typ missing", TYPING, TYP, t().no_head("typ")));
@@ -186,7 +216,12 @@ fn twice(stage: &Stage) -> Vec<Entry> {
     entries.extend(bad.into_iter().map(before));
     entries.extend([
         after(("alg", r#""RS256""#)),
-        refused("alg again behind an escape", UNIQUE, NO_JWS, t().head_again(r"\u0061lg", r#""none""#)),
+        refused(
+            "alg again behind an escape",
+            UNIQUE,
+            NO_JWS,
+            t().head_again(r"\u0061lg", r#""none""#),
+        ),
         refused("alg again, null", UNIQUE, NO_JWS, t().head_again("alg", "null")),
         refused(
             "crit twice",
@@ -200,7 +235,12 @@ fn twice(stage: &Stage) -> Vec<Entry> {
             NO_JWS,
             t().head_again("cat", r#""cl_B7d4PD333AAA""#).head_again("cat", r#""cl_new""#),
         ),
-        refused("an unknown member twice", UNIQUE, NO_JWS, t().head_again("x", 1).head_again("x", 1)),
+        refused(
+            "an unknown member twice",
+            UNIQUE,
+            NO_JWS,
+            t().head_again("x", 1).head_again("x", 1),
+        ),
         accepted("a member twice within what is not read", UNIQUE, usual(), {
             t().head("jwk", r#"{"kty":"RSA","kty":"oct"}"#)
         }),
@@ -212,9 +252,12 @@ fn twice(stage: &Stage) -> Vec<Entry> {
 fn nested(stage: &Stage) -> Vec<Entry> {
     let t = || stage.jwt();
     let inner = stage.jwt().finish();
-    let cty = |value: &str| refused(format!("cty {value}"), CONTENT, NESTED, t().head("cty", value));
-    let mut entries: Vec<Entry> =
-        [r#""JWT""#, r#""jwt""#, r#""application/jwt""#, r#""at+jwt""#].into_iter().map(cty).collect();
+    let cty =
+        |value: &str| refused(format!("cty {value}"), CONTENT, NESTED, t().head("cty", value));
+    let mut entries: Vec<Entry> = [r#""JWT""#, r#""jwt""#, r#""application/jwt""#, r#""at+jwt""#]
+        .into_iter()
+        .map(cty)
+        .collect();
     entries.extend([
         refused(
             "a good token within a good token",
@@ -223,7 +266,12 @@ fn nested(stage: &Stage) -> Vec<Entry> {
             t().head("cty", r#""JWT""#).claims_text(move |_| inner),
         ),
         refused("enc in the header", "RFC 7516 section 9", NESTED, t().head("enc", r#""A256GCM""#)),
-        accepted("cty that is no JWT", "RFC 7515 section 4.1.10", usual(), t().head("cty", r#""json""#)),
+        accepted(
+            "cty that is no JWT",
+            "RFC 7515 section 4.1.10",
+            usual(),
+            t().head("cty", r#""json""#),
+        ),
     ]);
     entries
 }

@@ -67,8 +67,12 @@ const BROKEN: [(&str, &str, Change); 32] = [
     ("an overlong slash", UTF8, |json| with(json, b"\"y\":\"\xc0\xaf\"")),
     ("a surrogate in UTF-8", UTF8, |json| with(json, b"\"y\":\"\xed\xa0\x80\"")),
     ("a surrogate by itself", "RFC 8259 section 8.2", |json| with(json, br#""y":"\ud800""#)),
-    ("a surrogate by itself as a name", "RFC 8259 section 8.2", |json| with(json, br#""\udfff":1"#)),
-    ("surrogates the wrong way round", "RFC 8259 section 8.2", |json| with(json, br#""y":"\udc00\ud800""#)),
+    ("a surrogate by itself as a name", "RFC 8259 section 8.2", |json| {
+        with(json, br#""\udfff":1"#)
+    }),
+    ("surrogates the wrong way round", "RFC 8259 section 8.2", |json| {
+        with(json, br#""y":"\udc00\ud800""#)
+    }),
     ("a line end in a text", STRINGS, |json| with(json, b"\"y\":\"a\nb\"")),
     ("an escape of other languages", STRINGS, |json| with(json, br#""y":"\x41""#)),
     ("half an escape", STRINGS, |json| with(json, br#""y":"\u00e""#)),
@@ -118,13 +122,36 @@ fn large(stage: &Stage) -> Vec<Entry> {
         move |_: String| open
     };
     vec![
-        refused("lists 4,000 deep, never closed", LIMITS, NO_JWS, t().head_text(unclosed("[", 4000))),
-        refused("objects 600 deep, never closed", LIMITS, NO_JWS, t().head_text(unclosed(r#"{"a":"#, 600))),
-        refused("claims of lists 4,000 deep", LIMITS, NO_CLAIMS, t().claims_text(unclosed("[", 4000))),
-        refused("claims of objects 600 deep", LIMITS, NO_CLAIMS, t().claims_text(unclosed(r#"{"a":"#, 600))),
-        refused("600 members of one name", "RFC 7519 section 4", NO_CLAIMS, {
-            t().claims_text(|json| with(json, vec!["\"y\":1"; 600].join(",").as_bytes()))
-        }),
+        refused(
+            "lists 4,000 deep, never closed",
+            LIMITS,
+            NO_JWS,
+            t().head_text(unclosed("[", 4000)),
+        ),
+        refused(
+            "objects 600 deep, never closed",
+            LIMITS,
+            NO_JWS,
+            t().head_text(unclosed(r#"{"a":"#, 600)),
+        ),
+        refused(
+            "claims of lists 4,000 deep",
+            LIMITS,
+            NO_CLAIMS,
+            t().claims_text(unclosed("[", 4000)),
+        ),
+        refused(
+            "claims of objects 600 deep",
+            LIMITS,
+            NO_CLAIMS,
+            t().claims_text(unclosed(r#"{"a":"#, 600)),
+        ),
+        refused(
+            "600 members of one name",
+            "RFC 7519 section 4",
+            NO_CLAIMS,
+            t().claims_text(|json| with(json, vec!["\"y\":1"; 600].join(",").as_bytes())),
+        ),
         accepted("a header with lists 100 deep", LIMITS, usual(), t().head("x", deep(100))),
         accepted("a header of 400 members", LIMITS, usual(), t().head("x", wide(400))),
         accepted(

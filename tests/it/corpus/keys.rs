@@ -59,7 +59,8 @@ impl Rsa {
 
     pub(super) fn pem(&self) -> String {
         let body = STANDARD.encode(&self.spki);
-        let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+        let lines: Vec<&str> =
+            body.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 

@@ -4,7 +4,9 @@ use clerk_mcp_tools::VerifyErrorKind as Kind;
 use clerk_mcp_tools::testing::TokenBuilder;
 use serde_json::{Value, json};
 
-use super::entry::{Entry, NO_AUDIENCE, OTHER_AUDIENCE, Stage, Token, Why, accepted, narrow, refused, usual};
+use super::entry::{
+    Entry, NO_AUDIENCE, OTHER_AUDIENCE, Stage, Token, Why, accepted, narrow, refused, usual,
+};
 use crate::support::{NOW, RESOURCE};
 
 const UNKNOWN: Why = (Kind::UnknownToken, "Clerk does not know the token");
@@ -27,11 +29,17 @@ fn on_record(change: Change) -> Token {
 }
 
 fn bad() -> Vec<Entry> {
-    let entry = |name: &str, rule, why: Why, change: Change| refused(name, rule, why, on_record(change));
+    let entry =
+        |name: &str, rule, why: Why, change: Change| refused(name, rule, why, on_record(change));
     let not_found = "Clerk: 404 means that the token is unknown";
     vec![
         refused("opaque, of nobody", not_found, UNKNOWN, "oat_0123456789abcdef"),
-        refused("opaque, of 512 characters", not_found, UNKNOWN, format!("oat_{}", "a".repeat(508))),
+        refused(
+            "opaque, of 512 characters",
+            not_found,
+            UNKNOWN,
+            format!("oat_{}", "a".repeat(508)),
+        ),
         entry("opaque, revoked", NO_PROOF, REVOKED, |t| t.revoked(true)),
         entry("opaque, expired", NO_PROOF, EXPIRED, |t| t.expired(true)),
         entry("opaque, not active", NO_PROOF, INACTIVE, |t| t.record_member("active", false)),
@@ -44,9 +52,12 @@ fn bad() -> Vec<Entry> {
             t.expiration(NOW * 1000 - 1)
         }),
         entry("opaque, its expiration zero", EXPIRATION, EXPIRED, |t| t.expiration(0)),
-        entry("opaque, of a machine", "Clerk: machines have a sub that starts with mch_", MACHINE, |t| {
-            t.subject("mch_1")
-        }),
+        entry(
+            "opaque, of a machine",
+            "Clerk: machines have a sub that starts with mch_",
+            MACHINE,
+            |t| t.subject("mch_1"),
+        ),
         entry("opaque, without an audience", "RFC 8707 section 2", NO_AUDIENCE, |t| {
             t.without_record_member("aud")
         }),
@@ -70,18 +81,27 @@ fn good() -> Vec<Entry> {
     let other = "https://other.example.com/mcp";
     vec![
         entry("opaque", ANSWER, usual(), |t| t),
-        entry("opaque, its expiration in milliseconds", EXPIRATION, json!({"expiresAt": NOW + 1}), |t| {
-            t.expiration((NOW + 1) * 1000 + 999)
-        }),
-        entry("opaque, its expiration in a second", EXPIRATION, json!({"expiresAt": NOW + 1}), |t| {
-            t.expiration(NOW + 1)
-        }),
+        entry(
+            "opaque, its expiration in milliseconds",
+            EXPIRATION,
+            json!({"expiresAt": NOW + 1}),
+            |t| t.expiration((NOW + 1) * 1000 + 999),
+        ),
+        entry(
+            "opaque, its expiration in a second",
+            EXPIRATION,
+            json!({"expiresAt": NOW + 1}),
+            |t| t.expiration(NOW + 1),
+        ),
         entry("opaque, without expiration", EXPIRATION, json!({"expiresAt": null}), |t| {
             t.expiration(Value::Null)
         }),
-        entry("opaque, of two audiences", ANSWER, json!({"extra": {"aud": [other, RESOURCE]}}), |t| {
-            t.audiences(["https://other.example.com/mcp", RESOURCE])
-        }),
+        entry(
+            "opaque, of two audiences",
+            ANSWER,
+            json!({"extra": {"aud": [other, RESOURCE]}}),
+            |t| t.audiences(["https://other.example.com/mcp", RESOURCE]),
+        ),
         entry(
             "opaque, with act and org_id",
             ANSWER,
@@ -94,11 +114,17 @@ fn good() -> Vec<Entry> {
             json!({"extra": {"claims": {"x": 1}}}),
             |t| t.record_member("x", 1),
         ),
-        narrow("opaque, without scopes", "RFC 6750 section 3.1", json!({"scopes": []}), {
-            on_record(|t| t.scopes([""; 0]))
-        }),
-        narrow("opaque, with two scopes in one text", "RFC 6749 section 3.3", json!({"scopes": []}), {
-            on_record(|t| t.record_member("scopes", json!(["profile email"])))
-        }),
+        narrow(
+            "opaque, without scopes",
+            "RFC 6750 section 3.1",
+            json!({"scopes": []}),
+            on_record(|t| t.scopes([""; 0])),
+        ),
+        narrow(
+            "opaque, with two scopes in one text",
+            "RFC 6749 section 3.3",
+            json!({"scopes": []}),
+            on_record(|t| t.record_member("scopes", json!(["profile email"]))),
+        ),
     ]
 }

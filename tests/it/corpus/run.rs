@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::testing::{Fault, Route};
 use clerk_mcp_tools::{
-    AuthInfo, BearerAuthLayer, ClerkVerifier, Rejection, RejectionReason, Scopes, VerifyError,
-    VerifyErrorKind, verify_clerk_token,
+    AuthInfo, ClerkVerifier, Rejection, RejectionReason, Scopes, VerifyError, VerifyErrorKind,
+    verify_clerk_token,
 };
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
@@ -19,35 +20,37 @@ use super::draft::base64url;
 use super::entry::{Entry, Stage, Token, Verdict, directly};
 use super::keys::{KEY_ID, KEY_ID_384, KEY_ID_512, KEY_ID_NO_ALG, ours};
 use crate::answers::{PLAIN, assert_invalid, assert_refused, challenge};
-use crate::support::{Answer, NOW, TestService, World, call, request, resource, send, whole_answers};
+use crate::support::{
+    Answer, Fixture, NOW, TestService, call, request, resource, send, whole_answers,
+};
 
 /// When a token that is good for an hour is over, the leeway included.
 const OVER: u64 = NOW + 3600 + 5;
 
 /// A Clerk instance that signs with the keys of the corpus, and a port that nobody may call.
 pub(super) struct Theatre {
-    pub(super) world: World,
+    pub(super) fixture: Fixture,
     trap: std::net::TcpListener,
 }
 
 impl Theatre {
     pub(super) async fn new() -> Self {
-        let world = World::new().await;
+        let fixture = Fixture::new().await;
         for (key_id, algorithm) in
             [(KEY_ID, "RS256"), (KEY_ID_384, "RS384"), (KEY_ID_512, "RS512"), (KEY_ID_NO_ALG, "")]
         {
             let algorithm = (!algorithm.is_empty()).then_some(algorithm);
-            world.clerk.publish_jwk(ours().jwk(key_id, algorithm));
+            fixture.clerk.publish_jwk(ours().jwk(key_id, algorithm));
         }
         let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         trap.set_nonblocking(true).unwrap();
-        Self { world, trap }
+        Self { fixture, trap }
     }
 
     pub(super) fn stage(&self) -> Stage {
         Stage {
-            issuer: self.world.clerk.issuer().to_owned(),
-            other_key_id: self.world.clerk.key_id(),
+            issuer: self.fixture.clerk.issuer().to_owned(),
+            other_key_id: self.fixture.clerk.key_id(),
             trap: format!("http://{}", self.trap.local_addr().unwrap()),
         }
     }
@@ -56,14 +59,14 @@ impl Theatre {
     pub(super) async fn play(self, entries: Vec<Entry>, scene: Scene) {
         let (verifier, in_layer) = (self.verifier(scene).await, self.verifier(scene).await);
         if matches!(scene, Scene::OutageFromTheStart | Scene::OutageLater) {
-            self.world.clerk.fault_all(Fault::Down);
+            self.fixture.clerk.fault_all(Fault::Down);
         }
         let layer = BearerAuthLayer::new(in_layer, resource())
             .required_scopes(Scopes::parse("profile email").unwrap());
         let service = whole_answers(layer.layer(service_fn(echo_caller)));
         let runs: Vec<Arc<Run>> = entries
             .into_iter()
-            .filter_map(|entry| Run::new(&self.world, entry, scene))
+            .filter_map(|entry| Run::new(&self.fixture, entry, scene))
             .map(Arc::new)
             .collect();
         let on_time = |run: Arc<Run>| {
@@ -74,7 +77,7 @@ impl Theatre {
             }
         };
         let mut failed = each(&runs, on_time).await;
-        self.world.clock.set_unix_time(Duration::from_secs(OVER));
+        self.fixture.clock.set_unix_time(Duration::from_secs(OVER));
         let too_late = |run: Arc<Run>| {
             let (verifier, service) = (verifier.clone(), service.clone());
             async move { run.once_it_is_over(&verifier, &service).await }
@@ -93,7 +96,7 @@ impl Theatre {
             Scene::PemKey => 0,
         };
         assert!(
-            self.world.clerk.calls(Route::Jwks) <= most_calls,
+            self.fixture.clerk.calls(Route::Jwks) <= most_calls,
             "no token makes the keys be fetched at will"
         );
         let called = self.trap.accept().map(|_| "somebody called");
@@ -103,9 +106,10 @@ impl Theatre {
     /// One that remembers what it knows for longer than any token of the corpus is good.
     async fn verifier(&self, scene: Scene) -> ClerkVerifier {
         let day = Duration::from_secs(24 * 60 * 60);
-        let mut builder = self.world.verifier_builder().cache_jwts_for(day).cache_opaque_tokens_for(day);
+        let mut builder =
+            self.fixture.verifier_builder().jwt_cache_ttl(day).opaque_token_cache_ttl(day);
         if scene == Scene::PemKey {
-            builder = builder.jwt_key(ours().pem());
+            builder = builder.jwt_key(ours().pem().parse().unwrap());
         }
         let verifier = builder.build().unwrap();
         if scene == Scene::OutageLater {
@@ -155,12 +159,12 @@ struct Run {
 
 impl Run {
     /// `None` for what has nothing to do with this scene.
-    fn new(world: &World, entry: Entry, scene: Scene) -> Option<Self> {
+    fn new(fixture: &Fixture, entry: Entry, scene: Scene) -> Option<Self> {
         let is_opaque = matches!(entry.token, Token::Opaque(_));
         if scene == Scene::PemKey && is_opaque {
             return None;
         }
-        let text = entry.token.text(&world.clerk);
+        let text = entry.token.text(&fixture.clerk);
         let needs_clerk = match scene {
             Scene::KeySet | Scene::PemKey => false,
             Scene::OutageFromTheStart => !entry.verdict.needs_nothing(),
@@ -171,15 +175,21 @@ impl Run {
             Some(by_pem) if scene == Scene::PemKey => by_pem,
             _ => entry.verdict,
         };
-        Some(Self { name: entry.name, text, token: entry.token, verdict, is_no_token: entry.is_no_token })
+        Some(Self {
+            name: entry.name,
+            text,
+            token: entry.token,
+            verdict,
+            is_no_token: entry.is_no_token,
+        })
     }
 
     async fn directly(&self, verifier: &ClerkVerifier) {
         for time in ["first", "second"] {
             let what = format!("{}, {time} time, by verify_clerk_token", self.name);
-            let hits = verifier.snapshot().hits;
+            let hits = verifier.stats().hits;
             let outcome = verify_clerk_token(verifier, &self.text).await;
-            let was_known = verifier.snapshot().hits > hits;
+            let was_known = verifier.stats().hits > hits;
             match (&self.verdict, outcome) {
                 (Verdict::Refused(why), Err(error)) => {
                     let (kind, detail) = directly(*why);
@@ -208,7 +218,9 @@ impl Run {
 
     /// A token that was let in is not let in for ever, and whoever lacks scopes is then told to get another one.
     async fn once_it_is_over(&self, verifier: &ClerkVerifier, service: &TestService) {
-        let (Verdict::Accepted(differences) | Verdict::Narrow(differences)) = &self.verdict else { return };
+        let (Verdict::Accepted(differences) | Verdict::Narrow(differences)) = &self.verdict else {
+            return;
+        };
         let expires_at = self.token.caller(&self.text, differences)["expiresAt"].as_u64();
         if expires_at.is_none_or(|expires_at| expires_at > NOW + 3600) {
             return;
@@ -223,7 +235,10 @@ impl Run {
         for time in ["first", "second"] {
             let what = format!("{}, {time} time, through the layer", self.name);
             let Ok(credentials) = HeaderValue::try_from(format!("Bearer {}", self.text)) else {
-                assert!(self.text.bytes().any(|b| b.is_ascii_control()), "{what}: no header can carry it");
+                assert!(
+                    self.text.bytes().any(|b| b.is_ascii_control()),
+                    "{what}: no header can carry it"
+                );
                 return;
             };
             let mut request = request(Method::POST, "/mcp", &[]);
@@ -242,13 +257,21 @@ impl Run {
             }
             Verdict::Refused((kind, detail)) => {
                 assert_invalid(answer, *kind, what);
-                let error = answer.extensions.get::<Rejection>().and_then(Rejection::error).unwrap();
+                let error =
+                    answer.extensions.get::<Rejection>().and_then(Rejection::error).unwrap();
                 assert_detail(error, detail, what);
             }
             Verdict::Narrow(_) => {
                 let description = "The access token does not have every scope that is needed";
                 let challenge = challenge("insufficient_scope", description);
-                assert_refused(answer, 403, "insufficient_scope", description, Some(&challenge), what);
+                assert_refused(
+                    answer,
+                    403,
+                    "insufficient_scope",
+                    description,
+                    Some(&challenge),
+                    what,
+                );
                 assert_eq!(reason, Some(RejectionReason::InsufficientScope), "{what}");
             }
             Verdict::Unavailable => {
@@ -268,7 +291,9 @@ impl Run {
 /// Another spelling of a token, and another token with the same end, which is its signature.
 fn look_alikes(text: &str) -> [String; 2] {
     let other = match text.split('.').collect::<Vec<_>>()[..] {
-        [header, _, signature] => format!("{header}.{}.{signature}", base64url(r#"{"sub":"user_admin"}"#)),
+        [header, _, signature] => {
+            format!("{header}.{}.{signature}", base64url(r#"{"sub":"user_admin"}"#))
+        }
         _ => text.replacen("oat_", "oat_x", 1),
     };
     [format!("{text}="), other]

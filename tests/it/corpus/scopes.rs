@@ -37,7 +37,11 @@ fn texts(stage: &Stage) -> Vec<Entry> {
         ),
         enough("and one with a quote", "profile email ad\"min", &["profile", "email"]),
         enough("and one with a backslash", "profile email ad\\min", &["profile", "email"]),
-        enough("and one with a control character", "profile email ad\u{7}min", &["profile", "email"]),
+        enough(
+            "and one with a control character",
+            "profile email ad\u{7}min",
+            &["profile", "email"],
+        ),
         enough("and one in other letters", "profile email \u{e4}", &["profile", "email"]),
         enough("of 502", &all.join(" "), &all),
         too_few("of one", "profile", &["profile"]),
@@ -79,16 +83,34 @@ fn lists(stage: &Stage) -> Vec<Entry> {
 fn both(stage: &Stage) -> Vec<Entry> {
     let t = |scope: &str, scp: Value| stage.jwt().claim("scope", json!(scope)).claim("scp", scp);
     vec![
-        accepted("scp with all, scope with less", SCP_LIST, usual(), t("x", json!(["profile", "email"]))),
-        narrow("scp with less, scope with all", SCP_LIST, scopes(&["profile"]), {
-            t("profile email", json!(["profile"]))
-        }),
-        narrow("scp with nothing, scope with all", SCP_LIST, scopes(&[]), t("profile email", json!([]))),
+        accepted(
+            "scp with all, scope with less",
+            SCP_LIST,
+            usual(),
+            t("x", json!(["profile", "email"])),
+        ),
+        narrow(
+            "scp with less, scope with all",
+            SCP_LIST,
+            scopes(&["profile"]),
+            t("profile email", json!(["profile"])),
+        ),
+        narrow(
+            "scp with nothing, scope with all",
+            SCP_LIST,
+            scopes(&[]),
+            t("profile email", json!([])),
+        ),
         accepted("scp null, scope with all", SCP_LIST, usual(), t("profile email", Value::Null)),
         accepted("scp with all, scope no text", SCP_LIST, usual(), {
             stage.jwt().claim("scope", 1).claim("scp", json!(["profile", "email"]))
         }),
-        refused("scp a text, scope with all", SCP_LIST, SCP, t("profile email", json!("profile email"))),
+        refused(
+            "scp a text, scope with all",
+            SCP_LIST,
+            SCP,
+            t("profile email", json!("profile email")),
+        ),
         narrow("neither scp nor scope", NARROW, scopes(&[]), stage.jwt().no_claim("scope")),
         narrow("scope null", NARROW, scopes(&[]), stage.jwt().claim("scope", "null")),
         narrow(
@@ -104,8 +126,9 @@ fn forms(stage: &Stage) -> Vec<Entry> {
     let scope = |value: &str| {
         refused(format!("scope as {value}"), SCOPE_TEXT, SCOPE, stage.jwt().claim("scope", value))
     };
-    let scp =
-        |value: &str| refused(format!("scp as {value}"), SCP_LIST, SCP, stage.jwt().claim("scp", value));
+    let scp = |value: &str| {
+        refused(format!("scp as {value}"), SCP_LIST, SCP, stage.jwt().claim("scp", value))
+    };
     let no_texts = [r#"["profile","email"]"#, "1", "true", r#"{"profile":true}"#];
     let no_lists = [
         r#""""#,

@@ -56,8 +56,12 @@ fn not_whole(stage: &Stage) -> Vec<Entry> {
         }),
         entry("a signature without its last byte", LENGTH, |signature| signature[..255].to_vec()),
         entry("a signature without its first byte", LENGTH, |signature| signature[1..].to_vec()),
-        entry("a signature with a zero behind it", LENGTH, |signature| [signature, vec![0]].concat()),
-        entry("a signature with a zero before it", LENGTH, |signature| [vec![0], signature].concat()),
+        entry("a signature with a zero behind it", LENGTH, |signature| {
+            [signature, vec![0]].concat()
+        }),
+        entry("a signature with a zero before it", LENGTH, |signature| {
+            [vec![0], signature].concat()
+        }),
         entry("a signature twice", LENGTH, |signature| signature.repeat(2)),
         entry("a signature of one byte", LENGTH, |signature| signature[..1].to_vec()),
         refused("a signature plus the modulus", RANGE, SIGNATURE, plus_modulus(stage)),
@@ -98,7 +102,8 @@ fn of_something_else(stage: &Stage) -> Vec<Entry> {
     let t = || stage.jwt();
     let first = |input: &[u8]| input.split(|b| *b == b'.').next().unwrap().to_vec();
     let other = t().claim("sub", json!("user_other")).finish();
-    let (others_claims, others_signature) = other.split_once('.').unwrap().1.split_once('.').unwrap();
+    let (others_claims, others_signature) =
+        other.split_once('.').unwrap().1.split_once('.').unwrap();
     let (others_claims, others_signature) = (others_claims.to_owned(), others_signature.to_owned());
     let entry = |name: &str, token: Draft| refused(name, ALL_OPERATIONS, SIGNATURE, token);
     vec![
@@ -110,7 +115,10 @@ fn of_something_else(stage: &Stage) -> Vec<Entry> {
                 format!("{}.{others_claims}.{}", parts[0], parts[2])
             }),
         ),
-        entry("the signature of the header alone", t().signed(move |input| ours().rs256(&first(input)))),
+        entry(
+            "the signature of the header alone",
+            t().signed(move |input| ours().rs256(&first(input))),
+        ),
         entry(
             "the signature of the text without its dot",
             t().signed(|input| {

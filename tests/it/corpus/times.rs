@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::draft::Draft;
-use super::entry::{EXPIRED, Entry, IAT, NBF, NO_CLAIMS, NO_EXP, Stage, TIME, accepted, narrow, refused};
+use super::entry::{
+    EXPIRED, Entry, IAT, NBF, NO_CLAIMS, NO_EXP, Stage, TIME, accepted, narrow, refused,
+};
 use crate::support::NOW;
 
 const EXP: &str = "RFC 7519 section 4.1.4";
@@ -15,7 +17,10 @@ const NUMERIC_DATE: &str = "RFC 7519 section 2";
 const LEEWAY: u64 = 5;
 
 pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    [expiry, not_before, issued_at, forms, order].into_iter().flat_map(|table| table(stage)).collect()
+    [expiry, not_before, issued_at, forms, order]
+        .into_iter()
+        .flat_map(|table| table(stage))
+        .collect()
 }
 
 fn claims(differences: Value) -> Value {
@@ -69,7 +74,12 @@ fn not_before(stage: &Stage) -> Vec<Entry> {
         refused("nbf behind the leeway", NOT_BEFORE, NBF, t(&format!("{}", within + 1))),
         refused("nbf a fraction behind the leeway", NOT_BEFORE, NBF, t(&format!("{within}.001"))),
         refused("nbf in the year 9999", NOT_BEFORE, NBF, t("253402300799")),
-        accepted("nbf missing", NOT_BEFORE, claims(json!({"nbf": null})), stage.jwt().no_claim("nbf")),
+        accepted(
+            "nbf missing",
+            NOT_BEFORE,
+            claims(json!({"nbf": null})),
+            stage.jwt().no_claim("nbf"),
+        ),
         refused("nbf past exp", NOT_BEFORE, NBF, t(&format!("{}", NOW + 7200))),
     ]
 }
@@ -85,7 +95,12 @@ fn issued_at(stage: &Stage) -> Vec<Entry> {
             t(&format!("{within}")),
         ),
         accepted("iat long ago", ISSUED_AT, claims(json!({"iat": 1})), t("1")),
-        accepted("iat missing", ISSUED_AT, claims(json!({"iat": null})), stage.jwt().no_claim("iat")),
+        accepted(
+            "iat missing",
+            ISSUED_AT,
+            claims(json!({"iat": null})),
+            stage.jwt().no_claim("iat"),
+        ),
         refused("iat behind the leeway", ISSUED_AT, IAT, t(&format!("{}", within + 1))),
         refused("iat a fraction behind the leeway", ISSUED_AT, IAT, t(&format!("{within}.001"))),
         refused("iat in milliseconds", ISSUED_AT, TIME, t(&format!("{}", NOW * 1000))),
@@ -108,7 +123,8 @@ fn forms(stage: &Stage) -> Vec<Entry> {
         "18446744073709551616",
         "9223372036854775808",
     ];
-    let no_json = ["NaN", "-Infinity", "1e999", "+1900000000", "1_900_000_000", "1900000000.", ".5e10"];
+    let no_json =
+        ["NaN", "-Infinity", "1e999", "+1900000000", "1_900_000_000", "1900000000.", ".5e10"];
     let t = |name: &str, value: &str| stage.jwt().claim(name, value);
     let mut entries = Vec::new();
     for name in ["exp", "nbf", "iat"] {
@@ -117,7 +133,12 @@ fn forms(stage: &Stage) -> Vec<Entry> {
         }
     }
     for value in no_json {
-        entries.push(refused(format!("exp {value}"), "RFC 8259 section 6", NO_CLAIMS, t("exp", value)));
+        entries.push(refused(
+            format!("exp {value}"),
+            "RFC 8259 section 6",
+            NO_CLAIMS,
+            t("exp", value),
+        ));
     }
     entries
 }
@@ -136,12 +157,18 @@ fn order(stage: &Stage) -> Vec<Entry> {
         refused("not valid yet, and without scopes", FIRST, NBF, {
             stage.jwt().claim("nbf", NOW + 60).no_claim("scope")
         }),
-        refused("expired, and of another issuer", FIRST, super::entry::ISSUER, {
-            expired().claim("iss", r#""https://clerk.other.example""#)
-        }),
-        refused("expired, and of a foreign key", FIRST, super::entry::SIGNATURE, {
-            expired().signed(|input| super::keys::foreign().rs256(input))
-        }),
+        refused(
+            "expired, and of another issuer",
+            FIRST,
+            super::entry::ISSUER,
+            expired().claim("iss", r#""https://clerk.other.example""#),
+        ),
+        refused(
+            "expired, and of a foreign key",
+            FIRST,
+            super::entry::SIGNATURE,
+            expired().signed(|input| super::keys::foreign().rs256(input)),
+        ),
         narrow(
             "in its last second, and without scopes",
             FIRST,

@@ -19,8 +19,12 @@ async fn the_secret_key_is_asked_for() {
     let clerk = FakeClerk::builder().secret_key("sk_test_mine").start().await.unwrap();
     let user = format!("/v1/users/{}", clerk.default_user_id());
     for path in ["/v1/jwks", &user] {
-        assert_eq!(get(&clerk, path).await.json["errors"][0]["code"], "authorization_header_format_invalid");
-        let wrong = http().get(format!("{}{path}", clerk.backend_api_url())).bearer_auth("sk_test_other");
+        assert_eq!(
+            get(&clerk, path).await.json["errors"][0]["code"],
+            "authorization_header_format_invalid"
+        );
+        let wrong =
+            http().get(format!("{}{path}", clerk.backend_api_url())).bearer_auth("sk_test_other");
         let wrong = send(wrong).await;
         assert_eq!(wrong.status, 401);
         assert_eq!(wrong.json["errors"][0]["code"], "clerk_key_invalid");
@@ -80,7 +84,8 @@ async fn time_and_revocation_show() {
 #[tokio::test]
 async fn the_answer_can_be_shaped() {
     let (clerk, _) = start().await;
-    let mint = clerk.mint().expired(true).expiration((NOW + 5) * 1000).record_member("active", false);
+    let mint =
+        clerk.mint().expired(true).expiration((NOW + 5) * 1000).record_member("active", false);
     let token = mint.without_record_member("type").opaque();
     let answer = post_json(&clerk, VERIFY, json!({ "access_token": token })).await.json;
 
@@ -100,7 +105,8 @@ async fn clients_revoke_their_own_tokens_only() {
     let client_id = super::claims(access_token)["client_id"].as_str().unwrap().to_owned();
     let other = clerk.register_client("https://app.example/callback");
     let revoked = async || {
-        post_json(&clerk, VERIFY, json!({ "access_token": access_token })).await.json["revoked"] == true
+        post_json(&clerk, VERIFY, json!({ "access_token": access_token })).await.json["revoked"]
+            == true
     };
 
     for (client_id, token, expected) in [
@@ -109,12 +115,17 @@ async fn clients_revoke_their_own_tokens_only() {
         (client_id.as_str(), "unknown", false),
         (client_id.as_str(), refresh_token, true),
     ] {
-        let answer =
-            send(form(&clerk, "/oauth/token/revoke", &[("client_id", client_id), ("token", token)])).await;
+        let answer = send(form(
+            &clerk,
+            "/oauth/token/revoke",
+            &[("client_id", client_id), ("token", token)],
+        ))
+        .await;
         assert_eq!((answer.status.as_u16(), revoked().await), (200, expected), "{token}");
     }
     let stranger =
-        send(form(&clerk, "/oauth/token/revoke", &[("client_id", "client_?"), ("token", "t")])).await;
+        send(form(&clerk, "/oauth/token/revoke", &[("client_id", "client_?"), ("token", "t")]))
+            .await;
     assert_eq!(stranger.error(), (401, "invalid_client"));
 }
 

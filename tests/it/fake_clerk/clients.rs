@@ -93,7 +93,9 @@ async fn two_ways_of_authentication_are_one_too_many() {
 }
 
 /// A second instance serves the document: any answer can be set there.
-async fn authorize_by_document(answer: impl FnOnce(&str) -> Fault) -> (FakeClerk, String, super::Answer) {
+async fn authorize_by_document(
+    answer: impl FnOnce(&str) -> Fault,
+) -> (FakeClerk, String, super::Answer) {
     let clerk = FakeClerk::start().await.unwrap();
     let host = FakeClerk::start().await.unwrap();
     let client_id = format!("{}/.well-known/jwks.json", host.issuer());
@@ -103,7 +105,11 @@ async fn authorize_by_document(answer: impl FnOnce(&str) -> Fault) -> (FakeClerk
 }
 
 fn document(body: Value) -> Fault {
-    Fault::Body { status: 200, content_type: "application/json".to_owned(), body: body.to_string().into() }
+    Fault::Body {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        body: body.to_string().into(),
+    }
 }
 
 #[tokio::test]
@@ -122,15 +128,24 @@ async fn a_client_can_be_known_by_its_metadata_document() {
 async fn bad_metadata_documents_are_refused() {
     type Answer = fn(&str) -> Fault;
     let rows: [(Answer, &str); 7] = [
-        (|_| document(json!({ "client_id": "other", "redirect_uris": [REDIRECT_URI] })), "invalid_client"),
+        (
+            |_| document(json!({ "client_id": "other", "redirect_uris": [REDIRECT_URI] })),
+            "invalid_client",
+        ),
         (|id| document(json!({ "client_id": id })), "invalid_redirect_uri"),
         (
-            |id| document(json!({ "client_id": id, "redirect_uris": [REDIRECT_URI], "client_secret": "s" })),
+            |id| {
+                document(
+                    json!({ "client_id": id, "redirect_uris": [REDIRECT_URI], "client_secret": "s" }),
+                )
+            },
             "invalid_client",
         ),
         (
             |id| {
-                document(json!({ "client_id": id, "redirect_uris": [REDIRECT_URI], "x": "x".repeat(65_536) }))
+                document(
+                    json!({ "client_id": id, "redirect_uris": [REDIRECT_URI], "x": "x".repeat(65_536) }),
+                )
             },
             "invalid_client",
         ),
@@ -147,9 +162,11 @@ async fn bad_metadata_documents_are_refused() {
 #[tokio::test]
 async fn only_https_or_loopback_urls_are_fetched() {
     let clerk = FakeClerk::start().await.unwrap();
-    for client_id in
-        ["http://app.example/client.json", "https://app.example", "https://u@app.example/client.json"]
-    {
+    for client_id in [
+        "http://app.example/client.json",
+        "https://app.example",
+        "https://u@app.example/client.json",
+    ] {
         let answer = authorize(&clerk, client_id, &[]).await;
         assert_eq!(answer.json["error_description"], "no such client is registered", "{client_id}");
     }

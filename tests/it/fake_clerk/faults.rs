@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use clerk_mcp_tools::Clock;
+use clerk_mcp_tools::clock::Clock;
 use clerk_mcp_tools::testing::{FakeClerk, Fault, ManualClock, Route};
 use http::Response;
 use http::header::{CACHE_CONTROL, HeaderValue};
@@ -9,7 +9,9 @@ use super::{get, http, send};
 
 const JWKS: &str = "/.well-known/jwks.json";
 
-fn spawn_get(clerk: &FakeClerk) -> tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>> {
+fn spawn_get(
+    clerk: &FakeClerk,
+) -> tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>> {
     tokio::spawn(http().get(format!("{}{JWKS}", clerk.issuer())).send())
 }
 
@@ -90,7 +92,8 @@ async fn answers_can_be_replaced() {
     clerk.fault(Route::Jwks, Fault::Redirect("https://evil.example/".to_owned()));
     assert_eq!(get(&clerk, JWKS).await.header("location"), Some("https://evil.example/"));
 
-    let body = Fault::Body { status: 203, content_type: "text/plain".to_owned(), body: "{}".into() };
+    let body =
+        Fault::Body { status: 203, content_type: "text/plain".to_owned(), body: "{}".into() };
     clerk.fault(Route::Jwks, body);
     let answer = get(&clerk, JWKS).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (203, Some("text/plain")));
@@ -102,7 +105,8 @@ async fn answers_can_be_replaced() {
     clerk.fault(Route::Jwks, Fault::Slow(Duration::ZERO));
     assert_eq!(get(&clerk, JWKS).await.status, 200);
 
-    let teapot = Response::builder().status(418).header("retry-after", "soon").body("{}".into()).unwrap();
+    let teapot =
+        Response::builder().status(418).header("retry-after", "soon").body("{}".into()).unwrap();
     clerk.fault(Route::Jwks, Fault::Answer(teapot));
     let answer = get(&clerk, JWKS).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (418, Some("soon")));
@@ -167,7 +171,8 @@ async fn it_can_stand_behind_another_origin() {
     let document = send(http().get(url)).await.json;
     assert_eq!(document["issuer"], clerk.issuer());
     assert_eq!(document["token_endpoint"], "https://clerk.example.com/oauth/token");
-    for origin in ["http://clerk.example.com", "clerk.example.com", "https://clerk.example.com/v1"] {
+    for origin in ["http://clerk.example.com", "clerk.example.com", "https://clerk.example.com/v1"]
+    {
         assert!(FakeClerk::builder().origin(origin).start().await.is_err(), "{origin}");
     }
 }

@@ -3,7 +3,9 @@ use std::time::Duration;
 use clerk_mcp_tools::testing::{FakeClerk, ManualClock, Route, TokenFormat};
 use serde_json::json;
 
-use super::{CHALLENGE, REDIRECT_URI, RESOURCE, authorize, claims, encoded, form, http, part, redeem, send};
+use super::{
+    CHALLENGE, REDIRECT_URI, RESOURCE, authorize, claims, encoded, form, http, part, redeem, send,
+};
 
 const NOW: u64 = 1_767_182_400;
 
@@ -18,8 +20,14 @@ async fn code(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> S
     authorize(clerk, client_id, changes).await.redirected("code").unwrap()
 }
 
-async fn refresh(clerk: &FakeClerk, client_id: &str, token: &str, more: &[(&str, &str)]) -> super::Answer {
-    let mut pairs = vec![("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", token)];
+async fn refresh(
+    clerk: &FakeClerk,
+    client_id: &str,
+    token: &str,
+    more: &[(&str, &str)],
+) -> super::Answer {
+    let mut pairs =
+        vec![("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", token)];
     pairs.extend(more);
     send(form(clerk, "/oauth/token", &pairs)).await
 }
@@ -29,7 +37,10 @@ async fn a_client_gets_a_jwt_for_its_resource() {
     let (clerk, _, client_id) = start().await;
     let redirect = authorize(&clerk, &client_id, &[("resource", RESOURCE)]).await;
     assert!(
-        redirect.header("location").unwrap().starts_with("http://127.0.0.1:4000/callback?from=test&code=")
+        redirect
+            .header("location")
+            .unwrap()
+            .starts_with("http://127.0.0.1:4000/callback?from=test&code=")
     );
     assert_eq!(redirect.redirected("state").unwrap(), "a state&more");
     assert_eq!(redirect.redirected("iss").unwrap(), clerk.issuer());
@@ -58,7 +69,8 @@ async fn a_client_gets_a_jwt_for_its_resource() {
 #[tokio::test]
 async fn signing_in_is_the_whole_flow() {
     let clerk = FakeClerk::start().await.unwrap();
-    let sign_in = clerk.sign_in().scopes(["user:org:read"]).resource(RESOURCE).resource("https://b.example");
+    let sign_in =
+        clerk.sign_in().scopes(["user:org:read"]).resource(RESOURCE).resource("https://b.example");
     let claims = claims(&sign_in.access_token().await.unwrap());
 
     assert_eq!(claims["aud"], json!([RESOURCE, "https://b.example"]));
@@ -72,7 +84,8 @@ async fn signing_in_is_the_whole_flow() {
 
 #[tokio::test]
 async fn opaque_tokens_are_issued_on_request() {
-    let builder = FakeClerk::builder().token_format(TokenFormat::Opaque).dynamic_registration(false);
+    let builder =
+        FakeClerk::builder().token_format(TokenFormat::Opaque).dynamic_registration(false);
     let clerk = builder.start().await.unwrap();
 
     assert!(clerk.sign_in().access_token().await.unwrap().starts_with("oat_"));
@@ -99,7 +112,10 @@ async fn an_untrusted_redirect_uri_gets_no_redirect() {
         ([("client_id", "")], "invalid_request"),
         ([("redirect_uri", "http://127.0.0.1:4000/other")], "invalid_request"),
         ([("redirect_uri", "https://evil.example/callback?from=test")], "invalid_request"),
-        ([("redirect_uri", "http://127.0.0.1:4000@evil.example/callback?from=test")], "invalid_request"),
+        (
+            [("redirect_uri", "http://127.0.0.1:4000@evil.example/callback?from=test")],
+            "invalid_request",
+        ),
         ([("redirect_uri", "http://localhost:4000/callback?from=test")], "invalid_request"),
     ] {
         let answer = authorize(&clerk, &client_id, &changes).await;
@@ -182,7 +198,8 @@ async fn a_code_has_one_use_within_a_minute() {
     assert_eq!(redeem(&clerk, &client_id, &used, &[]).await.status, 200);
     assert_eq!(redeem(&clerk, &client_id, &used, &[]).await.error(), (400, "invalid_grant"));
 
-    let (in_time, late) = (code(&clerk, &client_id, &[]).await, code(&clerk, &client_id, &[]).await);
+    let (in_time, late) =
+        (code(&clerk, &client_id, &[]).await, code(&clerk, &client_id, &[]).await);
     clock.advance(Duration::from_secs(59));
     assert_eq!(redeem(&clerk, &client_id, &in_time, &[]).await.status, 200);
     clock.advance(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-use clerk_mcp_tools::Environment;
+use clerk_mcp_tools::instance::InstanceType;
 use clerk_mcp_tools::testing::{FakeClerk, Route};
 use http::Method;
 use serde_json::json;
@@ -50,7 +50,7 @@ async fn the_publishable_key_names_the_server() {
     let key = clerk.publishable_key();
 
     assert_eq!(format!("http://{}", key.frontend_api_host()), clerk.issuer());
-    assert_eq!(key.environment(), Environment::Development);
+    assert_eq!(key.instance_type(), InstanceType::Development);
     assert!(clerk.secret_key().starts_with("sk_test_"));
 }
 

@@ -30,7 +30,10 @@ async fn tokens_are_signed_by_the_published_key() {
     let served = get(&clerk, "/.well-known/jwks.json").await.json;
     assert_eq!(served, clerk.jwks());
     let key = &served["keys"][0];
-    assert_eq!((&key["kty"], &key["use"], &key["alg"]), (&json!("RSA"), &json!("sig"), &json!("RS256")));
+    assert_eq!(
+        (&key["kty"], &key["use"], &key["alg"]),
+        (&json!("RSA"), &json!("sig"), &json!("RS256"))
+    );
     assert!(is_signed_by(&served, &clerk.key_id(), &token));
     assert_eq!(part(&token, 0)["kid"], clerk.key_id());
 
@@ -68,19 +71,31 @@ async fn a_foreign_key_signs_under_our_name() {
     let verify = "/v1/oauth_applications/access_tokens/verify";
     assert_eq!(post_json(&clerk, verify, json!({ "access_token": token })).await.status, 404);
     let own = clerk.mint().revoked(true).jwt();
-    assert_eq!(post_json(&clerk, verify, json!({ "access_token": own })).await.json["revoked"], true);
+    assert_eq!(
+        post_json(&clerk, verify, json!({ "access_token": own })).await.json["revoked"],
+        true
+    );
 }
 
 #[tokio::test]
 async fn every_claim_can_be_set() {
     let clock = ManualClock::new(1_000);
-    let clerk =
-        FakeClerk::builder().clock(clock).token_lifetime(Duration::from_secs(60)).start().await.unwrap();
+    let clerk = FakeClerk::builder()
+        .clock(clock)
+        .token_lifetime(Duration::from_secs(60))
+        .start()
+        .await
+        .unwrap();
     assert_eq!(claims(&clerk.mint().jwt())["exp"], 1_060);
 
-    let mint = clerk.mint().subject("user_1").client_id("client_1").scopes(["a", "b"]).audience(RESOURCE);
     let mint =
-        mint.organization("org_1").actor(json!({ "sub": "user_2" })).issued_at(1).not_before(2).expires_at(3);
+        clerk.mint().subject("user_1").client_id("client_1").scopes(["a", "b"]).audience(RESOURCE);
+    let mint = mint
+        .organization("org_1")
+        .actor(json!({ "sub": "user_2" }))
+        .issued_at(1)
+        .not_before(2)
+        .expires_at(3);
     let token = mint.without_claim("jti").claim("scp", json!(["c"])).jwt();
     let expected = json!({
         "iss": clerk.issuer(), "sub": "user_1", "client_id": "client_1", "scope": "a b", "aud": RESOURCE,
@@ -94,10 +109,14 @@ async fn every_claim_can_be_set() {
 #[tokio::test]
 async fn headers_texts_and_signatures_can_be_wrong() {
     let clerk = FakeClerk::start().await.unwrap();
-    let token = clerk.mint().header("typ", "JWT").header("crit", json!(["x"])).without_header("kid").jwt();
+    let token =
+        clerk.mint().header("typ", "JWT").header("crit", json!(["x"])).without_header("kid").jwt();
     assert_eq!(part(&token, 0), json!({ "alg": "RS256", "typ": "JWT", "crit": ["x"] }));
 
     let token = clerk.mint().raw_header("{").raw_claims(r#"{"sub":1,"sub":2}"#).signature([]).jwt();
     let text = |index| URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap();
-    assert_eq!((text(0), text(1), text(2)), (b"{".to_vec(), br#"{"sub":1,"sub":2}"#.to_vec(), Vec::new()));
+    assert_eq!(
+        (text(0), text(1), text(2)),
+        (b"{".to_vec(), br#"{"sub":1,"sub":2}"#.to_vec(), Vec::new())
+    );
 }

@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use clerk_mcp_tools::clock::Clock;
 use clerk_mcp_tools::testing::{Fault, Route};
-use clerk_mcp_tools::{Clock, VerifyErrorKind as Kind, verify_clerk_token};
+use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
 
 use super::ways::{Server, Way};
 use super::{Site, Trouble};
 use crate::answers::assert_invalid;
-use crate::support::{NOW, World};
+use crate::support::{Fixture, NOW};
 
 const DAY: u64 = 24 * 60 * 60;
 const HOUR: u64 = 60 * 60;
 
 impl Site {
     fn set_wall_clock(&self, seconds: u64) {
-        self.world.clock.set_unix_time(Duration::from_secs(seconds));
+        self.fixture.clock.set_unix_time(Duration::from_secs(seconds));
     }
 }
 
@@ -48,7 +49,7 @@ async fn the_wall_clock_jumps_and_comes_back() {
             site.set_wall_clock(NOW);
             server.assert_accepts(&known, "a known token when the clock is right again").await;
             // What Clerk was asked about meanwhile is refused for a little longer.
-            site.world.clock.advance(Duration::from_secs(10));
+            site.fixture.clock.advance(Duration::from_secs(10));
             server.assert_accepts(&unseen, "an unseen token when the clock is right again").await;
             site.set_wall_clock(NOW);
         }
@@ -79,15 +80,23 @@ async fn the_wall_clock_ends_no_pause() {
     for way in [Way::PublicKeys, Way::BackendKeys, Way::OpaqueTokens, Way::Metadata] {
         let server = Server::new(&site, way);
         site.trouble(way, &busy).await;
-        assert_eq!(server.answer(&server.token()).await.header("retry-after"), Some("120"), "{way:?}");
+        assert_eq!(
+            server.answer(&server.token()).await.header("retry-after"),
+            Some("120"),
+            "{way:?}"
+        );
         site.heal();
         let calls = site.clerk().calls(way.route());
         for seconds in [NOW + DAY, 0, NOW] {
             site.set_wall_clock(seconds);
-            assert_eq!(server.answer(&server.token()).await.header("retry-after"), Some("120"), "{way:?}");
+            assert_eq!(
+                server.answer(&server.token()).await.header("retry-after"),
+                Some("120"),
+                "{way:?}"
+            );
         }
         assert_eq!(site.clerk().calls(way.route()), calls, "{way:?}");
-        site.world.advance(120);
+        site.fixture.advance(120);
         server.assert_works("after the pause").await;
         site.set_wall_clock(NOW);
     }
@@ -101,21 +110,21 @@ async fn time_passes_all_at_once() {
         let server = Server::new(&site, way);
         server.assert_works("at first").await;
         for seconds in [HOUR, DAY, 400 * DAY] {
-            site.world.advance(seconds);
+            site.fixture.advance(seconds);
             server.assert_works("after a while").await;
-            site.world.advance(seconds);
+            site.fixture.advance(seconds);
             site.trouble(way, &Trouble::AtClerk(Fault::Down)).await;
             // Nobody has seen anything of Clerk for more than a day.
             if way.keeps() && seconds >= DAY {
                 assert_eq!(server.answer(&server.token()).await.status.as_u16(), 503, "{way:?}");
             }
             site.heal();
-            site.world.advance(30);
+            site.fixture.advance(30);
             server.assert_works("after a while and an outage").await;
         }
     }
     // As far as a clock goes.
-    site.world.clock.advance(Duration::MAX);
+    site.fixture.clock.advance(Duration::MAX);
     for way in [Way::Metadata, Way::Users] {
         Server::new(&site, way).assert_works("at the end of time").await;
     }
@@ -137,22 +146,22 @@ impl Clock for Restarted {
 
 #[tokio::test]
 async fn time_goes_back() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let clock = Restarted::default();
     clock.0.store(DAY, Ordering::SeqCst);
-    let verifier = world.verifier_builder().clock(clock.clone()).build().unwrap();
-    let known = [world.jwt(), world.opaque()];
+    let verifier = fixture.verifier_builder().clock(clock.clone()).build().unwrap();
+    let known = [fixture.jwt(), fixture.opaque()];
     for token in &known {
         assert!(verify_clerk_token(&verifier, token).await.is_ok());
     }
     for seconds in [HOUR, 0] {
         clock.0.store(seconds, Ordering::SeqCst);
-        for token in known.iter().chain(&[world.jwt(), world.opaque()]) {
+        for token in known.iter().chain(&[fixture.jwt(), fixture.opaque()]) {
             assert!(verify_clerk_token(&verifier, token).await.is_ok(), "{seconds}");
         }
     }
     // A change of keys is still noticed.
-    world.clerk.rotate_keys().unwrap();
-    assert!(verify_clerk_token(&verifier, &world.jwt()).await.is_ok());
-    assert_eq!(world.clerk.calls(Route::Jwks), 2);
+    fixture.clerk.rotate_keys().unwrap();
+    assert!(verify_clerk_token(&verifier, &fixture.jwt()).await.is_ok());
+    assert_eq!(fixture.clerk.calls(Route::Jwks), 2);
 }

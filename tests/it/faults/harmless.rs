@@ -48,7 +48,7 @@ async fn requests_say_what_they_have_to() {
         let server = Server::new(&site, way);
         for _ in 0..2 {
             server.assert_works("a cookie").await;
-            site.world.advance(2 * 60 * 60);
+            site.fixture.advance(2 * 60 * 60);
         }
         let sent = site.clerk().last_request(way.route()).unwrap();
         let mut names: Vec<_> = sent.headers.keys().map(HeaderName::as_str).collect();
@@ -74,7 +74,8 @@ async fn answers_may_have_512_kib() {
     for (length, is_taken) in [(MOST_BYTES, true), (MOST_BYTES + 1, false)] {
         let body = keys.clone() + &" ".repeat(length - keys.len());
         let whole = Trouble::AtClerk(Fault::Answer(Response::new(Bytes::from(body.clone()))));
-        let closed = Trouble::OnTheWire(Cut::says(format!("HTTP/1.1 200 OK\r\n\r\n{body}"), End::Close));
+        let closed =
+            Trouble::OnTheWire(Cut::says(format!("HTTP/1.1 200 OK\r\n\r\n{body}"), End::Close));
         for trouble in [whole, closed] {
             site.trouble(Way::PublicKeys, &trouble).await;
             let server = Server::new(&site, Way::PublicKeys);
@@ -102,6 +103,9 @@ async fn an_answer_that_nobody_asked_for() {
     assert_eq!(server.outcome("oat_first").await, Ok(()));
     site.wire.cut(Cut::says(format!("{unknown}{}", framed("200 OK", good)), End::Silence)).await;
     for n in 0..20 {
-        assert!(server.outcome(&format!("oat_{n}")).await.is_err(), "the answer to another request");
+        assert!(
+            server.outcome(&format!("oat_{n}")).await.is_err(),
+            "the answer to another request"
+        );
     }
 }

@@ -97,10 +97,10 @@ async fn a_key_that_cannot_be_used_is_no_key() {
             let new = old.another();
             let answer = new.answer(&new.token()).await;
             new.assert_refused(&answer, ClerkErrorKind::InvalidResponse, None, &what);
-            site.world.advance(TWO_HOURS);
+            site.fixture.advance(TWO_HOURS);
             old.assert_works(&what).await;
             site.heal();
-            site.world.advance(30);
+            site.fixture.advance(30);
             new.assert_works(&what).await;
         }
     }
@@ -187,11 +187,11 @@ async fn many_keys() {
                 let answer = new.answer(&new.token()).await;
                 new.assert_refused(&answer, ClerkErrorKind::InvalidResponse, None, what);
             }
-            site.world.advance(TWO_HOURS);
+            site.fixture.advance(TWO_HOURS);
             old.assert_works(what).await;
             old.assert_accepts(&known, what).await;
             site.heal();
-            site.world.advance(30);
+            site.fixture.advance(30);
             new.assert_works(what).await;
         }
     }

@@ -6,7 +6,7 @@ use clerk_mcp_tools::testing::TokenBuilder;
 use clerk_mcp_tools::verify_clerk_token;
 use serde_json::{Map, Value, json};
 
-use crate::support::{RESOURCE, World};
+use crate::support::{Fixture, RESOURCE};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 /// What each of these answers takes at least.
@@ -35,27 +35,30 @@ async fn large_answers_count_for_what_they_are() {
             "lists in lists",
             Box::new(|token| token.record_member("more", json!([[vec![json!([]); LARGE / 4]]]))),
         ),
-        ("scopes", Box::new(move |token| token.record_member("scopes", texts().collect::<Vec<_>>()))),
+        (
+            "scopes",
+            Box::new(move |token| token.record_member("scopes", texts().collect::<Vec<_>>())),
+        ),
         ("audiences", Box::new(move |token| token.audiences(audiences.clone()))),
         ("actors", Box::new(|token| token.actor(actors(50)))),
         ("a user id", Box::new(|token| token.subject("u".repeat(LARGE)))),
     ];
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for (what, change) in rows {
-        let verifier = world.verifier_builder().cache_bytes(MEBIBYTE).build().unwrap();
+        let verifier = fixture.verifier_builder().token_cache_bytes(MEBIBYTE).build().unwrap();
         for _ in 0..20 {
-            let token = change(world.clerk.mint().audience(RESOURCE)).opaque();
+            let token = change(fixture.clerk.mint().audience(RESOURCE)).opaque();
             assert!(verify_clerk_token(&verifier, &token).await.is_ok(), "{what}");
         }
-        let held = verifier.snapshot().known_tokens;
+        let held = verifier.stats().cached_tokens;
         assert!(held <= 5, "{what}: {held} answers in a mebibyte");
 
         // And it is of use all the same.
-        let small = world.opaque();
+        let small = fixture.opaque();
         for _ in 0..2 {
             assert!(verify_clerk_token(&verifier, &small).await.is_ok(), "{what}");
         }
-        assert_eq!(verifier.snapshot().hits, 1, "{what}");
-        world.clock.advance(Duration::from_secs(60));
+        assert_eq!(verifier.stats().hits, 1, "{what}");
+        fixture.clock.advance(Duration::from_secs(60));
     }
 }

@@ -26,7 +26,7 @@ async fn assert_weathers(way: Way, rows: Vec<Row>, site: &Site) {
         }
 
         site.heal();
-        site.world.advance(row.pause.unwrap_or_default().max(30));
+        site.fixture.advance(row.pause.unwrap_or_default().max(30));
         for server in [&old, &new] {
             server.assert_works(&format!("after {}", row.what)).await;
         }
@@ -58,7 +58,7 @@ async fn assert_fails(server: &Server<'_>, row: &Row) {
 /// Much later, when what is at hand is too old to be used without another attempt: tokens that nobody has seen yet are
 /// accepted all the same.
 async fn assert_lives_on(server: &Server<'_>, row: &Row) {
-    server.site.world.advance(2 * 60 * 60);
+    server.site.fixture.advance(2 * 60 * 60);
     let token = server.token();
     patiently(server, row, server.assert_accepts(&token, &row.what)).await;
     server.assert_accepts(&server.token(), &row.what).await;
@@ -81,8 +81,13 @@ async fn assert_weathers_all(way: Way) {
         "file:///etc/passwd".to_owned(),
         String::new(),
     ];
-    let groups =
-        [rows::connections(), rows::bodies(), rows::statuses(), rows::pauses(), rows::redirects(&places)];
+    let groups = [
+        rows::connections(),
+        rows::bodies(),
+        rows::statuses(),
+        rows::pauses(),
+        rows::redirects(&places),
+    ];
     assert_weathers(way, groups.into_iter().flatten().collect(), &site).await;
 }
 

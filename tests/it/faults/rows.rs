@@ -41,7 +41,8 @@ fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Trou
 }
 
 const HTML: &str = "<!doctype html><title>Just a moment</title>";
-const CLERKS_OWN: &str = r#"{"errors":[{"code":"fault","message":"A fault","long_message":"A fault"}]}"#;
+const CLERKS_OWN: &str =
+    r#"{"errors":[{"code":"fault","message":"A fault","long_message":"A fault"}]}"#;
 
 /// Bytes where an answer should be, or none.
 pub(super) fn connections() -> Vec<Row> {
@@ -54,7 +55,10 @@ pub(super) fn connections() -> Vec<Row> {
         row("closed without a byte", says("", End::Close), Unavailable),
         row("reset without a byte", says("", End::Reset), Unavailable),
         timeout("silence", says("", End::Silence)),
-        timeout("a head, and silence", says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", End::Silence)),
+        timeout(
+            "a head, and silence",
+            says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", End::Silence),
+        ),
         timeout("half a head, and silence", says("HTTP/1.1 200 OK\r\ncontent-le", End::Silence)),
         timeout("a head, one byte a second", OnTheWire(Cut::Drips(part.clone().into()))),
         row("closed in the body", OnTheWire(Cut::says(part.clone(), End::Close)), Unavailable),
@@ -63,9 +67,16 @@ pub(super) fn connections() -> Vec<Row> {
         row("HTTP/2", says("\0\0\0\x04\0\0\0\0\0", End::Silence), Unavailable),
         row("an alert of TLS", says("\x15\x03\x01\0\x02\x02\x28", End::Close), Unavailable),
         row("an endless head", OnTheWire(Cut::Floods(head.into(), "x: y\r\n".into())), Unavailable),
-        row("an endless header", OnTheWire(Cut::Floods(head.into(), "xxxxxxxxxxxxxxxx".into())), Unavailable),
+        row(
+            "an endless header",
+            OnTheWire(Cut::Floods(head.into(), "xxxxxxxxxxxxxxxx".into())),
+            Unavailable,
+        ),
         timeout("100, and silence", says("HTTP/1.1 100 Continue\r\n\r\n", End::Silence)),
-        timeout("103 again and again", OnTheWire(Cut::says(early_hints.repeat(10_000), End::Silence))),
+        timeout(
+            "103 again and again",
+            OnTheWire(Cut::says(early_hints.repeat(10_000), End::Silence)),
+        ),
         row(
             "101",
             says(
@@ -78,7 +89,10 @@ pub(super) fn connections() -> Vec<Row> {
         row("a length below zero", framed("content-length: -1"), Unavailable),
         row("a length that is none", framed("content-length: 1e3"), Unavailable),
         row("a chunk of no size", framed("transfer-encoding: chunked\r\n\r\n!"), Unavailable),
-        timeout("a chunk of 16 EiB", framed("transfer-encoding: chunked\r\n\r\nfffffffffffffff0\r\n")),
+        timeout(
+            "a chunk of 16 EiB",
+            framed("transfer-encoding: chunked\r\n\r\nfffffffffffffff0\r\n"),
+        ),
         row("a status of two digits", says("HTTP/1.1 20 OK\r\n\r\n", End::Silence), Unavailable),
     ]
 }
@@ -101,12 +115,20 @@ pub(super) fn bodies() -> Vec<Row> {
         timeout("a body of one byte a second", AtClerk(Fault::Drip(Duration::from_secs(1)))),
         row("a body without end", AtClerk(Fault::Endless), InvalidResponse),
         row("100 MiB", AtClerk(Fault::Long { bytes: MANY, announced: false }), InvalidResponse),
-        row("100 MiB, as announced", AtClerk(Fault::Long { bytes: MANY, announced: true }), InvalidResponse),
+        row(
+            "100 MiB, as announced",
+            AtClerk(Fault::Long { bytes: MANY, announced: true }),
+            InvalidResponse,
+        ),
         row("a compressed bomb", answer(200, &gzip, bomb()), InvalidResponse),
         row("HTML", answer(200, &[("content-type", "text/html")], HTML), InvalidResponse),
         row("HTML that says it is JSON", answer(200, &json, HTML), InvalidResponse),
         row("nothing", answer(200, &json, ""), InvalidResponse),
-        row("half of a JSON", answer(200, &json, r#"{"keys":[{"kty":"RSA","n":""#), InvalidResponse),
+        row(
+            "half of a JSON",
+            answer(200, &json, r#"{"keys":[{"kty":"RSA","n":""#),
+            InvalidResponse,
+        ),
         row("no UTF-8", answer(200, &json, &b"{\"keys\":\"\xff\xfe\"}"[..]), InvalidResponse),
         row("null", answer(200, &json, "null"), InvalidResponse),
         row("a list", answer(200, &json, "[]"), InvalidResponse),
@@ -124,11 +146,14 @@ pub(super) fn bodies() -> Vec<Row> {
 /// Other statuses than 200.
 pub(super) fn statuses() -> Vec<Row> {
     let json = [("content-type", "application/json")];
-    let mut rows: Vec<_> = [201, 202, 203, 204, 205, 206, 226, 300, 304, 305, 400, 402, 403, 405, 406, 407]
-        .into_iter()
-        .chain([408, 409, 410, 413, 418, 421, 422, 425, 426, 428, 431, 451, 499, 600, 999])
-        .map(|status| row(status.to_string(), answer(status, &json, CLERKS_OWN), InvalidResponse))
-        .collect();
+    let mut rows: Vec<_> =
+        [201, 202, 203, 204, 205, 206, 226, 300, 304, 305, 400, 402, 403, 405, 406, 407]
+            .into_iter()
+            .chain([408, 409, 410, 413, 418, 421, 422, 425, 426, 428, 431, 451, 499, 600, 999])
+            .map(|status| {
+                row(status.to_string(), answer(status, &json, CLERKS_OWN), InvalidResponse)
+            })
+            .collect();
     rows.extend(
         [500, 501, 502, 503, 504, 505, 508, 520, 529, 599]
             .into_iter()

@@ -1,7 +1,8 @@
 //! A Clerk that is to be called by https, and does not speak TLS.
 
+use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::{
-    ClerkErrorKind, ClerkVerifier, FrontendApi, SecretKey, VerifyErrorKind, verify_clerk_token,
+    ClerkErrorKind, ClerkVerifier, SecretKey, VerifyErrorKind, verify_clerk_token,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -39,7 +40,7 @@ async fn nothing_is_said_in_the_clear() {
         let server = tokio::spawn(hear(listener, 3, says));
         let verifier = ClerkVerifier::builder()
             .frontend_api(FrontendApi::parse(&origin).unwrap())
-            .api_url(&origin)
+            .backend_api(origin.parse().unwrap())
             .secret_key(SecretKey::parse(KEY).unwrap())
             .resource(resource())
             .build()

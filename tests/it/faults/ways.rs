@@ -3,11 +3,14 @@
 use std::error::Error;
 use std::time::Duration;
 
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
+use clerk_mcp_tools::clerk::fetch_clerk_authorization_server_metadata;
+use clerk_mcp_tools::instance::FrontendApi;
+use clerk_mcp_tools::services::AuthorizationServerService;
 use clerk_mcp_tools::testing::Route;
 use clerk_mcp_tools::{
-    AuthorizationServerService, BearerAuthLayer, ClerkError, ClerkErrorKind, ClerkVerifier, FrontendApi,
-    Rejection, RejectionReason, Scopes, VerifyError, VerifyErrorKind,
-    fetch_clerk_authorization_server_metadata, verify_clerk_token,
+    ClerkError, ClerkErrorKind, ClerkVerifier, Rejection, RejectionReason, Scopes, VerifyError,
+    VerifyErrorKind, verify_clerk_token,
 };
 use http::{Method, StatusCode};
 
@@ -68,9 +71,11 @@ pub(super) type Outcome = Result<(), (ClerkErrorKind, Option<Duration>)>;
 impl<'a> Server<'a> {
     pub(super) fn new(site: &'a Site, way: Way) -> Self {
         let verifier = match way {
-            Way::PublicKeys => site.world.public_verifier_builder().build(),
-            Way::BackendKeys => site.world.verifier_builder().keys_from_backend_api().build(),
-            Way::OpaqueTokens | Way::Metadata | Way::Users => site.world.verifier_builder().build(),
+            Way::PublicKeys => site.fixture.public_verifier_builder().build(),
+            Way::BackendKeys => site.fixture.verifier_builder().keys_from_backend_api().build(),
+            Way::OpaqueTokens | Way::Metadata | Way::Users => {
+                site.fixture.verifier_builder().build()
+            }
         };
         Self::with(site, way, verifier.unwrap())
     }
@@ -97,8 +102,8 @@ impl<'a> Server<'a> {
     /// A good token of the format that this way is gone for.
     pub(super) fn token(&self) -> String {
         match self.way {
-            Way::OpaqueTokens => self.site.world.opaque(),
-            _ => self.site.world.jwt(),
+            Way::OpaqueTokens => self.site.fixture.opaque(),
+            _ => self.site.fixture.jwt(),
         }
     }
 
@@ -181,7 +186,11 @@ impl<'a> Server<'a> {
         assert_refused(answer, status, code, description, None, &what);
         // Keys and documents are asked for again after a second at the earliest.
         let seconds = pause.unwrap_or(if self.way.keeps() { 1 } else { 5 }).max(1).to_string();
-        assert_eq!(answer.header("retry-after"), (status == 503).then_some(seconds.as_str()), "{what}");
+        assert_eq!(
+            answer.header("retry-after"),
+            (status == 503).then_some(seconds.as_str()),
+            "{what}"
+        );
         assert_eq!(answer.extensions.get::<Rejection>().unwrap().reason(), reason, "{what}");
     }
 }

@@ -1,6 +1,8 @@
 //! What is written into `WWW-Authenticate` is what others read there.
 
-use clerk_mcp_tools::{BearerChallenge, ResourceUrl, Scopes, protected_resource_metadata_url};
+use clerk_mcp_tools::metadata::protected_resource_metadata_url;
+use clerk_mcp_tools::response::BearerChallenge;
+use clerk_mcp_tools::{ResourceUrl, Scopes};
 use proptest::prelude::*;
 use rmcp::transport::auth::WWWAuthenticateParams;
 

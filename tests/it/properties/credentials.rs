@@ -1,6 +1,7 @@
 //! The `Authorization` header.
 
-use clerk_mcp_tools::{RejectionReason, VerifyErrorKind, bearer_token};
+use clerk_mcp_tools::bearer_auth::bearer_token;
+use clerk_mcp_tools::{RejectionReason, VerifyErrorKind};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -43,7 +44,8 @@ fn expected(bytes: &[u8]) -> Result<&[u8], RejectionReason> {
         return Err(RejectionReason::MissingToken);
     }
     let token = &bytes[6 + spaces..];
-    let word = token.iter().take_while(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(b)).count();
+    let word =
+        token.iter().take_while(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(b)).count();
     if word == 0 || token[word..].iter().any(|b| *b != b'=') {
         return Err(RejectionReason::InvalidToken(VerifyErrorKind::Malformed));
     }

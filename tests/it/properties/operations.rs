@@ -1,9 +1,8 @@
 //! Rules for operations, and how bodies are read.
 
 use bytes::Bytes;
-use clerk_mcp_tools::{
-    AuthInfo, Operation, OperationScopes, OperationScopesLayer, RequestBody, ResourceUrl, Scopes,
-};
+use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ResourceUrl, Scopes};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use proptest::prelude::*;
@@ -24,7 +23,7 @@ proptest! {
             "tool" => Operation::new("tools/call").named(subject.to_owned()),
             _ => Operation::new("prompts/get").named(subject.to_owned()),
         };
-        let rules = OperationScopes::new().tool(&one, scopes.clone()).otherwise(rest.clone());
+        let rules = AccessPolicy::new().tool(&one, scopes.clone()).default_scopes(rest.clone());
         let (tool, prompt) = (call("tool"), call("prompt"));
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
         prop_assert_eq!(rules.required_by(&tool(&other)), rest.clone());
@@ -41,7 +40,7 @@ proptest! {
     fn a_star_at_the_end_stands_for_any_end(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
         prop_assume!(!prefix.contains("//"));
         let scope = Scopes::parse("s").unwrap();
-        let rules = OperationScopes::new().resource(format!("{prefix}*"), scope.clone());
+        let rules = AccessPolicy::new().resource(format!("{prefix}*"), scope.clone());
         let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
         prop_assert_eq!(needed == scope, uri.starts_with(&prefix), "{} {}", prefix, uri);
     }
@@ -84,13 +83,17 @@ fn json_value() -> impl Strategy<Value = Value> {
 
 /// Of the layer to a caller without scopes.
 fn answer(body: String) -> StatusCode {
-    let rules = OperationScopes::new().tool("guarded", Scopes::parse("s").unwrap());
+    let rules = AccessPolicy::new().tool("guarded", Scopes::parse("s").unwrap());
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
-    let service = OperationScopesLayer::new(rules, resource).layer(service_fn(
-        |_: Request<RequestBody<Full<Bytes>>>| async { Ok::<_, std::convert::Infallible>(Response::new(())) },
+    let service = AccessPolicyLayer::new(rules, resource).layer(service_fn(
+        |_: Request<RequestBody<Full<Bytes>>>| async {
+            Ok::<_, std::convert::Infallible>(Response::new(()))
+        },
     ));
     let mut request = Request::post("/mcp").body(Full::from(body)).unwrap();
-    request.extensions_mut().insert(AuthInfo::builder("token", "user_1", "client_1").build());
+    request
+        .extensions_mut()
+        .insert(AuthInfo::for_user("user_1", "token".into()).client_id("client_1").build());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(service.oneshot(request)).unwrap().status()
 }

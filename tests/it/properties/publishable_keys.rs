@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use clerk_mcp_tools::{Environment, PublishableKey};
+use clerk_mcp_tools::PublishableKey;
+use clerk_mcp_tools::instance::InstanceType;
 use proptest::prelude::*;
 
 use super::config;
@@ -12,11 +13,11 @@ proptest! {
 
     #[test]
     fn every_host_comes_back(host in "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]{1,8}){1,3}(:[1-9][0-9]{0,3})?") {
-        for (prefix, environment) in [("pk_test_", Environment::Development), ("pk_live_", Environment::Production)] {
+        for (prefix, environment) in [("pk_test_", InstanceType::Development), ("pk_live_", InstanceType::Production)] {
             for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                 let text = format!("{prefix}{}", engine.encode(format!("{host}$")));
                 let key = PublishableKey::parse(&text).unwrap();
-                prop_assert_eq!((key.frontend_api_host(), key.environment()), (host.as_str(), environment));
+                prop_assert_eq!((key.frontend_api_host(), key.instance_type()), (host.as_str(), environment));
                 prop_assert_eq!(key.as_str(), text.as_str());
             }
             let key = PublishableKey::for_host(environment, &host).unwrap();

@@ -1,7 +1,8 @@
 //! Resource URLs and where their metadata stands.
 
-use clerk_mcp_tools::{
-    PROTECTED_RESOURCE_WELL_KNOWN, ResourceUrl, protected_resource_metadata_url, well_known_paths,
+use clerk_mcp_tools::ResourceUrl;
+use clerk_mcp_tools::metadata::{
+    PROTECTED_RESOURCE_WELL_KNOWN, protected_resource_metadata_url, well_known_paths,
 };
 use proptest::prelude::*;
 

@@ -27,8 +27,11 @@ fn hierarchy(implications: &[(String, Scopes)]) -> ScopeHierarchy {
 fn reach(granted: &Scopes, implications: &[(String, Scopes)]) -> BTreeSet<String> {
     let mut reached: BTreeSet<String> = granted.iter().map(str::to_owned).collect();
     for _ in 0..=implications.len() {
-        for (_, narrow) in
-            implications.iter().filter(|(broad, _)| reached.contains(broad)).cloned().collect::<Vec<_>>()
+        for (_, narrow) in implications
+            .iter()
+            .filter(|(broad, _)| reached.contains(broad))
+            .cloned()
+            .collect::<Vec<_>>()
         {
             reached.extend(narrow.iter().map(str::to_owned));
         }
@@ -78,7 +81,7 @@ proptest! {
         // Who is granted more may do no less.
         prop_assert!(!expected || hierarchy.grants_all(&granted.union(&more), &required));
 
-        let caller = AuthInfo::builder("token", "user_1", "client_1").scopes(granted).build();
+        let caller = AuthInfo::for_user("user_1", "token".into()).client_id("client_1").scopes(granted).build();
         prop_assert_eq!(caller.require_scopes(&required, &hierarchy).is_ok(), expected);
         for scope in required.iter() {
             prop_assert_eq!(caller.has_scope(scope, &hierarchy), reached.contains(scope));

@@ -25,7 +25,9 @@ impl Finder {
     /// Looks for a token: all of it, and of a JWT the signature's bytes too.
     pub(super) fn token(&mut self, name: &str, token: &str) {
         self.text(name, token);
-        if let Some(signature) = token.rsplit('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()) {
+        if let Some(signature) =
+            token.rsplit('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
+        {
             self.bytes(name, &signature);
         }
     }
@@ -51,7 +53,8 @@ impl Finder {
     fn find(&self, text: &str) -> impl Iterator<Item = String> {
         let plain = text.to_ascii_lowercase().into_bytes();
         // The numbers of a list may stand on a line each.
-        let dense: Vec<u8> = plain.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let dense: Vec<u8> =
+            plain.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         let decoded = percent_decoded(&plain).to_ascii_lowercase();
         [plain, dense, decoded].into_iter().flat_map(move |text| self.find_in(&text))
     }

@@ -1,9 +1,10 @@
 //! Settings in the wrong places: whatever is said about them, they are not repeated.
 
-use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, ResourceUrl, ResourcesByHost, Scopes, SecretKey};
+use clerk_mcp_tools::bearer_auth::ResourcesByHost;
+use clerk_mcp_tools::{ClerkVerifier, ResourceUrl, Scopes, SecretKey};
 
 use super::finder::Finder;
-use crate::support::{RESOURCE, World};
+use crate::support::{Fixture, RESOURCE};
 
 const VARIABLES: [&str; 9] = [
     "CLERK_PUBLISHABLE_KEY",
@@ -19,9 +20,9 @@ const VARIABLES: [&str; 9] = [
 
 #[tokio::test]
 async fn no_error_repeats_a_setting() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let key = "sk_live_MarkedSecretKey0123456789";
-    let jwt = world.jwt();
+    let jwt = fixture.jwt();
     let values = [
         key.to_owned(),
         format!("\"{key}\""),
@@ -44,11 +45,13 @@ async fn no_error_repeats_a_setting() {
         for value in &values {
             let good = [("CLERK_FAPI", "https://clerk.example.com"), ("CLERK_SECRET_KEY", key)];
             let var = |name: &str| {
-                let known =
-                    good.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+                let known = good
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned());
                 if name == variable { Some(value.clone()) } else { known }
             };
-            let text = match ClerkVerifier::builder().vars(var).build() {
+            let text = match ClerkVerifier::builder().env_from(var).build() {
                 Ok(verifier) if verifier.resource().is_some() => format!("{:?}", verifier.client()),
                 Ok(verifier) => format!("{verifier:?} {verifier:#?}"),
                 Err(error) => format!("{error} {error:?} {error:#?}"),
@@ -61,7 +64,7 @@ async fn no_error_repeats_a_setting() {
         let errors = [
             SecretKey::parse(value).err(),
             ResourcesByHost::new([RESOURCE, value]).err(),
-            ClerkMcp::builder(value).verifier(world.verifier()).build().err(),
+            ResourceUrl::parse(value).err(),
         ];
         finder.assert_hidden("a constructor's error", &format!("{errors:?}"));
     }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost, TokenRequest, VerifyToken};
+use clerk_mcp_tools::clerk::fetch_clerk_authorization_server_metadata;
+use clerk_mcp_tools::services::AuthorizationServerService;
 use clerk_mcp_tools::testing::{Fault, TokenBuilder};
 use clerk_mcp_tools::{
-    AuthorizationServerService, BearerAuthLayer, ClerkMcp, ClerkVerifier, OperationScopes, Rejection,
-    ResourcesByHost, Scopes, SecretKey, TokenRequest, VerifyToken, fetch_clerk_authorization_server_metadata,
-    verify_clerk_token,
+    AccessPolicy, ClerkMcp, ClerkVerifier, Rejection, Scopes, SecretKey, verify_clerk_token,
 };
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
@@ -21,7 +22,9 @@ use super::capture::Captured;
 use super::finder::Finder;
 use crate::rmcp_client::example;
 use crate::support::wire::{Cut, End, Wire};
-use crate::support::{Answer, RESOURCE, TestService, World, guarded, resource, send, whole_answers};
+use crate::support::{
+    Answer, Fixture, RESOURCE, TestService, guarded, resource, send, whole_answers,
+};
 
 /// In what Clerk says, where it may repeat what it was sent.
 const SAID: &str = "MarkedInWhatClerkSays0123456789";
@@ -33,7 +36,7 @@ const WRONG_KEY: &str = "sk_test_MarkedWrongKey0123456789";
 
 /// A Clerk behind a wire, what its callers have seen, and what they must not see.
 struct Stage {
-    world: World,
+    fixture: Fixture,
     wire: Wire,
     /// Each text once: most answers are the same.
     seen: BTreeSet<String>,
@@ -43,14 +46,15 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let wire = Wire::new();
-        let world = World::with(|clerk| clerk.secret_key(KEY).origin(wire.origin())).await;
-        wire.lead_to(world.clerk.address());
+        let fixture = Fixture::with(|clerk| clerk.secret_key(KEY).origin(wire.origin())).await;
+        wire.lead_to(fixture.clerk.address());
         let mut finder = Finder::default();
         let marks = [("Clerk's words", SAID), ("a request", ASKED), ("a claim", CLAIM)];
-        for (name, mark) in marks.into_iter().chain([("the key", KEY), ("a wrong key", WRONG_KEY)]) {
+        for (name, mark) in marks.into_iter().chain([("the key", KEY), ("a wrong key", WRONG_KEY)])
+        {
             finder.text(name, mark);
         }
-        Self { world, wire, seen: BTreeSet::new(), finder }
+        Self { fixture, wire, seen: BTreeSet::new(), finder }
     }
 
     fn see(&mut self, value: &dyn Debug) {
@@ -87,7 +91,12 @@ impl Stage {
     }
 
     fn mint(&self) -> TokenBuilder {
-        self.world.clerk.mint().audience(RESOURCE).claim("note", CLAIM).record_member("note", CLAIM)
+        self.fixture
+            .clerk
+            .mint()
+            .audience(RESOURCE)
+            .claim("note", CLAIM)
+            .record_member("note", CLAIM)
     }
 
     /// All that somebody may take for a token, and send.
@@ -130,31 +139,32 @@ impl Stage {
     /// Verifiers that ask for their keys each time.
     fn verifiers(&self) -> Vec<ClerkVerifier> {
         let wrong = SecretKey::parse(WRONG_KEY).unwrap();
-        let public = || self.world.public_verifier_builder();
+        let public = || self.fixture.public_verifier_builder();
         let builders = [
-            self.world.verifier_builder(),
-            self.world.verifier_builder().keys_from_backend_api(),
-            self.world.verifier_builder().jwt_key(self.world.clerk.jwt_key()),
+            self.fixture.verifier_builder(),
+            self.fixture.verifier_builder().keys_from_backend_api(),
+            self.fixture.verifier_builder().jwt_key(self.fixture.clerk.jwt_key().parse().unwrap()),
             public(),
             public().secret_key(wrong).keys_from_backend_api(),
         ];
-        builders.map(|builder| builder.serve_stale_keys_for(Duration::ZERO).build().unwrap()).into()
+        builders.map(|builder| builder.stale_keys_ttl(Duration::ZERO).build().unwrap()).into()
     }
 
     /// A verifier by itself.
     async fn verify(&mut self, verifier: &ClerkVerifier, token: &str) {
-        let known = verifier.known(TokenRequest::new(token));
+        let known = verifier.cached(TokenRequest::new(token));
         self.see(&known);
         match verify_clerk_token(verifier, token).await {
             Ok(caller) => self.see(&(&caller, caller.scopes(), caller.audience())),
             Err(error) => self.see_error(&error),
         }
-        self.see(&(verifier, verifier.client(), verifier.snapshot()));
+        self.see(&(verifier, verifier.client(), verifier.stats()));
     }
 
     async fn ask(&mut self, service: &TestService, headers: &[(&str, &str)], body: &str) {
         for method in [Method::POST, Method::GET, Method::OPTIONS] {
-            let mut request = Request::builder().method(method).uri(format!("/mcp?access_token={ASKED}"));
+            let mut request =
+                Request::builder().method(method).uri(format!("/mcp?access_token={ASKED}"));
             for (name, value) in headers {
                 request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
@@ -165,9 +175,11 @@ impl Stage {
 
     /// Whatever Clerk is asked that is no token.
     async fn ask_clerk(&mut self, verifier: &ClerkVerifier) {
-        let known = self.world.clerk.default_user_id().to_owned();
+        let known = self.fixture.clerk.default_user_id().to_owned();
         for user in [known, "user_nobody".to_owned(), format!("../{KEY}")] {
-            let Some(client) = verifier.client() else { continue };
+            let Some(client) = verifier.client() else {
+                continue;
+            };
             if let Err(error) = client.get_user(&user).await {
                 self.see_error(&error);
             }
@@ -175,7 +187,8 @@ impl Stage {
         if let Err(error) = verifier.warm_up().await {
             self.see_error(&error);
         }
-        if let Err(error) = fetch_clerk_authorization_server_metadata(verifier.frontend_api()).await {
+        if let Err(error) = fetch_clerk_authorization_server_metadata(verifier.frontend_api()).await
+        {
             self.see_error(&error);
         }
         let service = whole_answers(AuthorizationServerService::for_verifier(verifier));
@@ -189,11 +202,15 @@ impl Stage {
 /// Every service of this crate with a token to ask for.
 fn services(verifier: &ClerkVerifier) -> Vec<TestService> {
     let layer = || {
-        BearerAuthLayer::new(verifier.clone(), resource()).required_scopes(Scopes::parse("profile").unwrap())
+        BearerAuthLayer::new(verifier.clone(), resource())
+            .required_scopes(Scopes::parse("profile").unwrap())
     };
     let hosts = ResourcesByHost::new([RESOURCE, "https://other.example.com/mcp"]).unwrap();
-    let rules = OperationScopes::new().tool("delete_file", Scopes::parse("files:write").unwrap());
-    let clerk = ClerkMcp::builder(RESOURCE).verifier(verifier.clone()).operation_scopes(rules);
+    let rules = AccessPolicy::new().tool("delete_file", Scopes::parse("files:write").unwrap());
+    let clerk = ClerkMcp::builder()
+        .resource(RESOURCE.parse().unwrap())
+        .verifier(verifier.clone())
+        .access_policy(rules);
     let clerk = clerk.build().unwrap();
     vec![
         guarded(layer()),
@@ -214,10 +231,18 @@ async fn send_each_way(stage: &mut Stage, service: &TestService, token: &str) {
         &[("authorization", &bearer), ("authorization", ASKED)],
         &[("authorization", &basic), ("cookie", &cookie)],
         &[("authorization", token), ("x-api-key", token)],
-        &[("authorization", &bearer), ("origin", "https://page.example"), ("host", "elsewhere.example")],
+        &[
+            ("authorization", &bearer),
+            ("origin", "https://page.example"),
+            ("host", "elsewhere.example"),
+        ],
         &[("authorization", &bearer), ("host", "mcp.example.com"), ("x-forwarded-host", ASKED)],
         &[("origin", ASKED), ("access-control-request-method", ASKED), ("mcp-session-id", token)],
-        &[("authorization", &format!("Bearer {token}\u{e4}")), ("mcp-method", ASKED), ("mcp-name", token)],
+        &[
+            ("authorization", &format!("Bearer {token}\u{e4}")),
+            ("mcp-method", ASKED),
+            ("mcp-name", token),
+        ],
     ];
     for headers in rows {
         stage.ask(service, headers, "").await;
@@ -242,12 +267,17 @@ async fn send_each_way(stage: &mut Stage, service: &TestService, token: &str) {
 fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
     let said = format!("{SAID} {KEY} {token}");
     let dense = format!("{SAID}{KEY}");
-    let error = format!(r#"{{"errors":[{{"code":"{SAID}","message":"{said}"}}],"clerk_trace_id":"{said}"}}"#);
+    let error = format!(
+        r#"{{"errors":[{{"code":"{SAID}","message":"{said}"}}],"clerk_trace_id":"{said}"}}"#
+    );
     let mut faults = Vec::new();
     for status in [200, 302, 400, 401, 403, 404, 429, 500, 503] {
         let answer = Response::builder()
             .status(status)
-            .header("location", format!("https://user:{dense}@{SAID}.example/?access_token={token}"))
+            .header(
+                "location",
+                format!("https://user:{dense}@{SAID}.example/?access_token={token}"),
+            )
             .header("retry-after", said.clone())
             .header("set-cookie", said.clone())
             .header("content-type", said.clone())
@@ -283,7 +313,8 @@ fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
         format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{said}"),
         format!("HTTP/1.1 101 {said}\r\nupgrade: {dense}\r\nconnection: upgrade\r\n\r\n{said}"),
     ];
-    let raw = raw.into_iter().chain([dense.repeat(20_000)]).map(|bytes| Cut::says(bytes, End::Close));
+    let raw =
+        raw.into_iter().chain([dense.repeat(20_000)]).map(|bytes| Cut::says(bytes, End::Close));
     let faults = faults.into_iter().map(|answer| (Some(Fault::Answer(answer)), None));
     let faults = faults.chain([(Some(Fault::Down), None), (Some(Fault::Truncated), None)]);
     let cuts = raw.chain([Cut::Refused, Cut::says("", End::Reset)]).map(|cut| (None, Some(cut)));
@@ -312,12 +343,13 @@ async fn no_log_no_error_and_no_answer_shows_a_secret() {
         // Of the HTTP client, of the server behind the layer, and of the counters.
         "TRACE reqwest",
         "rmcp",
-        "clerk_mcp_tools_known_token_hits_total",
+        "clerk_mcp_tools_token_cache_hits_total",
         "clerk_mcp_tools_upstream_failures_total",
     ] {
         assert!(log.contains(line), "{line} is not captured");
     }
-    for text in ["Expired", "connection closed before message completed", "temporarily_unavailable"] {
+    for text in ["Expired", "connection closed before message completed", "temporarily_unavailable"]
+    {
         assert!(stage.seen.iter().any(|seen| seen.contains(text)), "nobody has seen {text}");
     }
     for line in log.lines().collect::<BTreeSet<_>>() {
@@ -336,7 +368,7 @@ async fn drive_all_is_well(stage: &mut Stage) {
             stage.verify(&verifier, token).await;
         }
     }
-    let verifier = stage.world.verifier();
+    let verifier = stage.fixture.verifier();
     for service in services(&verifier) {
         for token in &tokens {
             send_each_way(stage, &service, token).await;
@@ -352,7 +384,7 @@ async fn drive_clerk_talks(stage: &mut Stage) {
         let opaque = stage.mint().opaque();
         let opaque = stage.token("a good opaque token", opaque);
         if let Some(fault) = fault {
-            stage.world.clerk.fault_all(fault);
+            stage.fixture.clerk.fault_all(fault);
         }
         if let Some(cut) = cut {
             stage.wire.cut(cut).await;
@@ -365,8 +397,8 @@ async fn drive_clerk_talks(stage: &mut Stage) {
                 stage.ask(&service, &[("authorization", &format!("Bearer {token}"))], "").await;
             }
         }
-        stage.world.clerk.heal_all();
+        stage.fixture.clerk.heal_all();
         stage.wire.heal();
-        stage.world.advance(300);
+        stage.fixture.advance(300);
     }
 }

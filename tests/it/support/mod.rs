@@ -6,10 +6,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
+use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, ManualClock};
 use clerk_mcp_tools::{
-    AuthInfo, BearerAuthLayer, ClerkVerifier, ClerkVerifierBuilder, FrontendApi, ResourceUrl, Scopes,
-    SecretKey,
+    AuthInfo, ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, Scopes, SecretKey,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -24,12 +25,12 @@ pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// A stand-in for Clerk, and a clock that it shares with whoever verifies its tokens.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) clerk: FakeClerk,
     pub(crate) clock: ManualClock,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::with(|clerk| clerk).await
     }
@@ -46,14 +47,15 @@ impl World {
     }
 
     pub(crate) fn verifier_builder(&self) -> ClerkVerifierBuilder {
-        self.public_verifier_builder().secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
+        self.public_verifier_builder()
+            .secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
     }
 
     /// Without the secret key.
     pub(crate) fn public_verifier_builder(&self) -> ClerkVerifierBuilder {
         ClerkVerifier::builder()
             .frontend_api(FrontendApi::parse(self.clerk.frontend_api_url()).unwrap())
-            .api_url(self.clerk.backend_api_url())
+            .backend_api(self.clerk.backend_api_url().parse().unwrap())
             .resource(resource())
             .clock(self.clock.clone())
     }
@@ -105,7 +107,8 @@ pub(crate) type EchoUser = tower::util::ServiceFn<fn(Request<Full<Bytes>>) -> Ec
 type EchoFuture = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
 fn echo_user(request: Request<Full<Bytes>>) -> EchoFuture {
-    let user = request.extensions().get::<AuthInfo>().map_or(ANONYMOUS, AuthInfo::user_id).to_owned();
+    let user =
+        request.extensions().get::<AuthInfo>().map_or(ANONYMOUS, AuthInfo::user_id).to_owned();
     std::future::ready(Ok(Response::new(Full::from(user))))
 }
 
@@ -120,7 +123,9 @@ where
     S::Future: Send,
     ResBody: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
 {
-    BoxCloneSyncService::new(service.and_then(|response| async move { Ok(Answer::read(response).await) }))
+    BoxCloneSyncService::new(
+        service.and_then(|response| async move { Ok(Answer::read(response).await) }),
+    )
 }
 
 /// A response, read to the end.

@@ -65,7 +65,8 @@ impl Wire {
     pub(crate) fn new() -> Self {
         let socket = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = socket.local_addr().unwrap();
-        let wire = Self { shared: Arc::default(), address, listening: Mutex::new(Listening::No(socket)) };
+        let wire =
+            Self { shared: Arc::default(), address, listening: Mutex::new(Listening::No(socket)) };
         wire.heal();
         wire
     }

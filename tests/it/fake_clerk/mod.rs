@@ -115,7 +115,12 @@ async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)])
 }
 
 /// A token request for this code that is good but for these parameters.
-async fn redeem(clerk: &FakeClerk, client_id: &str, code: &str, changes: &[(&str, &str)]) -> Answer {
+async fn redeem(
+    clerk: &FakeClerk,
+    client_id: &str,
+    code: &str,
+    changes: &[(&str, &str)],
+) -> Answer {
     let good = [
         ("grant_type", "authorization_code"),
         ("client_id", client_id),
@@ -126,7 +131,10 @@ async fn redeem(clerk: &FakeClerk, client_id: &str, code: &str, changes: &[(&str
     send(form(clerk, "/oauth/token", &changed(&good, changes))).await
 }
 
-fn changed<'a>(good: &[(&'a str, &'a str)], changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+fn changed<'a>(
+    good: &[(&'a str, &'a str)],
+    changes: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
     let kept = good.iter().filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
     kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect()
 }

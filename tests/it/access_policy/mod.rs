@@ -11,16 +11,20 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
+use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::{
-    AuthInfo, BearerAuthLayer, ClerkMcp, InsufficientScope, OperationScopes, OperationScopesLayer, Rejection,
-    RejectionReason, RequestBody, ResourcesByHost, ScopeHierarchy, Scopes,
+    AccessPolicy, AuthInfo, ClerkMcp, InsufficientScope, Rejection, RejectionReason,
+    ScopeHierarchy, Scopes,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::support::{Answer, RESOURCE, TestService, World, guarded, request, resource, send, whole_answers};
+use crate::support::{
+    Answer, Fixture, RESOURCE, TestService, guarded, request, resource, send, whole_answers,
+};
 
 const METADATA: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -30,8 +34,8 @@ fn scopes(list: &str) -> Scopes {
     Scopes::parse(list).unwrap()
 }
 
-fn rules() -> OperationScopes {
-    OperationScopes::new()
+fn rules() -> AccessPolicy {
+    AccessPolicy::new()
         .method("tools/list", scopes("list"))
         .tool("delete_file", scopes("files:write"))
         .tool("read_file", scopes("files:read"))
@@ -41,9 +45,9 @@ fn rules() -> OperationScopes {
         .resource("file:///*", scopes("files:read"))
 }
 
-fn layer() -> OperationScopesLayer {
+fn layer() -> AccessPolicyLayer {
     let hierarchy = ScopeHierarchy::new().implies("files:write", ["files:read"]).unwrap();
-    OperationScopesLayer::new(rules(), resource())
+    AccessPolicyLayer::new(rules(), resource())
         .required_scopes(scopes("profile email"))
         .scope_hierarchy(hierarchy)
 }
@@ -53,11 +57,11 @@ type Seen = Arc<Mutex<Vec<Bytes>>>;
 
 /// The layer around a service that keeps the bodies which reach it.
 fn watched<B>(
-    layer: &OperationScopesLayer,
+    layer: &AccessPolicyLayer,
 ) -> (
     impl Service<
         Request<B>,
-        Response = Response<clerk_mcp_tools::ResponseBody<Full<Bytes>>>,
+        Response = Response<clerk_mcp_tools::response::ResponseBody<Full<Bytes>>>,
         Error = Infallible,
         Future: Send,
     > + Clone
@@ -76,7 +80,12 @@ where
 /// A service that keeps the bodies which reach it.
 fn watching<B>(
     seen: &Seen,
-) -> impl Service<Request<RequestBody<B>>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
+) -> impl Service<
+    Request<RequestBody<B>>,
+    Response = Response<Full<Bytes>>,
+    Error = Infallible,
+    Future: Send,
+>
 + Clone
 + Send
 + Sync
@@ -101,7 +110,11 @@ where
 }
 
 /// A `POST` with these headers and this body by a caller with these scopes, or by nobody.
-fn post(headers: &[(&str, &str)], body: impl Into<Bytes>, granted: Option<&str>) -> Request<Full<Bytes>> {
+fn post(
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+    granted: Option<&str>,
+) -> Request<Full<Bytes>> {
     let mut request = request(Method::POST, "/mcp", headers).map(|_| Full::new(body.into()));
     request.extensions_mut().extend(caller(granted));
     request
@@ -110,14 +123,16 @@ fn post(headers: &[(&str, &str)], body: impl Into<Bytes>, granted: Option<&str>)
 fn caller(granted: Option<&str>) -> http::Extensions {
     let mut extensions = http::Extensions::new();
     if let Some(granted) = granted {
-        let caller = AuthInfo::builder("token", "user_1", "client_1").scopes(scopes(granted));
+        let caller = AuthInfo::for_user("user_1", "token".into())
+            .client_id("client_1")
+            .scopes(scopes(granted));
         extensions.insert(caller.build());
     }
     extensions
 }
 
 /// What the layer answers, and what has reached the service by then.
-async fn ask(layer: &OperationScopesLayer, request: Request<Full<Bytes>>) -> (Answer, Vec<Bytes>) {
+async fn ask(layer: &AccessPolicyLayer, request: Request<Full<Bytes>>) -> (Answer, Vec<Bytes>) {
     let (service, seen) = watched(layer);
     let answer = send(&whole_answers(service), request).await;
     let seen = seen.lock().unwrap().clone();
@@ -140,7 +155,9 @@ fn assert_headers(answer: &Answer, challenge: Option<&str>, what: &str) {
         ("content-type", "application/json"),
     ];
     let exposed = ("access-control-expose-headers", "WWW-Authenticate");
-    expected.extend(challenge.into_iter().flat_map(|challenge| [exposed, ("www-authenticate", challenge)]));
+    expected.extend(
+        challenge.into_iter().flat_map(|challenge| [exposed, ("www-authenticate", challenge)]),
+    );
     expected.sort_unstable();
     let expected: Vec<_> =
         expected.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -178,7 +195,12 @@ async fn an_operation_needs_the_scopes_of_its_rule() {
         ("a notification", r#"{"method":"notifications/initialized"}"#.into(), "", None),
         ("a tool that nobody knows", call("other"), "", None),
         ("a tool that needs nothing", call("open"), "", None),
-        ("a rule for a method", r#"{"method":"tools/list"}"#.into(), "profile", Some("profile email list")),
+        (
+            "a rule for a method",
+            r#"{"method":"tools/list"}"#.into(),
+            "profile",
+            Some("profile email list"),
+        ),
         ("a method that was granted", r#"{"method":"tools/list"}"#.into(), "list", None),
         ("a tool", delete.clone(), "profile email", Some("profile email files:write")),
         ("a tool that was granted", delete.clone(), "files:write", None),
@@ -189,7 +211,12 @@ async fn an_operation_needs_the_scopes_of_its_rule() {
             Some("profile email files:write"),
         ),
         ("a broad scope opens the narrow", call("read_file"), "files:write", None),
-        ("escaped", delete.replace("delete", r"\u0064elete"), "", Some("profile email files:write")),
+        (
+            "escaped",
+            delete.replace("delete", r"\u0064elete"),
+            "",
+            Some("profile email files:write"),
+        ),
         (
             "an escaped member",
             delete.replace("method", r"m\u0065thod"),
@@ -214,7 +241,11 @@ async fn an_operation_needs_the_scopes_of_its_rule() {
                 assert!(seen.is_empty(), "{what}");
             }
             None => {
-                assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "served"), "{what}");
+                assert_eq!(
+                    (answer.status, answer.body.as_str()),
+                    (StatusCode::OK, "served"),
+                    "{what}"
+                );
                 assert_eq!(answer.sorted_headers(), [], "{what}");
                 assert_eq!(seen, [body], "{what}");
             }
@@ -226,8 +257,12 @@ async fn an_operation_needs_the_scopes_of_its_rule() {
 async fn nobody_gets_a_plain_challenge_where_scopes_are_needed() {
     let (answer, seen) = ask(&layer(), post(&[JSON], call("delete_file"), None)).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.body, r#"{"error":"unauthorized","error_description":"An access token is required"}"#);
-    let challenge = format!("Bearer resource_metadata=\"{METADATA}\", scope=\"profile email files:write\"");
+    assert_eq!(
+        answer.body,
+        r#"{"error":"unauthorized","error_description":"An access token is required"}"#
+    );
+    let challenge =
+        format!("Bearer resource_metadata=\"{METADATA}\", scope=\"profile email files:write\"");
     assert_headers(&answer, Some(&challenge), "nobody");
     assert!(seen.is_empty());
     for body in [call("open"), r#"{"method":"initialize","params":{}}"#.to_owned()] {

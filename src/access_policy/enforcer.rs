@@ -7,17 +7,18 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
-use crate::mcp::{Claim, Message, Operation, OperationScopes, RequestId, Unreadable};
+use crate::mcp::{AccessPolicy, McpHeaders, Message, Operation, RequestId, Unreadable};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResolveResource, ScopeHierarchy, Scopes};
 use crate::response::{
-    Challenged, Rejection, RejectionReason, ResponseBody, refuse_message, unknown_host, without_cors,
+    ChallengeContext, MessageError, Rejection, RejectionReason, ResponseBody, refuse_message,
+    unknown_host, without_cors,
 };
 
 /// The rules of one service, and what its challenges name.
 #[derive(Clone)]
-pub(super) struct Gate {
-    pub(super) rules: OperationScopes,
+pub(super) struct Enforcer {
+    pub(super) rules: AccessPolicy,
     pub(super) guarded: Guarded,
     pub(super) baseline: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
@@ -33,7 +34,7 @@ pub(super) enum Guarded {
     Several(Arc<dyn ResolveResource>),
 }
 
-impl Gate {
+impl Enforcer {
     /// Whether there is anything to decide.
     pub(super) fn has_rules(&self) -> bool {
         !self.rules.is_empty()
@@ -48,26 +49,30 @@ impl Gate {
         match parts.extensions.get::<AuthInfo>() {
             _ if needed.is_empty() => Ok(()),
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => Ok(()),
-            Some(_) => Err(Refusal::Operation { reason: RejectionReason::InsufficientScope, needed }),
+            Some(_) => {
+                Err(Refusal::Operation { reason: RejectionReason::InsufficientScope, needed })
+            }
             None => Err(Refusal::Operation { reason: RejectionReason::MissingToken, needed }),
         }
     }
 
     pub(super) fn refuse<B>(&self, parts: &Parts, refusal: Refusal) -> Response<ResponseBody<B>> {
         match refusal {
-            Refusal::Message { reason, id } => self.refuse_message(reason, id),
-            Refusal::Operation { reason, needed } => self.with_cors(self.challenge(parts, &needed, reason)),
+            Refusal::Message { error, id } => self.refuse_message(error, id),
+            Refusal::Operation { reason, needed } => {
+                self.with_cors(self.challenge(parts, &needed, reason))
+            }
         }
     }
 
     /// A refusal of the message itself.
     pub(super) fn refuse_message<B>(
         &self,
-        reason: RejectionReason,
+        error: MessageError,
         id: Option<RequestId>,
     ) -> Response<ResponseBody<B>> {
-        tracing::debug!(?reason, "a message was refused");
-        self.with_cors(refuse_message(reason, id))
+        tracing::debug!(?error, "a message was refused");
+        self.with_cors(refuse_message(error, id))
     }
 
     fn with_cors<B>(&self, response: Response<ResponseBody<B>>) -> Response<ResponseBody<B>> {
@@ -93,49 +98,52 @@ impl Gate {
             },
         };
         tracing::debug!(?reason, "an operation was refused");
-        let challenged = Challenged { resource_metadata, scopes: self.baseline.union(needed) };
-        challenged.refuse(Rejection::new(reason))
+        let challenge_context =
+            ChallengeContext { resource_metadata, scopes: self.baseline.union(needed) };
+        challenge_context.refuse(Rejection::new(reason))
     }
 }
 
 /// Why a request may not pass.
 pub(super) enum Refusal {
     /// The message itself is wrong; it has this id, if that is known.
-    Message { reason: RejectionReason, id: Option<RequestId> },
+    Message { error: MessageError, id: Option<RequestId> },
     /// What it asks for needs these scopes.
     Operation { reason: RejectionReason, needed: Scopes },
 }
 
-impl From<RejectionReason> for Refusal {
-    fn from(reason: RejectionReason) -> Self {
-        Self::Message { reason, id: None }
+impl From<MessageError> for Refusal {
+    fn from(error: MessageError) -> Self {
+        Self::Message { error, id: None }
     }
 }
 
 /// What the body asks for, if the headers say the same; `None` for a body that cannot be a message.
 fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, Refusal> {
     if is_encoded(headers) {
-        return Err(RejectionReason::UnreadableBody.into());
+        return Err(MessageError::ParseError.into());
     }
-    let claim = Claim::read(headers);
+    let claim = McpHeaders::read(headers);
     let message = match Message::read(body) {
         Ok(message) => message,
-        Err(Unreadable::NotJson) if is_no_message(headers, body) && claim.is_ok_and(|c| c.is_empty()) => {
+        Err(Unreadable::NotJson)
+            if is_no_message(headers, body) && claim.is_ok_and(|c| c.is_empty()) =>
+        {
             return Ok(None);
         }
-        Err(Unreadable::NotJson) => return Err(RejectionReason::UnreadableBody.into()),
+        Err(Unreadable::NotJson) => return Err(MessageError::ParseError.into()),
         Err(Unreadable::NotAMessage(id)) => {
-            return Err(Refusal::Message { reason: RejectionReason::InvalidMessage, id });
+            return Err(Refusal::Message { error: MessageError::InvalidRequest, id });
         }
     };
     if claim.is_ok_and(|claim| agree(&claim, &message)) {
         return Ok(Some(message));
     }
-    Err(Refusal::Message { reason: RejectionReason::HeaderMismatch, id: message.id })
+    Err(Refusal::Message { error: MessageError::HeaderMismatch, id: message.id })
 }
 
 /// A claim is about one message with a method.
-fn agree(claim: &Claim<'_>, message: &Message<'_>) -> bool {
+fn agree(claim: &McpHeaders<'_>, message: &Message<'_>) -> bool {
     let single = match message.operations.as_slice() {
         [operation] if !message.is_batch => claim.agrees_with(operation),
         _ => false,
@@ -161,9 +169,9 @@ fn is_no_message(headers: &HeaderMap, body: &[u8]) -> bool {
     another_type && !body.contains(&b'{')
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for Enforcer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
+        f.debug_struct("Enforcer")
             .field("rules", &self.rules)
             .field("baseline", &self.baseline)
             .field("max_body_bytes", &self.max_body_bytes)

@@ -18,7 +18,7 @@ use std::time::Duration;
 use clerk_mcp_tools::testing::{FakeClerk, Fault};
 
 use self::ways::Way;
-use crate::support::World;
+use crate::support::Fixture;
 use crate::support::wire::{Cut, Wire};
 
 /// How long a call may take, from the first byte sent to the last one received.
@@ -33,7 +33,7 @@ enum Trouble {
 
 /// A Clerk, the wire that leads to it, and a place that nobody has any business to call.
 struct Site {
-    world: World,
+    fixture: Fixture,
     wire: Wire,
     elsewhere: Wire,
 }
@@ -41,13 +41,13 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         let (wire, elsewhere) = (Wire::new(), Wire::new());
-        let world = World::with(|clerk| clerk.origin(wire.origin())).await;
-        wire.lead_to(world.clerk.address());
-        Self { world, wire, elsewhere }
+        let fixture = Fixture::with(|clerk| clerk.origin(wire.origin())).await;
+        wire.lead_to(fixture.clerk.address());
+        Self { fixture, wire, elsewhere }
     }
 
     fn clerk(&self) -> &FakeClerk {
-        &self.world.clerk
+        &self.fixture.clerk
     }
 
     async fn trouble(&self, way: Way, trouble: &Trouble) {

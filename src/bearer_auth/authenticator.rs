@@ -5,30 +5,32 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, Uri};
 
-use crate::mcp::{Claim, OperationScopes};
+use crate::mcp::{AccessPolicy, McpHeaders};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, ScopeHierarchy, Scopes};
-use crate::response::{Challenged, Refusals, Rejection, RejectionReason, ResponseBody, without_cors};
+use crate::response::{
+    ChallengeContext, Rejection, RejectionReason, ResponseBody, ResponseTemplates, without_cors,
+};
 
 /// The rules of one guarded service.
-pub(super) struct Gate {
+pub(super) struct Authenticator {
     pub(super) guarded: Guarded,
     pub(super) required: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) optional: bool,
     pub(super) cors: bool,
-    pub(super) operations: OperationScopes,
+    pub(super) operations: AccessPolicy,
 }
 
-/// What stands behind the gate.
+/// What stands behind the authenticator.
 pub(super) enum Guarded {
     /// One resource, whose refusals are written beforehand.
-    One { resource: ResourceUrl, refusals: Refusals },
+    One { resource: ResourceUrl, refusals: ResponseTemplates },
     /// One of several.
     Several(Arc<dyn ResolveResource>),
 }
 
-impl Gate {
+impl Authenticator {
     /// The resource that a request is meant for.
     pub(super) fn resource(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
         match &self.guarded {
@@ -37,7 +39,7 @@ impl Gate {
         }
     }
 
-    /// Whether the gate answers preflights: not where requests may pass without a token, since the service alone knows
+    /// Whether the authenticator answers preflights: not where requests may pass without a token, since the service alone knows
     /// which pages it wants those from.
     pub(super) fn answers_preflights(&self) -> bool {
         self.cors && !self.optional
@@ -62,7 +64,9 @@ impl Gate {
         let further = self.further_scopes(headers);
         let response = match &self.guarded {
             Guarded::One { refusals, .. } => refusals.refuse_needing(rejection, &further),
-            Guarded::Several(_) => challenged(resource, &self.required).and(&further).refuse(rejection),
+            Guarded::Several(_) => {
+                challenge_context(resource, &self.required).and(&further).refuse(rejection)
+            }
         };
         if self.cors { response } else { without_cors(response) }
     }
@@ -72,18 +76,21 @@ impl Gate {
         if self.operations.is_empty() {
             return Scopes::none();
         }
-        let operation = Claim::read(headers).ok().and_then(Claim::into_operation);
+        let operation = McpHeaders::read(headers).ok().and_then(McpHeaders::into_operation);
         operation.map(|operation| self.operations.required_by(&operation)).unwrap_or_default()
     }
 }
 
-pub(super) fn challenged(resource: &ResourceUrl, required: &Scopes) -> Challenged {
-    Challenged { resource_metadata: protected_resource_metadata_url(resource), scopes: required.clone() }
+pub(super) fn challenge_context(resource: &ResourceUrl, required: &Scopes) -> ChallengeContext {
+    ChallengeContext {
+        resource_metadata: protected_resource_metadata_url(resource),
+        scopes: required.clone(),
+    }
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
+        f.debug_struct("Authenticator")
             .field("required", &self.required)
             .field("optional", &self.optional)
             .finish_non_exhaustive()

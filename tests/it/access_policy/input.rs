@@ -12,13 +12,15 @@ fn json_rpc(code: i32, id: Option<&str>, message: &str) -> String {
 async fn bad_input_has_its_answer_and_gets_past_no_rule() {
     let delete = call("delete_file");
     let parse = || (400, json_rpc(-32700, None, "The request cannot be read as JSON"));
-    let invalid =
-        |id| (400, json_rpc(-32600, id, "The request is not one message of MCP, or not clearly one"));
+    let invalid = |id| {
+        (400, json_rpc(-32600, id, "The request is not one message of MCP, or not clearly one"))
+    };
     let large = || {
         let text = "The request is longer than this server reads";
         (413, format!(r#"{{"error":"content_too_large","error_description":"{text}"}}"#))
     };
-    let batch = |count: usize| format!("[{}]", vec![r#"{"method":"ping"}"#; count].join(",")).into_bytes();
+    let batch =
+        |count: usize| format!("[{}]", vec![r#"{"method":"ping"}"#; count].join(",")).into_bytes();
     let rows: [(&str, Vec<u8>, (u16, String)); 23] = [
         ("nothing", vec![], parse()),
         ("no JSON", b"{'method':'tools/call'}".into(), parse()),
@@ -40,15 +42,27 @@ async fn bad_input_has_its_answer_and_gets_past_no_rule() {
         ("text", br#""tools/call""#.into(), invalid(None)),
         ("a method twice", delete.replace(r#""id":1"#, r#""method":"ping""#).into(), invalid(None)),
         ("parameters twice", delete.replace(r#""id":1"#, r#""params":{}"#).into(), invalid(None)),
-        ("a name twice", delete.replace(r#"{"name"#, r#"{"name":"open","name"#).into(), invalid(None)),
+        (
+            "a name twice",
+            delete.replace(r#"{"name"#, r#"{"name":"open","name"#).into(),
+            invalid(None),
+        ),
         (
             "a name in other case",
             delete.replace(r#"{"name"#, r#"{"name":"open","Name"#).into(),
             invalid(Some("1")),
         ),
         ("a method in other case", delete.replace("method", "METHOD").into(), invalid(None)),
-        ("a method that is a number", br#"{"id":"a\"b","method":7}"#.into(), invalid(Some(r#""a\"b""#))),
-        ("a method in an array", br#"{"id":-7,"method":["tools/call"]}"#.into(), invalid(Some("-7"))),
+        (
+            "a method that is a number",
+            br#"{"id":"a\"b","method":7}"#.into(),
+            invalid(Some(r#""a\"b""#)),
+        ),
+        (
+            "a method in an array",
+            br#"{"id":-7,"method":["tools/call"]}"#.into(),
+            invalid(Some("-7")),
+        ),
         (
             "a name that is no text",
             br#"{"id":1.5,"method":"tools/call","params":{"name":{}}}"#.into(),
@@ -59,7 +73,11 @@ async fn bad_input_has_its_answer_and_gets_past_no_rule() {
             br#"{"method":"tools/call","params":[null,"delete_file"]}"#.into(),
             invalid(None),
         ),
-        ("a message by position", br#"["2.0",1,"tools/call",{"name":"delete_file"}]"#.into(), invalid(None)),
+        (
+            "a message by position",
+            br#"["2.0",1,"tools/call",{"name":"delete_file"}]"#.into(),
+            invalid(None),
+        ),
         ("no message", b"[]".into(), invalid(None)),
         ("a batch of 10,000", batch(10_000), invalid(None)),
         ("a batch of 101", batch(101), invalid(None)),
@@ -67,8 +85,13 @@ async fn bad_input_has_its_answer_and_gets_past_no_rule() {
     ];
     for (what, body, (status, expected)) in rows {
         // Not even to somebody who may do everything.
-        let (answer, seen) = ask(&layer(), post(&[JSON], body, Some("list files:write prompts"))).await;
-        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (status, expected.as_str()), "{what}");
+        let (answer, seen) =
+            ask(&layer(), post(&[JSON], body, Some("list files:write prompts"))).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.body.as_str()),
+            (status, expected.as_str()),
+            "{what}"
+        );
         assert_headers(&answer, None, what);
         assert!(seen.is_empty(), "{what}");
     }
@@ -136,8 +159,11 @@ async fn a_body_that_somebody_behind_may_decode_is_no_message() {
         &[("content-encoding", "")],
     ];
     for encodings in rows {
-        let (answer, seen) =
-            ask(&layer(), post(&[&[JSON][..], encodings].concat(), call("open"), Some("files:write"))).await;
+        let (answer, seen) = ask(
+            &layer(),
+            post(&[&[JSON][..], encodings].concat(), call("open"), Some("files:write")),
+        )
+        .await;
         assert_eq!(
             (answer.status.as_u16(), answer.body.as_str()),
             (400, unreadable.as_str()),
@@ -169,11 +195,21 @@ async fn headers_and_body_have_to_agree() {
         ("another method", &open, &[("mcp-method", "tools/list")], Some(Some("1"))),
         ("another name", &open, &[CALL, ("mcp-name", "delete_file")], Some(Some("1"))),
         ("another case", &open, &[CALL, ("mcp-name", "Open")], Some(Some("1"))),
-        ("a name twice", &open, &[CALL, ("mcp-name", "open"), ("mcp-name", "open")], Some(Some("1"))),
+        (
+            "a name twice",
+            &open,
+            &[CALL, ("mcp-name", "open"), ("mcp-name", "open")],
+            Some(Some("1")),
+        ),
         ("a method twice", &open, &[CALL, CALL], Some(Some("1"))),
         ("base64 of no text", &open, &[CALL, ("mcp-name", "=?base64?/w==?=")], Some(Some("1"))),
         ("no base64", &open, &[CALL, ("mcp-name", "=?base64?b3Blbg?=")], Some(Some("1"))),
-        ("another tool, in base64", &open, &[("mcp-name", "=?base64?Z3JlZXTDpA==?=")], Some(Some("1"))),
+        (
+            "another tool, in base64",
+            &open,
+            &[("mcp-name", "=?base64?Z3JlZXTDpA==?=")],
+            Some(Some("1")),
+        ),
         ("an empty method", &open, &[("mcp-method", "")], Some(Some("1"))),
         ("an empty name", &open, &[("mcp-name", "")], Some(Some("1"))),
         ("an answer of the client", r#"{"id":"x","result":{}}"#, &[CALL], Some(Some("\"x\""))),
@@ -183,7 +219,11 @@ async fn headers_and_body_have_to_agree() {
         let headers = [&[JSON][..], headers].concat();
         let (answer, seen) = ask(&layer(), post(&headers, body.to_owned(), Some("greet"))).await;
         let Some(id) = mismatch else {
-            assert_eq!((answer.status, seen), (StatusCode::OK, vec![Bytes::from(body.to_owned())]), "{what}");
+            assert_eq!(
+                (answer.status, seen),
+                (StatusCode::OK, vec![Bytes::from(body.to_owned())]),
+                "{what}"
+            );
             continue;
         };
         let message = "The headers Mcp-Method and Mcp-Name do not say what the body says";

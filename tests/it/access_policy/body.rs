@@ -11,7 +11,7 @@ async fn other_methods_and_servers_without_rules_get_the_body_as_it_comes() {
         let (answer, seen) = ask(&layer(), request).await;
         assert_eq!((answer.status, seen.len()), (StatusCode::OK, 1), "{method}");
     }
-    let nothing = OperationScopesLayer::new(OperationScopes::new(), resource()).max_body_bytes(0);
+    let nothing = AccessPolicyLayer::new(AccessPolicy::new(), resource()).max_body_bytes(0);
     let (answer, seen) = ask(&nothing, post(&disguised(), "{", None)).await;
     assert_eq!((answer.status, seen), (StatusCode::OK, vec![Bytes::from("{")]));
 }
@@ -51,8 +51,11 @@ impl Body for Pieces {
 async fn a_body_in_pieces_is_read_once_and_passed_on_whole() {
     let message = Bytes::from(call("open"));
     let in_bytes = (0..message.len()).map(|at| Frame::data(message.slice(at..=at)));
-    let with_trailers =
-        [Frame::data(Bytes::new()), Frame::data(message.clone()), Frame::trailers(HeaderMap::new())];
+    let with_trailers = [
+        Frame::data(Bytes::new()),
+        Frame::data(message.clone()),
+        Frame::trailers(HeaderMap::new()),
+    ];
     let rows = [
         ("bytes", Pieces::of(in_bytes.clone()), 1024, 200),
         ("exactly the limit", Pieces::of(in_bytes.clone()), message.len(), 200),
@@ -99,7 +102,10 @@ async fn a_body_that_breaks_off_reaches_nobody() {
     let request = Request::post("/mcp").body(Broken(Some(call("open").into()))).unwrap();
     let response = service.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(response.extensions().get::<Rejection>().unwrap().reason(), RejectionReason::UnreadableBody);
+    assert_eq!(
+        response.extensions().get::<Rejection>().unwrap().reason(),
+        RejectionReason::Message(clerk_mcp_tools::MessageError::ParseError)
+    );
     assert_eq!(*served.lock().unwrap(), 0);
 }
 
@@ -127,9 +133,9 @@ async fn a_body_that_is_announced_as_too_long_is_not_read() {
 
 #[tokio::test]
 async fn a_body_is_not_read_before_the_token_is_known_to_be_good() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let (service, seen) = watched(&layer());
-    let service = world.layer().operation_scopes(rules()).layer(service);
+    let service = fixture.layer().access_policy(rules()).layer(service);
     let request = Request::post("/mcp").body(Untouchable).unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert!(seen.lock().unwrap().is_empty());
