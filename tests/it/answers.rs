@@ -207,7 +207,7 @@ async fn scopes_come_last_and_are_403_with_all_that_are_needed() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer());
     let mint = || fixture.clerk.mint().audience(crate::support::RESOURCE);
-    let description = "The access token does not have every scope that is needed";
+    let description = "The access token lacks a required scope";
     let challenge = challenge("insufficient_scope", description);
     for scopes in [vec!["profile"], vec![], vec!["Profile", "Email"]] {
         for token in [mint().scopes(scopes.clone()).jwt(), mint().scopes(scopes.clone()).opaque()] {

@@ -51,7 +51,7 @@ impl RejectionReason {
             Self::InsufficientScope => (
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
-                "The access token does not have every scope that is needed",
+                "The access token lacks a required scope",
                 Challenge::WithError,
             ),
             // No challenge: a client would throw away a token that may be good. The code is RFC 6749 section 4.1.2.1.
@@ -94,31 +94,88 @@ impl MessageError {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "content_too_large",
-                "The request is longer than this server reads",
+                "The request body is too large",
                 None,
             ),
             // JSON-RPC 2.0 section 5.1.
             Self::ParseError => (
                 StatusCode::BAD_REQUEST,
                 "parse_error",
-                "The request cannot be read as JSON",
+                "The request body is not valid JSON",
                 Some(-32700),
             ),
             // JSON-RPC 2.0 section 5.1.
             Self::InvalidRequest => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
-                "The request is not one message of MCP, or not clearly one",
+                "The body is not a valid, unambiguous JSON-RPC message",
                 Some(-32600),
             ),
             // MCP 2026-07-28, Streamable HTTP, "server validation".
             Self::HeaderMismatch => (
                 StatusCode::BAD_REQUEST,
                 "header_mismatch",
-                "The headers Mcp-Method and Mcp-Name do not say what the body says",
+                "The headers Mcp-Method and Mcp-Name contradict the body",
                 Some(-32020),
             ),
         };
         ErrorResponse { status, code, description, challenge: Challenge::None, json_rpc_code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [VerifyErrorKind; 14] = {
+        use VerifyErrorKind::*;
+        [
+            Malformed,
+            WrongTokenType,
+            UnsupportedAlgorithm,
+            UnknownKey,
+            InvalidSignature,
+            InvalidIssuer,
+            InvalidClaim,
+            Expired,
+            NotYetValid,
+            InvalidAudience,
+            Revoked,
+            UnknownToken,
+            Unavailable,
+            Misconfigured,
+        ]
+    };
+
+    const REASONS: [RejectionReason; 11] = {
+        use RejectionReason::*;
+        [
+            MissingToken,
+            AmbiguousCredentials,
+            InsufficientScope,
+            Unavailable,
+            Misconfigured,
+            UnknownHost,
+            MetadataUnavailable,
+            Message(MessageError::TooLarge),
+            Message(MessageError::ParseError),
+            Message(MessageError::InvalidRequest),
+            Message(MessageError::HeaderMismatch),
+        ]
+    };
+
+    #[test]
+    fn every_description_fits_into_an_error_description() {
+        let reasons = REASONS.into_iter().chain(KINDS.map(RejectionReason::InvalidToken));
+        for reason in reasons {
+            let description = reason.wire().description;
+            // RFC 6750 section 3: %x20-21 / %x23-5B / %x5D-7E.
+            let allowed = |c| matches!(c, ' '..='~') && c != '"' && c != '\\';
+            assert!(description.chars().all(allowed), "{description}");
+            // A client that searches the header for a parameter must not find it in a description.
+            for name in ["scope=", "error=", "resource_metadata="] {
+                assert!(!description.contains(name), "{description}");
+            }
+        }
     }
 }

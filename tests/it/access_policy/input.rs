@@ -11,12 +11,11 @@ fn json_rpc(code: i32, id: Option<&str>, message: &str) -> String {
 #[tokio::test]
 async fn bad_input_has_its_answer_and_gets_past_no_rule() {
     let delete = call("delete_file");
-    let parse = || (400, json_rpc(-32700, None, "The request cannot be read as JSON"));
-    let invalid = |id| {
-        (400, json_rpc(-32600, id, "The request is not one message of MCP, or not clearly one"))
-    };
+    let parse = || (400, json_rpc(-32700, None, "The request body is not valid JSON"));
+    let invalid =
+        |id| (400, json_rpc(-32600, id, "The body is not a valid, unambiguous JSON-RPC message"));
     let large = || {
-        let text = "The request is longer than this server reads";
+        let text = "The request body is too large";
         (413, format!(r#"{{"error":"content_too_large","error_description":"{text}"}}"#))
     };
     let batch =
@@ -151,7 +150,7 @@ async fn what_is_no_message_passes_only_if_no_server_can_take_it_for_one() {
 /// There are bytes that are JSON as they stand and another message once they are decoded.
 #[tokio::test]
 async fn a_body_that_somebody_behind_may_decode_is_no_message() {
-    let unreadable = json_rpc(-32700, None, "The request cannot be read as JSON");
+    let unreadable = json_rpc(-32700, None, "The request body is not valid JSON");
     let rows: [&[(&str, &str)]; 4] = [
         &[("content-encoding", "deflate")],
         &[("content-encoding", "gzip, identity")],
@@ -226,7 +225,7 @@ async fn headers_and_body_have_to_agree() {
             );
             continue;
         };
-        let message = "The headers Mcp-Method and Mcp-Name do not say what the body says";
+        let message = "The headers Mcp-Method and Mcp-Name contradict the body";
         assert_eq!(
             (answer.status.as_u16(), answer.body.as_str()),
             (400, json_rpc(-32020, id, message).as_str()),

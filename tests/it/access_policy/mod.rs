@@ -28,7 +28,7 @@ use crate::support::{
 
 const METADATA: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
 const JSON: (&str, &str) = ("content-type", "application/json");
-const MISSING: &str = "The access token does not have every scope that is needed";
+const MISSING: &str = "The access token lacks a required scope";
 
 fn scopes(list: &str) -> Scopes {
     Scopes::parse(list).unwrap()

@@ -262,7 +262,7 @@ impl Run {
                 assert_detail(error, detail, what);
             }
             Verdict::Narrow(_) => {
-                let description = "The access token does not have every scope that is needed";
+                let description = "The access token lacks a required scope";
                 let challenge = challenge("insufficient_scope", description);
                 assert_refused(
                     answer,
