@@ -59,11 +59,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Everybody needs `profile`; the tools need more.
 fn guard(stand_in: &FakeClerk, resource: &str) -> Result<ClerkMcp, Box<dyn Error>> {
-    let rules = AccessPolicy::new()
+    let rules = AccessPolicy::builder()
         .tool("list_notes", Scopes::parse("email")?)
         .tool("delete_notes", Scopes::parse("public_metadata")?)
         // A tool that is added one day and forgotten here is for nobody rather than for everybody.
-        .default_scopes(Scopes::parse("private_metadata")?);
+        .default_scopes(Scopes::parse("private_metadata")?)
+        .build()?;
     let hierarchy = ScopeHierarchy::new().implies("public_metadata", ["email"])?;
     let verifier = ClerkVerifier::builder()
         .frontend_api(FrontendApi::parse(stand_in.frontend_api_url())?)

@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// What single tools need, besides the scopes that every request needs.
 pub fn access_policy() -> Result<AccessPolicy, ConfigError> {
-    Ok(AccessPolicy::new().tool("get_public_metadata", Scopes::parse("public_metadata")?))
+    AccessPolicy::builder().tool("get_public_metadata", Scopes::parse("public_metadata")?).build()
 }
 
 /// All that guards an MCP server: the two layers around it, and the routes of the metadata.

@@ -142,7 +142,8 @@ fn layer(fixture: &Fixture, token: &str) {
 fn operations() {
     let scopes = |list| Scopes::parse(list).unwrap();
     let rules =
-        AccessPolicy::new().tool("write", scopes("files:write")).tool("read", Scopes::none());
+        AccessPolicy::builder().tool("write", scopes("files:write")).tool("read", Scopes::none());
+    let rules = rules.build().unwrap();
     let mut guarded = AccessPolicyLayer::new(rules, resource()).layer(tower::service_fn(
         |_: Request<RequestBody<Full<Bytes>>>| {
             std::future::ready(Ok::<_, Infallible>(Response::new(())))

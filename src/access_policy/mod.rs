@@ -32,7 +32,7 @@
 //! - A body with a `Content-Encoding` is refused, since who decodes it reads another one. A layer that decompresses
 //!   requests, rewrites bodies or overrides methods belongs outside this one.
 //! - Names are compared byte by byte. A server that is more generous (case, white space, Unicode forms) needs
-//!   [`AccessPolicy::default_scopes`](crate::AccessPolicy::default_scopes).
+//!   [`AccessPolicy::default_scopes`](AccessPolicyBuilder::default_scopes).
 //!
 //! Without any rule the layer does nothing at all, and no body is read.
 //!
@@ -54,7 +54,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let rules = AccessPolicy::new().tool("delete_file", Scopes::parse("files:write")?);
+//! let rules = AccessPolicy::builder().tool("delete_file", Scopes::parse("files:write")?).build()?;
 //! let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 //! let service = ServiceBuilder::new()
 //!     // Around it: `BearerAuthLayer`, which puts the `AuthInfo` there.
@@ -88,4 +88,4 @@ pub use layer::AccessPolicyLayer;
 pub use request_body::RequestBody;
 pub use service::AccessPolicyService;
 
-pub use crate::mcp::Operation;
+pub use crate::mcp::{AccessPolicyBuilder, Operation};

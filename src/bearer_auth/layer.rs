@@ -48,7 +48,7 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
             hierarchy: ScopeHierarchy::new(),
             optional: false,
             cors: true,
-            operations: AccessPolicy::new(),
+            operations: AccessPolicy::empty(),
         }
     }
 }

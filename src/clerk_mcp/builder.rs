@@ -38,7 +38,7 @@ impl ClerkMcpBuilder {
             scopes: Scopes::none(),
             advertised: None,
             hierarchy: ScopeHierarchy::new(),
-            operations: AccessPolicy::new(),
+            operations: AccessPolicy::empty(),
             optional: false,
             cors: true,
             narrow: false,

@@ -11,5 +11,5 @@ pub(crate) use headers::McpHeaders;
 pub(crate) use message::{Message, Unreadable};
 pub use operation::Operation;
 pub(crate) use operation::OperationTarget;
-pub use policy::AccessPolicy;
+pub use policy::{AccessPolicy, AccessPolicyBuilder};
 pub(crate) use request_id::RequestId;

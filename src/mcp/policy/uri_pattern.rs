@@ -1,45 +1,70 @@
-//! Patterns of resource URIs.
+//! Patterns of resource URIs: wildcards and URI templates (RFC 6570).
 
-/// A pattern: text, and what stands for other text.
+use std::fmt;
+
+/// A pattern with at least one wildcard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UriPattern {
     pieces: Vec<Piece>,
-    /// How many bytes of text there are: the more, the closer is the pattern to what it matches.
-    literal: usize,
+    /// The number of literal bytes. Of two matching patterns, the one with more is more specific.
+    literal_bytes: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Literal(String),
-    /// `{id}`, which RFC 6570 section 3.2.2 expands to text without `/`, `?` and `#`: at least one byte of it.
+    /// `{id}`, which RFC 6570 section 3.2.2 expands to a string without `/`, `?` and `#`: one byte
+    /// or more.
     Segment,
-    /// `*`, or an expression of RFC 6570 with an operator: any text, or none.
+    /// `*`, or an expression of RFC 6570 with an operator: any string, also the empty one.
     Any,
 }
 
+/// Why a string is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PatternError {
+    UnclosedBrace,
+    EmptyExpression,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnclosedBrace => {
+                "in which a \"{\" is not closed: write \"}\" after the variable's name, or %7B for a \
+                 brace in the URI"
+            }
+            Self::EmptyExpression => {
+                "in which \"{}\" names no variable: write {id} for one segment, or * for any string"
+            }
+        })
+    }
+}
+
 impl UriPattern {
-    /// What a URI without `*` and braces means is no pattern.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Parses a pattern. Returns `None` for a URI without wildcards.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, PatternError> {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some(start) = rest.find(['*', '{']) {
-            let (literal, wild) = rest.split_at(start);
-            let (piece, length) = wildcard(wild);
+            let (literal, wildcard) = rest.split_at(start);
+            let (piece, length) = parse_wildcard(wildcard)?;
             pieces.extend((!literal.is_empty()).then(|| Piece::Literal(literal.to_owned())));
             pieces.push(piece);
-            rest = wild.get(length..).unwrap_or_default();
+            rest = wildcard.get(length..).unwrap_or_default();
         }
         let is_pattern = !pieces.is_empty();
         pieces.extend((!rest.is_empty()).then(|| Piece::Literal(rest.to_owned())));
-        let literal = pieces.iter().map(Piece::literal_bytes).sum();
-        is_pattern.then_some(Self { pieces, literal })
+        let literal_bytes = pieces.iter().map(Piece::literal_bytes).sum();
+        Ok(is_pattern.then_some(Self { pieces, literal_bytes }))
     }
 
     pub(super) fn literal_bytes(&self) -> usize {
-        self.literal
+        self.literal_bytes
     }
 
-    /// Whether this is the pattern of all of `uri`. Takes a time that grows with the product of both lengths at most.
+    /// Returns whether the pattern matches all of `uri`. The time is at most proportional to the
+    /// product of both lengths.
     pub(super) fn matches(&self, uri: &str) -> bool {
         let mut ends = vec![0];
         for piece in &self.pieces {
@@ -57,7 +82,7 @@ impl Piece {
         }
     }
 
-    /// Where this piece can end if it can start at each of `starts`; both are in order.
+    /// Returns where this piece can end if it can start at each of `starts`. Both are sorted.
     fn ends(&self, uri: &[u8], starts: &[usize]) -> Vec<usize> {
         let rest = |start: usize| uri.get(start..).unwrap_or_default();
         match self {
@@ -83,18 +108,21 @@ impl Piece {
     }
 }
 
-/// The wildcard at the start of a text, and its length.
-fn wildcard(text: &str) -> (Piece, usize) {
-    let inside = text.strip_prefix('{').and_then(|inside| inside.split_once('}'));
-    match inside {
-        Some((name, _)) if name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => {
-            (Piece::Segment, name.len() + 2)
-        }
-        Some((expression, _)) => (Piece::Any, expression.len() + 2),
-        // No URI has a brace, so whatever is meant by one that is not closed is matched.
-        None if text.starts_with('{') => (Piece::Any, text.len()),
-        None => (Piece::Any, 1),
+/// Parses the wildcard at the start of `text`, and returns it with its length.
+fn parse_wildcard(text: &str) -> Result<(Piece, usize), PatternError> {
+    let Some(inside) = text.strip_prefix('{') else {
+        return Ok((Piece::Any, 1));
+    };
+    let (expression, _) = inside.split_once('}').ok_or(PatternError::UnclosedBrace)?;
+    if expression.contains('{') {
+        return Err(PatternError::UnclosedBrace);
     }
+    let piece = match expression.chars().next() {
+        None => return Err(PatternError::EmptyExpression),
+        Some(first) if first.is_ascii_alphanumeric() || first == '_' => Piece::Segment,
+        Some(_) => Piece::Any,
+    };
+    Ok((piece, expression.len() + 2))
 }
 
 #[cfg(test)]
@@ -102,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn matches_what_a_server_means_by_it() {
+    fn matches_the_uris_that_a_server_expands_it_to() {
         let rows = [
             ("*", "", true),
             ("*", "file:///a?b#c", true),
@@ -130,25 +158,24 @@ mod tests {
             ("repo://{owner}/contents{/path*}", "repo://o/contents", true),
             ("file:///{+path}", "file:///a/b", true),
             ("search://{?q,lang}", "search://?q=a&lang=b", true),
-            ("u:{a", "u:anything", true),
             ("\u{e4}:{a}", "\u{e4}:\u{f6}", true),
         ];
         for (pattern, uri, expected) in rows {
-            let pattern = UriPattern::parse(pattern).unwrap();
+            let pattern = UriPattern::parse(pattern).unwrap().unwrap();
             assert_eq!(pattern.matches(uri), expected, "{pattern:?} {uri}");
         }
     }
 
     #[test]
-    fn a_uri_is_no_pattern() {
+    fn a_uri_without_wildcards_is_not_a_pattern() {
         for uri in ["", "file:///a", "urn:a:b", "a}b"] {
-            assert_eq!(UriPattern::parse(uri), None, "{uri}");
+            assert_eq!(UriPattern::parse(uri), Ok(None), "{uri}");
         }
     }
 
     #[test]
-    fn more_text_is_closer() {
-        let literal = |text| UriPattern::parse(text).unwrap().literal_bytes();
+    fn counts_the_literal_bytes() {
+        let literal = |text| UriPattern::parse(text).unwrap().unwrap().literal_bytes();
         assert_eq!([literal("*"), literal("file:///*"), literal("file:///{a}/b{?c}")], [0, 8, 10]);
     }
 }

@@ -30,7 +30,7 @@ fuzz_target!(|body: &[u8]| {
 });
 
 fn answer(body: Bytes) -> StatusCode {
-    let rules = AccessPolicy::new().tool("a", Scopes::parse("x").unwrap());
+    let rules = AccessPolicy::builder().tool("a", Scopes::parse("x").unwrap()).build().unwrap();
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let expected = body.clone();
     let mut service = AccessPolicyLayer::new(rules, resource).layer(tower::service_fn(

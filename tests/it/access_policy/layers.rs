@@ -51,7 +51,9 @@ async fn clerk_mcp_makes_both_layers_and_the_document_from_the_same_rules() {
             .resource(RESOURCE.parse().unwrap())
             .verifier(fixture.verifier())
             .scopes(scopes("profile email"))
-            .access_policy(AccessPolicy::new().tool("delete_file", scopes(scope)))
+            .access_policy(
+                AccessPolicy::builder().tool("delete_file", scopes(scope)).build().unwrap(),
+            )
     };
     let clerk = needing("files:write email").build().unwrap();
     // What operations need is asked for when it is needed.

@@ -35,7 +35,7 @@ fn scopes(list: &str) -> Scopes {
 }
 
 fn rules() -> AccessPolicy {
-    AccessPolicy::new()
+    AccessPolicy::builder()
         .method("tools/list", scopes("list"))
         .tool("delete_file", scopes("files:write"))
         .tool("read_file", scopes("files:read"))
@@ -43,6 +43,8 @@ fn rules() -> AccessPolicy {
         .tool("open", Scopes::none())
         .prompt("summary", scopes("prompts offline_access"))
         .resource("file:///*", scopes("files:read"))
+        .build()
+        .unwrap()
 }
 
 fn layer() -> AccessPolicyLayer {

@@ -23,16 +23,18 @@ proptest! {
             "tool" => Operation::new("tools/call").named(subject.to_owned()),
             _ => Operation::new("prompts/get").named(subject.to_owned()),
         };
-        let rules = AccessPolicy::new().tool(&one, scopes.clone()).default_scopes(rest.clone());
+        let builder = AccessPolicy::builder().tool(&one, scopes.clone()).default_scopes(rest.clone());
+        let rules = builder.clone().build().unwrap();
         let (tool, prompt) = (call("tool"), call("prompt"));
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
         prop_assert_eq!(rules.required_by(&tool(&other)), rest.clone());
         prop_assert_eq!(rules.required_by(&prompt(&one)), rest.clone());
-        let rules = rules.tool(&other, more.clone()).prompt(&one, more.clone());
+        let builder = builder.tool(&other, more.clone()).prompt(&one, more.clone());
+        let rules = builder.clone().build().unwrap();
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
         prop_assert_eq!(rules.required_by(&tool(&other)), more.clone());
         // What the method needs comes before all else.
-        let rules = rules.method("tools/call", more.clone());
+        let rules = builder.method("tools/call", more.clone()).build().unwrap();
         prop_assert_eq!(rules.required_by(&tool(&one)), more.union(&scopes));
     }
 
@@ -40,7 +42,7 @@ proptest! {
     fn a_star_at_the_end_stands_for_any_end(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
         prop_assume!(!prefix.contains("//"));
         let scope = Scopes::parse("s").unwrap();
-        let rules = AccessPolicy::new().resource(format!("{prefix}*"), scope.clone());
+        let rules = AccessPolicy::builder().resource(format!("{prefix}*"), scope.clone()).build().unwrap();
         let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
         prop_assert_eq!(needed == scope, uri.starts_with(&prefix), "{} {}", prefix, uri);
     }
@@ -83,7 +85,8 @@ fn json_value() -> impl Strategy<Value = Value> {
 
 /// Of the layer to a caller without scopes.
 fn answer(body: String) -> StatusCode {
-    let rules = AccessPolicy::new().tool("guarded", Scopes::parse("s").unwrap());
+    let rules =
+        AccessPolicy::builder().tool("guarded", Scopes::parse("s").unwrap()).build().unwrap();
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let service = AccessPolicyLayer::new(rules, resource).layer(service_fn(
         |_: Request<RequestBody<Full<Bytes>>>| async {

@@ -102,7 +102,9 @@ fn values(shown: &mut Shown, token: &str) {
     shown.add("ResourceUrl", &resource());
     shown.add("ResourcesByHost", &ResourcesByHost::new([RESOURCE]).unwrap());
     shown.add("Operation", &Operation::new("tools/call").named("delete_file"));
-    shown.add("AccessPolicy", &AccessPolicy::new().tool("delete_file", Scopes::none()));
+    let policy = AccessPolicy::builder().tool("delete_file", Scopes::none());
+    shown.add("AccessPolicyBuilder", &policy);
+    shown.add("AccessPolicy", &policy.build().unwrap());
     shown.add(
         "BearerChallenge",
         &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"),
@@ -160,8 +162,7 @@ fn services(shown: &mut Shown, fixture: &Fixture, token: &str) {
     shown.add("BearerAuth", &service);
     shown.add("BearerAuthFuture", &service.call(asks()));
 
-    let layer =
-        AccessPolicyLayer::new(AccessPolicy::new().default_scopes(Scopes::none()), resource());
+    let layer = AccessPolicyLayer::new(AccessPolicy::builder().build().unwrap(), resource());
     shown.add("AccessPolicyLayer", &layer);
     let inner = || {
         let answer = |_: Request<RequestBody<Body>>| async {
@@ -259,7 +260,7 @@ async fn traffic(shown: &mut Shown, fixture: &Fixture, token: &str) {
     fixture.clerk.heal_all();
 
     // A request that has passed does not show its token either.
-    let rules = AccessPolicy::new().default_scopes(Scopes::none());
+    let rules = AccessPolicy::builder().build().unwrap();
     let inner = AccessPolicyLayer::new(rules, resource()).layer(service_fn(show));
     let mut service = BearerAuthLayer::new(verifier, resource()).layer(inner);
     let mut asks = request(Method::POST, "/mcp", &[("authorization", &format!("Bearer {token}"))]);

@@ -1,0 +1,269 @@
+//! Builds an access policy, and refuses rules that could never apply.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::uri_pattern::UriPattern;
+use super::{AccessPolicy, Rules};
+use crate::error::ConfigError;
+use crate::oauth::Scopes;
+
+/// The methods that clients send, of all versions of MCP up to 2026-07-28 and of its tasks
+/// extension.
+const METHODS: [&str; 24] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+    "completion/complete",
+    "logging/setLevel",
+    "tasks/list",
+    "tasks/get",
+    "tasks/result",
+    "tasks/update",
+    "tasks/cancel",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+];
+
+/// Builds an [`AccessPolicy`].
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::{AccessPolicy, Scopes};
+///
+/// // The method is `tools/call`: this rule would never apply.
+/// let error = AccessPolicy::builder().method("tool/call", Scopes::parse("files:write")?).build();
+/// assert!(error.unwrap_err().to_string().ends_with("write \"tools/call\""));
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AccessPolicyBuilder {
+    rules: Rules,
+    /// The first rule that could never apply; `build` reports it.
+    problem: Option<ConfigError>,
+}
+
+impl AccessPolicyBuilder {
+    pub(super) fn new() -> Self {
+        Self { rules: Rules::default(), problem: None }
+    }
+
+    /// Adds scopes that every use of a JSON-RPC method needs, such as `tools/list`. The method may
+    /// be one that MCP does not define.
+    pub fn method(mut self, method: impl Into<String>, scopes: Scopes) -> Self {
+        let method = method.into();
+        self.record(check_method(&method));
+        add(&mut self.rules.methods, method, &scopes);
+        self
+    }
+
+    /// Adds scopes that a call of this tool needs.
+    pub fn tool(mut self, name: impl Into<String>, scopes: Scopes) -> Self {
+        let name = name.into();
+        self.record(check_name("tool", &name, "the name that tools/list returns"));
+        add(&mut self.rules.tools, name, &scopes);
+        self
+    }
+
+    /// Adds scopes that getting this prompt needs.
+    pub fn prompt(mut self, name: impl Into<String>, scopes: Scopes) -> Self {
+        let name = name.into();
+        self.record(check_name("prompt", &name, "the name that prompts/list returns"));
+        add(&mut self.rules.prompts, name, &scopes);
+        self
+    }
+
+    /// Adds scopes that reading a resource, or subscribing to its changes, needs.
+    ///
+    /// `uri_pattern` is a URI, or a pattern of URIs: `*` matches any string, `{id}` a string without
+    /// `/`, `?` and `#`, and any other expression of a URI template (RFC 6570), such as `{+path}` and
+    /// `{?query}`, any string. So the `uriTemplate` of a server's resources can be used as it is. A
+    /// rule for the exact URI takes precedence over every pattern, and a pattern with more literal
+    /// bytes over one with fewer.
+    ///
+    /// A URI that is not in the normal form of RFC 3986 section 6.2.2 (`file:///a/../b`,
+    /// `file:///%62`, `FILE:///b`), or that is longer than 8 KiB, may mean any resource to the
+    /// server. Unless a rule has exactly this URI, it needs every scope that any resource needs.
+    pub fn resource(mut self, uri_pattern: impl Into<String>, scopes: Scopes) -> Self {
+        let uri = uri_pattern.into();
+        self.record(check_name("resource", &uri, "a URI, or * for every resource"));
+        self.rules.any_resource = self.rules.any_resource.union(&scopes);
+        match UriPattern::parse(&uri) {
+            Ok(Some(pattern)) => self.rules.patterns.push((pattern, scopes)),
+            Ok(None) => add(&mut self.rules.resources, uri, &scopes),
+            Err(problem) => {
+                let problem = format!("has a rule for the resource {uri:?}, {problem}");
+                self.record(Err(invalid(problem)));
+            }
+        }
+        self
+    }
+
+    /// Adds scopes for tools, prompts and resources without a rule of their own. Defaults to none.
+    pub fn default_scopes(mut self, scopes: Scopes) -> Self {
+        self.rules.default_scopes = self.rules.default_scopes.union(&scopes);
+        self.rules.any_resource = self.rules.any_resource.union(&scopes);
+        self
+    }
+
+    /// Builds the policy.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a rule could never apply: if a name, method or URI is empty or contains a
+    /// control character, if a method contains white space or is a misspelled method of MCP
+    /// (`tool/call`, `Tools/Call`), or if a URI pattern has a `{` that is not closed or an empty
+    /// `{}`.
+    pub fn build(self) -> Result<AccessPolicy, ConfigError> {
+        match self.problem {
+            Some(problem) => Err(problem),
+            None => Ok(AccessPolicy(Arc::new(self.rules))),
+        }
+    }
+
+    fn record(&mut self, checked: Result<(), ConfigError>) {
+        if let Err(problem) = checked {
+            self.problem.get_or_insert(problem);
+        }
+    }
+}
+
+fn add(rules: &mut BTreeMap<String, Scopes>, key: String, scopes: &Scopes) {
+    let rule = rules.entry(key).or_default();
+    *rule = rule.union(scopes);
+}
+
+fn check_method(method: &str) -> Result<(), ConfigError> {
+    let rule = format!("has a rule for the method {method:?}");
+    if method.contains(char::is_whitespace) {
+        return Err(invalid(format!("{rule}, which contains white space: write it without")));
+    }
+    check_name("method", method, "one that clients send, such as tools/list")?;
+    match METHODS.iter().find(|known| fold(known) == fold(method)) {
+        Some(known) if *known != method => {
+            Err(invalid(format!("{rule}, which no client sends: write {known:?}")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Maps a method and its misspellings to the same string: case, and singular or plural of the
+/// namespace.
+fn fold(method: &str) -> String {
+    let method = method.to_lowercase();
+    match method.split_once('/') {
+        Some((namespace, rest)) => {
+            format!("{}/{rest}", namespace.strip_suffix('s').unwrap_or(namespace))
+        }
+        None => method,
+    }
+}
+
+fn check_name(target: &str, name: &str, instead: &str) -> Result<(), ConfigError> {
+    if name.is_empty() {
+        return Err(invalid(format!("has a rule for a {target} without a name: write {instead}")));
+    }
+    if name.contains(char::is_control) {
+        return Err(invalid(format!(
+            "has a rule for the {target} {name:?}, which contains a control character: write {instead}"
+        )));
+    }
+    Ok(())
+}
+
+fn invalid(problem: String) -> ConfigError {
+    ConfigError::invalid("access_policy", problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ConfigErrorKind;
+
+    #[test]
+    fn refuses_rules_that_could_never_apply() {
+        type Rule = fn(AccessPolicyBuilder, &str, Scopes) -> AccessPolicyBuilder;
+        const TOOL: Rule = |policy, name, scopes| policy.tool(name, scopes);
+        const PROMPT: Rule = |policy, name, scopes| policy.prompt(name, scopes);
+        const METHOD: Rule = |policy, name, scopes| policy.method(name, scopes);
+        const RESOURCE: Rule = |policy, name, scopes| policy.resource(name, scopes);
+        let rows = [
+            (TOOL, "", "a tool without a name: write the name that tools/list returns"),
+            (PROMPT, "", "a prompt without a name: write the name that prompts/list returns"),
+            (METHOD, "", "a method without a name: write one that clients send"),
+            (RESOURCE, "", "a resource without a name: write a URI, or * for every resource"),
+            (TOOL, "a\nb", r#"tool "a\nb", which contains a control character: write the name"#),
+            (PROMPT, "\u{7f}", r#"prompt "\u{7f}", which contains a control character"#),
+            (METHOD, "a/\0", r#"method "a/\0", which contains a control character"#),
+            (RESOURCE, "a:\u{1b}", r#"resource "a:\u{1b}", which contains a control character"#),
+            (RESOURCE, "a:*\t", r#"resource "a:*\t", which contains a control character"#),
+            (METHOD, "tools call", r#""tools call", which contains white space: write it without"#),
+            (METHOD, "tools/call ", r#""tools/call ", which contains white space"#),
+            (METHOD, "acme/\u{a0}do", "which contains white space"),
+            (METHOD, "\n", "which contains white space"),
+            (METHOD, "Tools/Call", r#""Tools/Call", which no client sends: write "tools/call""#),
+            (METHOD, "PING", r#"write "ping""#),
+            (METHOD, "logging/setlevel", r#"write "logging/setLevel""#),
+            (METHOD, "tool/call", r#"write "tools/call""#),
+            (METHOD, "Tool/List", r#"write "tools/list""#),
+            (METHOD, "resource/read", r#"write "resources/read""#),
+            (METHOD, "resource/templates/list", r#"write "resources/templates/list""#),
+            (METHOD, "prompt/get", r#"write "prompts/get""#),
+            (METHOD, "task/cancel", r#"write "tasks/cancel""#),
+            (METHOD, "completions/complete", r#"write "completion/complete""#),
+            (METHOD, "subscription/listen", r#"write "subscriptions/listen""#),
+            (METHOD, "notification/initialized", r#"write "notifications/initialized""#),
+            (RESOURCE, "a:{id", r#"resource "a:{id", in which a "{" is not closed: write "#),
+            (RESOURCE, "a:{b{c}", r#"in which a "{" is not closed"#),
+            (RESOURCE, "a:{b}/{", r#"in which a "{" is not closed"#),
+            (RESOURCE, "a:{}", r#"resource "a:{}", in which "{}" names no variable: write {id}"#),
+            (RESOURCE, "a:{b}{}", r#"in which "{}" names no variable"#),
+        ];
+        for (rule, name, expected) in rows {
+            let error = rule(AccessPolicy::builder(), name, Scopes::none()).build().unwrap_err();
+            assert_eq!(
+                (error.kind(), error.setting()),
+                (ConfigErrorKind::Invalid, "access_policy")
+            );
+            assert!(error.to_string().contains(expected), "{name:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn accepts_rules_that_may_apply() {
+        let policy = METHODS
+            .iter()
+            .fold(AccessPolicy::builder(), |policy, method| policy.method(*method, Scopes::none()));
+        let policy = ["acme/do", "Acme/Do", "acmes/do", "tools/delete", "tools", "tasks/gets"]
+            .into_iter()
+            .fold(policy, |policy, method| policy.method(method, Scopes::none()));
+        let policy = policy
+            .tool("Delete file", Scopes::none())
+            .tool("tool/call", Scopes::none())
+            .prompt("\u{e4}", Scopes::none())
+            .resource("*", Scopes::none())
+            .resource("a b:{c}/}", Scopes::none());
+        assert!(policy.build().is_ok());
+    }
+
+    #[test]
+    fn reports_the_first_problem() {
+        let policy = AccessPolicy::builder().tool("", Scopes::none()).method("", Scopes::none());
+        let error = policy.resource("a:{", Scopes::none()).build().unwrap_err();
+        assert!(error.to_string().contains("a tool without a name"), "{error}");
+    }
+}
