@@ -1,4 +1,7 @@
-//! A body as it comes in.
+//! Reads a request body up to a limit.
+//!
+//! `http_body_util::Limited` is not enough: it bounds the bytes, but not the number of empty
+//! frames, so that a body of empty frames would never end.
 
 use std::mem;
 use std::pin::Pin;
@@ -9,24 +12,24 @@ use http_body::Body;
 
 use crate::response::MessageError;
 
-/// How many frames without data a body may have. Otherwise one that has only such would never end.
+/// The number of frames without data that a body may have.
 const MAX_EMPTY_FRAMES: usize = 1024;
 
-/// What has come of a body, up to a limit.
-pub(super) struct Reading {
-    limit: usize,
-    /// The first piece, for as long as it is the only one: then nothing is copied.
+/// Collects a body.
+pub(super) struct BodyReader {
+    max_bytes: usize,
+    /// The first frame, as long as it is the only one. A body of one frame is not copied.
     first: Bytes,
-    all: BytesMut,
+    buffer: BytesMut,
     empty_frames: usize,
 }
 
-impl Reading {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, first: Bytes::new(), all: BytesMut::new(), empty_frames: 0 }
+impl BodyReader {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, first: Bytes::new(), buffer: BytesMut::new(), empty_frames: 0 }
     }
 
-    /// Reads on, to the end if it is there. Trailers are dropped.
+    /// Reads to the end of the body. Trailers are dropped.
     pub(super) fn poll<B: Body<Data = Bytes>>(
         &mut self,
         mut body: Pin<&mut B>,
@@ -39,32 +42,32 @@ impl Reading {
             let Ok(frame) = frame else {
                 return Poll::Ready(Err(MessageError::ParseError));
             };
-            if let Err(reason) = self.push(frame.into_data().unwrap_or_default()) {
-                return Poll::Ready(Err(reason));
+            if let Err(error) = self.push(frame.into_data().unwrap_or_default()) {
+                return Poll::Ready(Err(error));
             }
         }
     }
 
     fn push(&mut self, data: Bytes) -> Result<(), MessageError> {
         self.empty_frames += usize::from(data.is_empty());
-        let length = self.first.len().saturating_add(self.all.len()).saturating_add(data.len());
-        if length > self.limit || self.empty_frames > MAX_EMPTY_FRAMES {
+        let length = self.first.len().saturating_add(self.buffer.len()).saturating_add(data.len());
+        if length > self.max_bytes || self.empty_frames > MAX_EMPTY_FRAMES {
             return Err(MessageError::TooLarge);
         }
         if length == data.len() {
             self.first = data;
         } else {
-            self.all.extend_from_slice(&mem::take(&mut self.first));
-            self.all.extend_from_slice(&data);
+            self.buffer.extend_from_slice(&mem::take(&mut self.first));
+            self.buffer.extend_from_slice(&data);
         }
         Ok(())
     }
 
     fn finish(&mut self) -> Bytes {
-        if self.all.is_empty() {
+        if self.buffer.is_empty() {
             mem::take(&mut self.first)
         } else {
-            mem::take(&mut self.all).freeze()
+            mem::take(&mut self.buffer).freeze()
         }
     }
 }

@@ -1,87 +1,100 @@
-//! What is decided about a request whose body has been read.
+//! Decides whether a request passes, by its headers and its body.
 
 use std::fmt;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
-use crate::mcp::{AccessPolicy, McpHeaders, Message, Operation, RequestId, Unreadable};
+use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Operation, RequestId};
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, ResolveResource, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, MessageError, Rejection, RejectionReason, ResponseBody, refuse_message,
-    unknown_host, without_cors,
+    ChallengeContext, MessageError, Rejection, RejectionReason, ResponseBody, message_rejected,
+    unknown_host,
 };
 
-/// The rules of one service, and what its challenges name.
+/// The policy of one service and the contents of its challenges.
 #[derive(Clone)]
 pub(super) struct Enforcer {
-    pub(super) rules: AccessPolicy,
-    pub(super) guarded: Guarded,
-    pub(super) baseline: Scopes,
+    pub(super) policy: AccessPolicy,
+    /// The resources; of one, the URL of its metadata.
+    pub(super) resources: Resources<String>,
+    pub(super) required_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) cors: bool,
 }
 
-#[derive(Clone)]
-pub(super) enum Guarded {
-    /// One resource, with its metadata here.
-    One(String),
-    /// One of several.
-    Several(Arc<dyn ResolveResource>),
+/// Whether a request reaches the service.
+pub(super) enum Verdict<ResBody> {
+    /// It does, with this body.
+    Pass(Bytes),
+    Respond(Response<ResponseBody<ResBody>>),
+}
+
+/// Why a request does not pass.
+enum PolicyRejection {
+    /// The message is invalid. The id is that of its request, if known.
+    Message { error: MessageError, id: Option<RequestId> },
+    /// The operation needs these scopes.
+    Operation { reason: RejectionReason, needed: Scopes },
 }
 
 impl Enforcer {
-    /// Whether there is anything to decide.
+    /// Returns whether there is a policy to enforce.
     pub(super) fn has_rules(&self) -> bool {
-        !self.rules.is_empty()
+        !self.policy.is_empty()
     }
 
-    /// Whether a request with this body may pass.
-    pub(super) fn admit(&self, parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
-        let Some(message) = read(&parts.headers, body)? else {
+    /// Decides about a request once its body was read.
+    pub(super) fn verdict<B>(
+        &self,
+        parts: &Parts,
+        body: Result<Bytes, MessageError>,
+    ) -> Verdict<B> {
+        let checked = body.map_err(PolicyRejection::from).and_then(|body| {
+            self.check(parts, &body)?;
+            Ok(body)
+        });
+        match checked {
+            Ok(body) => Verdict::Pass(body),
+            Err(rejection) => Verdict::Respond(self.respond(parts, rejection)),
+        }
+    }
+
+    /// Responds to a request whose body is not read.
+    pub(super) fn reject<B>(&self, error: MessageError) -> Response<ResponseBody<B>> {
+        message_rejected(error, None, self.cors)
+    }
+
+    fn check(&self, parts: &Parts, body: &[u8]) -> Result<(), PolicyRejection> {
+        let Some(message) = parse(&parts.headers, body)? else {
             return Ok(());
         };
-        let needed = self.needed(&message.operations);
-        match parts.extensions.get::<AuthInfo>() {
-            _ if needed.is_empty() => Ok(()),
-            Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => Ok(()),
-            Some(_) => {
-                Err(Refusal::Operation { reason: RejectionReason::InsufficientScope, needed })
-            }
-            None => Err(Refusal::Operation { reason: RejectionReason::MissingToken, needed }),
+        let needed = self.needed_by(&message.operations);
+        if needed.is_empty() {
+            return Ok(());
         }
+        let reason = match parts.extensions.get::<AuthInfo>() {
+            Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
+            Some(_) => RejectionReason::InsufficientScope,
+            None => RejectionReason::MissingToken,
+        };
+        Err(PolicyRejection::Operation { reason, needed })
     }
 
-    pub(super) fn refuse<B>(&self, parts: &Parts, refusal: Refusal) -> Response<ResponseBody<B>> {
-        match refusal {
-            Refusal::Message { error, id } => self.refuse_message(error, id),
-            Refusal::Operation { reason, needed } => {
-                self.with_cors(self.challenge(parts, &needed, reason))
-            }
-        }
-    }
-
-    /// A refusal of the message itself.
-    pub(super) fn refuse_message<B>(
-        &self,
-        error: MessageError,
-        id: Option<RequestId>,
-    ) -> Response<ResponseBody<B>> {
-        tracing::debug!(?error, "a message was refused");
-        self.with_cors(refuse_message(error, id))
-    }
-
-    fn with_cors<B>(&self, response: Response<ResponseBody<B>>) -> Response<ResponseBody<B>> {
-        if self.cors { response } else { without_cors(response) }
-    }
-
-    fn needed(&self, operations: &[Operation<'_>]) -> Scopes {
-        let rules = operations.iter().map(|operation| self.rules.required_by(operation));
+    fn needed_by(&self, operations: &[Operation<'_>]) -> Scopes {
+        let rules = operations.iter().map(|operation| self.policy.required_by(operation));
         rules.fold(Scopes::none(), |needed, scopes| needed.union(&scopes))
+    }
+
+    fn respond<B>(&self, parts: &Parts, rejection: PolicyRejection) -> Response<ResponseBody<B>> {
+        match rejection {
+            PolicyRejection::Message { error, id } => message_rejected(error, id, self.cors),
+            PolicyRejection::Operation { reason, needed } => self.challenge(parts, &needed, reason),
+        }
     }
 
     fn challenge<B>(
@@ -90,90 +103,84 @@ impl Enforcer {
         needed: &Scopes,
         reason: RejectionReason,
     ) -> Response<ResponseBody<B>> {
-        let resource_metadata = match &self.guarded {
-            Guarded::One(resource_metadata) => resource_metadata.clone(),
-            Guarded::Several(resolver) => match resolver.resolve(&parts.uri, &parts.headers) {
+        let resource_metadata = match &self.resources {
+            Resources::One(resource_metadata) => resource_metadata.clone(),
+            Resources::ByRequest(resolver) => match resolver.resolve(&parts.uri, &parts.headers) {
                 Some(resource) => protected_resource_metadata_url(&resource),
-                None => return unknown_host(),
+                None => return unknown_host(self.cors),
             },
         };
-        tracing::debug!(?reason, "an operation was refused");
-        let challenge_context =
-            ChallengeContext { resource_metadata, scopes: self.baseline.union(needed) };
-        challenge_context.refuse(Rejection::new(reason))
+        tracing::debug!(?reason, "rejected the operation");
+        let scopes = self.required_scopes.union(needed);
+        let context = ChallengeContext { resource_metadata, scopes, cors: self.cors };
+        context.respond(Rejection::new(reason))
     }
 }
 
-/// Why a request may not pass.
-pub(super) enum Refusal {
-    /// The message itself is wrong; it has this id, if that is known.
-    Message { error: MessageError, id: Option<RequestId> },
-    /// What it asks for needs these scopes.
-    Operation { reason: RejectionReason, needed: Scopes },
-}
-
-impl From<MessageError> for Refusal {
+impl From<MessageError> for PolicyRejection {
     fn from(error: MessageError) -> Self {
         Self::Message { error, id: None }
     }
 }
 
-/// What the body asks for, if the headers say the same; `None` for a body that cannot be a message.
-fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, Refusal> {
+/// Parses the message in the body, and checks that the headers agree with it. Returns `None` for a
+/// body that no server can take for a message.
+fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, PolicyRejection> {
     if is_encoded(headers) {
         return Err(MessageError::ParseError.into());
     }
-    let claim = McpHeaders::read(headers);
-    let message = match Message::read(body) {
+    let mcp_headers = McpHeaders::parse(headers);
+    let message = match Message::parse(body) {
         Ok(message) => message,
-        Err(Unreadable::NotJson)
-            if is_no_message(headers, body) && claim.is_ok_and(|c| c.is_empty()) =>
+        Err(InvalidBody::NotJson)
+            if cannot_be_a_message(headers, body)
+                && mcp_headers.is_ok_and(|headers| headers.is_empty()) =>
         {
             return Ok(None);
         }
-        Err(Unreadable::NotJson) => return Err(MessageError::ParseError.into()),
-        Err(Unreadable::NotAMessage(id)) => {
-            return Err(Refusal::Message { error: MessageError::InvalidRequest, id });
+        Err(InvalidBody::NotJson) => return Err(MessageError::ParseError.into()),
+        Err(InvalidBody::NotAMessage(id)) => {
+            return Err(PolicyRejection::Message { error: MessageError::InvalidRequest, id });
         }
     };
-    if claim.is_ok_and(|claim| agree(&claim, &message)) {
+    if mcp_headers.is_ok_and(|headers| agree(&headers, &message)) {
         return Ok(Some(message));
     }
-    Err(Refusal::Message { error: MessageError::HeaderMismatch, id: message.id })
+    Err(PolicyRejection::Message { error: MessageError::HeaderMismatch, id: message.id })
 }
 
-/// A claim is about one message with a method.
-fn agree(claim: &McpHeaders<'_>, message: &Message<'_>) -> bool {
+/// Returns whether the headers agree with the body. They can describe only a single message.
+fn agree(headers: &McpHeaders<'_>, message: &Message<'_>) -> bool {
     let single = match message.operations.as_slice() {
-        [operation] if !message.is_batch => claim.agrees_with(operation),
+        [operation] if !message.is_batch => headers.agrees_with(operation),
         _ => false,
     };
-    claim.is_empty() || single
+    headers.is_empty() || single
 }
 
-/// Whether somebody behind may decode the body (RFC 9110 section 8.4). Of deflate there are streams that are JSON as they
-/// stand and another message once they are inflated.
+/// Returns whether the service may decode the body (RFC 9110 section 8.4). A deflate stream can be
+/// one JSON message as it is, and another one after inflating.
 fn is_encoded(headers: &HeaderMap) -> bool {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Whether no server, however lenient, can take these bytes for a message. A JSON object has a brace, in UTF-8 as in
-/// UTF-16.
-fn is_no_message(headers: &HeaderMap, body: &[u8]) -> bool {
+/// Returns whether no server, however lenient, can take the body for a message. A JSON object has
+/// the byte of a brace in UTF-8 and in UTF-16.
+fn cannot_be_a_message(headers: &HeaderMap, body: &[u8]) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let another_type = match (types.next().and_then(|value| value.to_str().ok()), types.next()) {
+    let has_other_type = match (types.next().and_then(|value| value.to_str().ok()), types.next()) {
         (Some(content_type), None) => !content_type.to_ascii_lowercase().contains("json"),
         _ => false,
     };
-    another_type && !body.contains(&b'{')
+    has_other_type && !body.contains(&b'{')
 }
 
 impl fmt::Debug for Enforcer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Enforcer")
-            .field("rules", &self.rules)
-            .field("baseline", &self.baseline)
+            .field("policy", &self.policy)
+            .field("required_scopes", &self.required_scopes)
             .field("max_body_bytes", &self.max_body_bytes)
             .finish_non_exhaustive()
     }

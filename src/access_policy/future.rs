@@ -1,3 +1,5 @@
+//! The response future: reads the body and then waits for the inner service.
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,10 +13,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::Reading;
-use super::enforcer::{Enforcer, Refusal};
+use super::body::BodyReader;
+use super::enforcer::{Enforcer, Verdict};
 use super::request_body::RequestBody;
-use crate::response::{MessageError, ResponseBody};
+use crate::response::{MessageError, ResponseBody, take_once};
 
 pin_project! {
     /// Response future of [`AccessPolicyService`](super::AccessPolicyService).
@@ -24,23 +26,23 @@ pin_project! {
         S: Service<Request<RequestBody<ReqBody>>>,
     {
         #[pin]
-        kind: Kind<S, ReqBody, ResBody>,
+        state: AccessPolicyState<S, ReqBody, ResBody>,
     }
 }
 
 pin_project! {
-    #[project = KindProj]
-    enum Kind<S, ReqBody, ResBody>
+    #[project = AccessPolicyStateProj]
+    enum AccessPolicyState<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>>,
     {
-        Answered { response: Option<Response<ResponseBody<ResBody>>> },
-        Reading { #[pin] body: ReqBody, reading: Reading, pending: Option<Pending<S>> },
+        Ready { response: Option<Response<ResponseBody<ResBody>>> },
+        Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<Pending<S>> },
         Inner { #[pin] future: S::Future },
     }
 }
 
-/// A request whose body is being read, and all that is needed to go on.
+/// A request whose body is being read.
 pub(super) struct Pending<S> {
     pub(super) service: S,
     pub(super) parts: Parts,
@@ -51,17 +53,17 @@ impl<S, ReqBody, ResBody> AccessPolicyFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
 {
-    pub(super) fn answered(response: Response<ResponseBody<ResBody>>) -> Self {
-        Self { kind: Kind::Answered { response: Some(response) } }
-    }
-
-    pub(super) fn inner(future: S::Future) -> Self {
-        Self { kind: Kind::Inner { future } }
+    pub(super) fn ready(response: Response<ResponseBody<ResBody>>) -> Self {
+        Self { state: AccessPolicyState::Ready { response: Some(response) } }
     }
 
     pub(super) fn reading(body: ReqBody, pending: Pending<S>) -> Self {
-        let reading = Reading::new(pending.enforcer.max_body_bytes);
-        Self { kind: Kind::Reading { body, reading, pending: Some(pending) } }
+        let reader = BodyReader::new(pending.enforcer.max_body_bytes);
+        Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
+    }
+
+    pub(super) fn inner(future: S::Future) -> Self {
+        Self { state: AccessPolicyState::Inner { future } }
     }
 }
 
@@ -69,22 +71,16 @@ impl<S> Pending<S> {
     fn resume<ReqBody, ResBody>(
         mut self,
         body: Result<Bytes, MessageError>,
-    ) -> Kind<S, ReqBody, ResBody>
+    ) -> AccessPolicyState<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     {
-        let admitted = body.map_err(Refusal::from).and_then(|body| {
-            self.enforcer.admit(&self.parts, &body)?;
-            Ok(body)
-        });
-        match admitted {
-            Ok(body) => {
-                let request = Request::from_parts(self.parts, RequestBody::read(body));
-                Kind::Inner { future: self.service.call(request) }
+        match self.enforcer.verdict(&self.parts, body) {
+            Verdict::Pass(body) => {
+                let request = Request::from_parts(self.parts, RequestBody::from_bytes(body));
+                AccessPolicyState::Inner { future: self.service.call(request) }
             }
-            Err(refusal) => {
-                Kind::Answered { response: Some(self.enforcer.refuse(&self.parts, refusal)) }
-            }
+            Verdict::Respond(response) => AccessPolicyState::Ready { response: Some(response) },
         }
     }
 }
@@ -97,26 +93,19 @@ where
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut kind = self.project().kind;
+        let mut state = self.project().state;
         loop {
-            let next = match kind.as_mut().project() {
-                KindProj::Answered { response } => {
-                    return response
-                        .take()
-                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
-                }
-                KindProj::Inner { future } => {
+            let next = match state.as_mut().project() {
+                AccessPolicyStateProj::Ready { response } => return take_once(response).map(Ok),
+                AccessPolicyStateProj::Inner { future } => {
                     return Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)));
                 }
-                KindProj::Reading { body, reading, pending } => {
-                    let body = ready!(reading.poll(body, cx));
-                    let Some(pending) = pending.take() else {
-                        return Poll::Pending;
-                    };
-                    pending.resume(body)
+                AccessPolicyStateProj::Reading { body, reader, pending } => {
+                    let body = ready!(reader.poll(body, cx));
+                    ready!(take_once(pending)).resume(body)
                 }
             };
-            kind.set(next);
+            state.set(next);
         }
     }
 }

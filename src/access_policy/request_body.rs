@@ -1,4 +1,4 @@
-//! The body of requests behind the layer.
+//! The request body that the inner service gets.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,23 +10,24 @@ use pin_project_lite::pin_project;
 use crate::response::ResponseBody;
 
 pin_project! {
-    /// A request's body behind [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer): the one that came, untouched, or
-    /// all of its bytes after they were read. Trailers of a body that was read are left out.
+    /// A request body behind [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer): the
+    /// original body, or all of its bytes once they have been read. Trailers of a body that was
+    /// read are dropped.
     #[derive(Debug)]
     pub struct RequestBody<B> {
-        // The same two cases.
+        // A `ResponseBody` has the same two cases.
         #[pin]
         body: ResponseBody<B>,
     }
 }
 
 impl<B> RequestBody<B> {
-    pub(crate) fn untouched(body: B) -> Self {
+    pub(crate) fn unread(body: B) -> Self {
         Self { body: ResponseBody::inner(body) }
     }
 
-    pub(crate) fn read(bytes: Bytes) -> Self {
-        Self { body: ResponseBody::own(bytes) }
+    pub(crate) fn from_bytes(bytes: Bytes) -> Self {
+        Self { body: ResponseBody::from_bytes(bytes) }
     }
 }
 

@@ -1,3 +1,6 @@
+//! The middleware: reads the body of each `POST`, and calls the inner service for requests that
+//! pass.
+
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +16,7 @@ use super::future::{AccessPolicyFuture, Pending};
 use super::request_body::RequestBody;
 use crate::response::{MessageError, ResponseBody};
 
-/// Middleware that lets only operations pass which the caller's scopes allow. See the [module's
+/// Middleware that passes only operations that the caller's scopes allow. See the [module's
 /// documentation](crate::access_policy).
 #[derive(Clone, Debug)]
 pub struct AccessPolicyService<S> {
@@ -21,9 +24,27 @@ pub struct AccessPolicyService<S> {
     enforcer: Arc<Enforcer>,
 }
 
+/// What to do with a request before its body is read.
+enum Decision {
+    PassUnread,
+    Reject(MessageError),
+    Read,
+}
+
 impl<S> AccessPolicyService<S> {
     pub(super) fn new(inner: S, enforcer: Arc<Enforcer>) -> Self {
         Self { inner, enforcer }
+    }
+
+    fn decide<B: Body>(&self, request: &Request<B>) -> Decision {
+        // MCP sends messages only with POST.
+        if request.method() != Method::POST || !self.enforcer.has_rules() {
+            return Decision::PassUnread;
+        }
+        if announced_length(request) > self.enforcer.max_body_bytes {
+            return Decision::Reject(MessageError::TooLarge);
+        }
+        Decision::Read
     }
 }
 
@@ -41,31 +62,30 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // A method other than this one carries no message of MCP.
-        if request.method() != Method::POST || !self.enforcer.has_rules() {
-            return AccessPolicyFuture::inner(self.inner.call(request.map(RequestBody::untouched)));
+        match self.decide(&request) {
+            Decision::PassUnread => {
+                AccessPolicyFuture::inner(self.inner.call(request.map(RequestBody::unread)))
+            }
+            Decision::Reject(error) => AccessPolicyFuture::ready(self.enforcer.reject(error)),
+            Decision::Read => {
+                // The service that `poll_ready` made ready must be the one that is called. Its
+                // clone may not be ready.
+                let clone = self.inner.clone();
+                let service = mem::replace(&mut self.inner, clone);
+                let (parts, body) = request.into_parts();
+                let enforcer = Arc::clone(&self.enforcer);
+                AccessPolicyFuture::reading(body, Pending { service, parts, enforcer })
+            }
         }
-        if announced_length(&request) > self.enforcer.max_body_bytes {
-            return AccessPolicyFuture::answered(
-                self.enforcer.refuse_message(MessageError::TooLarge, None),
-            );
-        }
-        // The service that `poll_ready` made ready is the one to call; its clone may not be.
-        let clone = self.inner.clone();
-        let service = mem::replace(&mut self.inner, clone);
-        let (parts, body) = request.into_parts();
-        AccessPolicyFuture::reading(
-            body,
-            Pending { service, parts, enforcer: Arc::clone(&self.enforcer) },
-        )
     }
 }
 
-/// How many bytes a body is said to have, at least.
+/// Returns the length that a body announces: the actual one may be larger, and is counted as it is
+/// read.
 fn announced_length<B: Body>(request: &Request<B>) -> usize {
     let header = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    // A length that is no number is the server's to refuse; what comes is counted in any case.
-    let said = header.and_then(|value| value.parse().ok()).unwrap_or(0);
-    let known = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
-    known.max(said)
+    // Rejecting a length that is not a number is left to the HTTP server.
+    let by_header = header.and_then(|value| value.parse().ok()).unwrap_or(0);
+    let by_hint = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    by_hint.max(by_header)
 }

@@ -1,97 +1,128 @@
-//! What is decided about a request, apart from how the services around it are driven.
+//! Decides whether a request passes, independently of how the services are called.
 
 use std::fmt;
-use std::sync::Arc;
 
-use http::{HeaderMap, Response, Uri};
+use http::header::{AUTHORIZATION, ORIGIN};
+use http::{HeaderMap, Request, Response, Uri};
 
+use crate::error::VerifyError;
 use crate::mcp::{AccessPolicy, McpHeaders};
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, ResourceUrl, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, Rejection, RejectionReason, ResponseBody, ResponseTemplates, without_cors,
+    ChallengeContext, Rejection, RejectionReason, ResponseBody, ResponseTemplates,
 };
 
-/// The rules of one guarded service.
+/// The configuration of one guarded service.
 pub(super) struct Authenticator {
-    pub(super) guarded: Guarded,
-    pub(super) required: Scopes,
+    pub(super) resources: Resources<PreparedResource>,
+    pub(super) required_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) optional: bool,
     pub(super) cors: bool,
-    pub(super) operations: AccessPolicy,
+    pub(super) access_policy: AccessPolicy,
 }
 
-/// What stands behind the authenticator.
-pub(super) enum Guarded {
-    /// One resource, whose refusals are written beforehand.
-    One { resource: ResourceUrl, refusals: ResponseTemplates },
-    /// One of several.
-    Several(Arc<dyn ResolveResource>),
+/// A resource with the responses to rejected requests.
+pub(super) struct PreparedResource {
+    pub(super) resource: ResourceUrl,
+    pub(super) templates: ResponseTemplates,
+}
+
+/// Whether a request reaches the service.
+pub(super) enum Verdict<ResBody> {
+    Pass {
+        /// Whether the response gets CORS headers.
+        cors: bool,
+    },
+    Respond(Response<ResponseBody<ResBody>>),
 }
 
 impl Authenticator {
-    /// The resource that a request is meant for.
+    /// Returns the resource that a request is for.
     pub(super) fn resource(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
-        match &self.guarded {
-            Guarded::One { resource, .. } => Some(resource.clone()),
-            Guarded::Several(resolver) => resolver.resolve(uri, headers),
+        match &self.resources {
+            Resources::One(prepared) => Some(prepared.resource.clone()),
+            Resources::ByRequest(resolver) => resolver.resolve(uri, headers),
         }
     }
 
-    /// Whether the authenticator answers preflights: not where requests may pass without a token, since the service alone knows
-    /// which pages it wants those from.
+    /// Returns whether preflights are answered here. Where tokens are optional they are not, since
+    /// only the service knows from which origins it accepts requests without a token.
     pub(super) fn answers_preflights(&self) -> bool {
         self.cors && !self.optional
     }
 
-    /// Whether a verified caller may pass.
-    pub(super) fn admit(&self, caller: AuthInfo) -> Result<AuthInfo, Rejection> {
-        if self.hierarchy.grants_all(caller.scopes(), &self.required) {
-            return Ok(caller);
+    /// Decides about a request once its token was verified, and prepares one that passes for the
+    /// service.
+    pub(super) fn verdict<ReqBody, ResBody>(
+        &self,
+        verified: Result<AuthInfo, VerifyError>,
+        resource: &ResourceUrl,
+        request: &mut Request<ReqBody>,
+    ) -> Verdict<ResBody> {
+        match verified.map_err(Rejection::from).and_then(|caller| self.check_scopes(caller)) {
+            Ok(caller) => self.pass(request, caller),
+            Err(rejection) => {
+                Verdict::Respond(self.respond(resource, request.headers(), rejection))
+            }
         }
-        Err(Rejection::new(RejectionReason::InsufficientScope))
     }
 
-    /// The refusal of a request with these headers, from which the operation may be known.
-    pub(super) fn refuse<B>(
+    /// Builds the response to a rejected request.
+    pub(super) fn respond<B>(
         &self,
         resource: &ResourceUrl,
         headers: &HeaderMap,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        tracing::debug!(reason = ?rejection.reason(), "a request was refused");
-        let further = self.further_scopes(headers);
-        let response = match &self.guarded {
-            Guarded::One { refusals, .. } => refusals.refuse_needing(rejection, &further),
-            Guarded::Several(_) => {
-                challenge_context(resource, &self.required).and(&further).refuse(rejection)
+        tracing::debug!(reason = ?rejection.reason(), "rejected the request");
+        let further = self.operation_scopes(headers);
+        match &self.resources {
+            Resources::One(prepared) => prepared.templates.respond_with_scopes(rejection, &further),
+            Resources::ByRequest(_) => {
+                let resource_metadata = protected_resource_metadata_url(resource);
+                let scopes = self.required_scopes.union(&further);
+                ChallengeContext { resource_metadata, scopes, cors: self.cors }.respond(rejection)
             }
-        };
-        if self.cors { response } else { without_cors(response) }
+        }
     }
 
-    /// What the operation needs that the headers claim, so that one consent is enough for it.
-    fn further_scopes(&self, headers: &HeaderMap) -> Scopes {
-        if self.operations.is_empty() {
+    fn check_scopes(&self, caller: AuthInfo) -> Result<AuthInfo, Rejection> {
+        if self.hierarchy.grants_all(caller.scopes(), &self.required_scopes) {
+            return Ok(caller);
+        }
+        Err(Rejection::new(RejectionReason::InsufficientScope))
+    }
+
+    fn pass<ReqBody, ResBody>(
+        &self,
+        request: &mut Request<ReqBody>,
+        caller: AuthInfo,
+    ) -> Verdict<ResBody> {
+        if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
+            // Whatever logs the request from here on shows "Sensitive" instead of the token.
+            credentials.set_sensitive(true);
+        }
+        request.extensions_mut().insert(caller);
+        // Only a browser's request, which has an `Origin`, with a valid token gets CORS headers.
+        Verdict::Pass { cors: self.cors && request.headers().contains_key(ORIGIN) }
+    }
+
+    /// Returns the scopes of the operation that the headers name, so that one consent covers it.
+    fn operation_scopes(&self, headers: &HeaderMap) -> Scopes {
+        if self.access_policy.is_empty() {
             return Scopes::none();
         }
-        let operation = McpHeaders::read(headers).ok().and_then(McpHeaders::into_operation);
-        operation.map(|operation| self.operations.required_by(&operation)).unwrap_or_default()
-    }
-}
-
-pub(super) fn challenge_context(resource: &ResourceUrl, required: &Scopes) -> ChallengeContext {
-    ChallengeContext {
-        resource_metadata: protected_resource_metadata_url(resource),
-        scopes: required.clone(),
+        let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
+        operation.map(|operation| self.access_policy.required_by(&operation)).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
-            .field("required", &self.required)
+            .field("required_scopes", &self.required_scopes)
             .field("optional", &self.optional)
             .finish_non_exhaustive()
     }

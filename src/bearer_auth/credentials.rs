@@ -7,15 +7,15 @@ use crate::error::{VerifyError, VerifyErrorKind};
 use crate::oauth::check_token68;
 use crate::response::{Rejection, RejectionReason};
 
-/// The bearer token of a request (RFC 6750 section 2.1), for a handler that verifies it itself. The scheme may be written
-/// in any case. Whether the token is good is not looked at.
+/// Returns the bearer token of a request (RFC 6750 section 2.1), for a handler that verifies it
+/// itself. The scheme is compared without case.
 ///
 /// # Errors
 ///
-/// [`MissingToken`](RejectionReason::MissingToken) where there is none, another scheme among it;
-/// [`AmbiguousCredentials`](RejectionReason::AmbiguousCredentials) where there are two `Authorization` headers; and
-/// [`InvalidToken`](RejectionReason::InvalidToken) where what follows the scheme is no `token68` (RFC 9110 section 11.2)
-/// or is longer than 8 KiB.
+/// Returns [`MissingToken`](RejectionReason::MissingToken) if there is no token, or another scheme;
+/// [`AmbiguousCredentials`](RejectionReason::AmbiguousCredentials) if there are two `Authorization`
+/// headers; and [`InvalidToken`](RejectionReason::InvalidToken) if the token is not a `token68`
+/// (RFC 9110 section 11.2) or is longer than 8 KiB.
 ///
 /// # Example
 ///
@@ -33,26 +33,26 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
     let missing = || Rejection::new(RejectionReason::MissingToken);
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or_else(missing)?;
-    // Which of the two would a proxy in front have looked at?
+    // A proxy in front may have checked the other one of two headers.
     if values.next().is_some() {
         return Err(Rejection::new(RejectionReason::AmbiguousCredentials));
     }
-    let token = after_bearer(value.as_bytes()).ok_or_else(missing)?;
+    let token = strip_bearer(value.as_bytes()).ok_or_else(missing)?;
     let token =
         std::str::from_utf8(token).map_err(|_| VerifyError::new(VerifyErrorKind::Malformed))?;
     check_token68(token)?;
     Ok(token)
 }
 
-/// What follows the scheme; `None` for another scheme, and where nothing follows.
-fn after_bearer(value: &[u8]) -> Option<&[u8]> {
+/// Returns what follows the scheme, or `None` for another scheme and for an empty token.
+fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     if !scheme.eq_ignore_ascii_case(SCHEME) || rest.first() != Some(&b' ') {
         return None;
     }
-    let begin = rest.iter().position(|b| *b != b' ')?;
-    rest.get(begin..)
+    let start = rest.iter().position(|b| *b != b' ')?;
+    rest.get(start..)
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_header_as_the_rfcs_have_it() {
+    fn parses_the_header_as_the_rfcs_define_it() {
         use RejectionReason::{AmbiguousCredentials, InvalidToken, MissingToken};
         const MALFORMED: RejectionReason = InvalidToken(VerifyErrorKind::Malformed);
         type Row = (&'static [&'static [u8]], Result<&'static str, RejectionReason>);
@@ -92,8 +92,8 @@ mod tests {
             for value in values {
                 headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
             }
-            let answer = bearer_token(&headers).map_err(|rejection| rejection.reason());
-            assert_eq!(answer, expected, "{values:?}");
+            let token = bearer_token(&headers).map_err(|rejection| rejection.reason());
+            assert_eq!(token, expected, "{values:?}");
         }
     }
 }

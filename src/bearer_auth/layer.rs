@@ -1,131 +1,134 @@
+//! The layer and its options.
+
 use std::fmt;
 use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::authenticator::{Authenticator, Guarded, challenge_context};
+use super::authenticator::{Authenticator, PreparedResource};
 use super::service::BearerAuth;
 use crate::mcp::AccessPolicy;
-use crate::oauth::{ResolveResource, ResourceUrl, ScopeHierarchy, Scopes, VerifyToken};
+use crate::metadata::protected_resource_metadata_url;
+use crate::oauth::{ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes, VerifyToken};
 use crate::response::{ChallengeContext, ResponseTemplates};
 
-/// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an example.
+/// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an
+/// example.
 #[must_use]
 pub struct BearerAuthLayer<V> {
     verifier: Arc<V>,
-    guarded: Target,
+    resources: Resources<ResourceUrl>,
     resource_metadata: Option<ResourceUrl>,
-    required: Scopes,
+    required_scopes: Scopes,
     hierarchy: ScopeHierarchy,
     optional: bool,
     cors: bool,
-    operations: AccessPolicy,
-}
-
-#[derive(Clone)]
-enum Target {
-    One(ResourceUrl),
-    Several(Arc<dyn ResolveResource>),
+    access_policy: AccessPolicy,
 }
 
 impl<V: VerifyToken> BearerAuthLayer<V> {
-    /// Guards one resource with this verifier, which is told with each token that it has to be issued for this resource.
+    /// Creates a layer that guards one resource. The verifier gets the resource with each token, to
+    /// check that the token was issued for it.
     pub fn new(verifier: V, resource: ResourceUrl) -> Self {
-        Self::guarding(verifier, Target::One(resource))
+        Self::guarding(verifier, Resources::One(resource))
     }
 
-    /// Guards several resources with this verifier; a request for none of them is answered with 421.
+    /// Creates a layer that guards several resources. A request that is for none of them is
+    /// rejected with 421.
     pub fn with_resolver(verifier: V, resolver: impl ResolveResource) -> Self {
-        Self::guarding(verifier, Target::Several(Arc::new(resolver)))
+        Self::guarding(verifier, Resources::ByRequest(Arc::new(resolver)))
     }
 
-    fn guarding(verifier: V, guarded: Target) -> Self {
+    fn guarding(verifier: V, resources: Resources<ResourceUrl>) -> Self {
         Self {
             verifier: Arc::new(verifier),
-            guarded,
+            resources,
             resource_metadata: None,
-            required: Scopes::none(),
+            required_scopes: Scopes::none(),
             hierarchy: ScopeHierarchy::new(),
             optional: false,
             cors: true,
-            operations: AccessPolicy::empty(),
+            access_policy: AccessPolicy::empty(),
         }
     }
 }
 
 impl<V> BearerAuthLayer<V> {
-    /// The scopes that every request needs; none unless it is said. Every challenge names them.
+    /// Sets the scopes that every request needs. Defaults to none. Every challenge names them.
     pub fn required_scopes(mut self, scopes: Scopes) -> Self {
-        self.required = scopes;
+        self.required_scopes = scopes;
         self
     }
 
-    /// Which scopes imply others; none unless it is said.
+    /// Sets which scopes imply others. Defaults to none.
     pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
         self.hierarchy = hierarchy;
         self
     }
 
-    /// Lets requests without a token pass, without [`AuthInfo`](crate::AuthInfo). A token that is not good is still
-    /// refused, and so is one without the required scopes. CORS preflights are left to the service.
+    /// Passes requests without a token, without [`AuthInfo`](crate::AuthInfo). Defaults to
+    /// rejecting them.
+    ///
+    /// A token that is not valid, or lacks required scopes, is still rejected. CORS preflights are
+    /// left to the service.
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
     }
 
-    /// Leaves CORS to a layer of your own around this one: preflights are not answered, and neither refusals nor answers
-    /// get CORS headers.
+    /// Leaves CORS to another layer around this one: preflights are not answered, and responses get
+    /// no CORS headers.
     ///
-    /// Without this any page may send requests and read what it is answered, which is safe as long as it is the token
-    /// that opens the server and not where the request comes from. A CORS layer of your own that lets only some origins
-    /// in needs this, since such layers do not take away what they find.
+    /// By default responses are readable from any origin. That is safe because access depends on
+    /// the bearer token, never on cookies or the caller's address. A CORS layer that allows only
+    /// some origins needs this option, since such layers do not remove existing headers.
     pub fn without_cors(mut self) -> Self {
         self.cors = false;
         self
     }
 
-    /// The rules of the [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer) inside this one, for what the challenges
-    /// name: where the headers `Mcp-Method` and `Mcp-Name` tell the operation (MCP 2026-07-28), its scopes too, so that
-    /// one consent is enough. Nothing is decided by them.
+    /// Sets the policy of the [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer) inside
+    /// this layer. Defaults to none.
     ///
-    /// The body is not looked at. Who has not shown a good token does not get to have one read and kept.
-    pub fn access_policy(mut self, rules: AccessPolicy) -> Self {
-        self.operations = rules;
+    /// It is used for challenges only: if the headers `Mcp-Method` and `Mcp-Name` name the
+    /// operation (MCP 2026-07-28), a challenge names its scopes as well, so that one consent is
+    /// enough. The body is not read before the token has been verified.
+    pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
+        self.access_policy = policy;
         self
     }
 
-    /// Where the resource's metadata stands, if not at [its well-known place](crate::metadata::protected_resource_metadata_url).
-    /// With a resolver, that place is always taken.
+    /// Sets the URL of the resource's metadata. Defaults to [its well-known
+    /// URL](crate::metadata::protected_resource_metadata_url), which is always used with a
+    /// resolver.
     pub fn resource_metadata(mut self, url: ResourceUrl) -> Self {
         self.resource_metadata = Some(url);
         self
     }
 
     fn authenticator(&self) -> Authenticator {
-        let guarded = match &self.guarded {
-            Target::Several(resolver) => Guarded::Several(Arc::clone(resolver)),
-            Target::One(resource) => {
-                let challenge_context = match &self.resource_metadata {
-                    Some(url) => ChallengeContext {
-                        resource_metadata: url.to_string(),
-                        scopes: self.required.clone(),
-                    },
-                    None => challenge_context(resource, &self.required),
-                };
-                Guarded::One {
-                    resource: resource.clone(),
-                    refusals: ResponseTemplates::new(challenge_context),
-                }
-            }
+        let resources = match &self.resources {
+            Resources::One(resource) => Resources::One(self.prepare(resource)),
+            Resources::ByRequest(resolver) => Resources::ByRequest(Arc::clone(resolver)),
         };
         Authenticator {
-            guarded,
-            required: self.required.clone(),
+            resources,
+            required_scopes: self.required_scopes.clone(),
             hierarchy: self.hierarchy.clone(),
             optional: self.optional,
             cors: self.cors,
-            operations: self.operations.clone(),
+            access_policy: self.access_policy.clone(),
         }
+    }
+
+    fn prepare(&self, resource: &ResourceUrl) -> PreparedResource {
+        let resource_metadata = match &self.resource_metadata {
+            Some(url) => url.to_string(),
+            None => protected_resource_metadata_url(resource),
+        };
+        let scopes = self.required_scopes.clone();
+        let context = ChallengeContext { resource_metadata, scopes, cors: self.cors };
+        PreparedResource { resource: resource.clone(), templates: ResponseTemplates::new(context) }
     }
 }
 
@@ -141,13 +144,13 @@ impl<V> Clone for BearerAuthLayer<V> {
     fn clone(&self) -> Self {
         Self {
             verifier: Arc::clone(&self.verifier),
-            guarded: self.guarded.clone(),
+            resources: self.resources.clone(),
             resource_metadata: self.resource_metadata.clone(),
-            required: self.required.clone(),
+            required_scopes: self.required_scopes.clone(),
             hierarchy: self.hierarchy.clone(),
             optional: self.optional,
             cors: self.cors,
-            operations: self.operations.clone(),
+            access_policy: self.access_policy.clone(),
         }
     }
 }
@@ -155,7 +158,7 @@ impl<V> Clone for BearerAuthLayer<V> {
 impl<V> fmt::Debug for BearerAuthLayer<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerAuthLayer")
-            .field("required", &self.required)
+            .field("required_scopes", &self.required_scopes)
             .field("hierarchy", &self.hierarchy)
             .field("optional", &self.optional)
             .finish_non_exhaustive()

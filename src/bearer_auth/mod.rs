@@ -1,22 +1,24 @@
-//! A layer that lets only requests with a good bearer token pass.
+//! A layer that passes only requests with a valid bearer token.
 //!
-//! It works around any service over `http` types, and with any [`VerifyToken`](crate::bearer_auth::VerifyToken). A request that
-//! passes carries an [`AuthInfo`](crate::AuthInfo) in its extensions; one that does not is answered with exactly the
-//! challenge that an MCP client needs to sign its user in, or to ask for more scopes.
+//! It wraps any service over `http` types, and works with any
+//! [`VerifyToken`](crate::bearer_auth::VerifyToken). A request that passes has an
+//! [`AuthInfo`](crate::AuthInfo) in its extensions. A request that is rejected gets the challenge
+//! that an MCP client needs to sign its user in, or to request more scopes.
 //!
-//! | request | answer |
+//! | request | response |
 //! | --- | --- |
 //! | no `Authorization`, another scheme, or `Bearer` with nothing after it | 401 and a challenge without `error` |
 //! | two `Authorization` headers | 400 `invalid_request` |
-//! | a token that is not good | 401 `invalid_token` |
-//! | a good token without every scope | 403 `insufficient_scope`, with every scope that is needed |
-//! | a token of which nobody can say now whether it is good | 503 with `Retry-After`, and no challenge |
-//! | a token that this server is not set up to verify | 500, and no challenge |
-//! | a host of no resource, with a [resolver](BearerAuthLayer::with_resolver) | 421 |
-//! | a CORS preflight | 204, unless tokens are [optional](BearerAuthLayer::optional): then the service answers |
+//! | an invalid token | 401 `invalid_token` |
+//! | a valid token that lacks a required scope | 403 `insufficient_scope`, with every required scope |
+//! | a token that cannot be verified at the moment | 503 with `Retry-After`, and no challenge |
+//! | a token that this server is not configured to verify | 500, and no challenge |
+//! | with a [resolver](BearerAuthLayer::with_resolver): a host without a resource | 421 |
+//! | a CORS preflight | 204, or the service's response if tokens are [optional](BearerAuthLayer::optional) |
 //!
-//! Any page in a browser may read refusals, and the answers to a good token: they carry `Access-Control-Allow-Origin: *`
-//! unless the service set another, or CORS is [left to another layer](BearerAuthLayer::without_cors).
+//! Pages of every origin may read rejections, and responses to valid tokens: they carry
+//! `Access-Control-Allow-Origin: *` unless the service sets the header itself, or CORS is [left to
+//! another layer](BearerAuthLayer::without_cors).
 //!
 //! # Example
 //!
@@ -41,7 +43,8 @@
 //! let service = ServiceBuilder::new()
 //!     .layer(BearerAuthLayer::new(verify, resource).required_scopes(Scopes::parse("profile")?))
 //!     .service(service_fn(|request: Request<Full<Bytes>>| async move {
-//!         let caller = request.extensions().get::<AuthInfo>().map(|caller| caller.user_id().to_owned());
+//!         let caller = request.extensions().get::<AuthInfo>();
+//!         let caller = caller.map(|caller| caller.user_id().to_owned());
 //!         let body: Full<Bytes> = caller.unwrap_or_default().into();
 //!         Ok::<_, std::convert::Infallible>(Response::new(body))
 //!     }));
@@ -50,11 +53,12 @@
 //! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 //! assert_eq!(
 //!     response.headers()["www-authenticate"],
-//!     "Bearer resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", \
-//!      scope=\"profile\"",
+//!     "Bearer resource_metadata=\"https://mcp.example.com/.well-known/\
+//!      oauth-protected-resource/mcp\", scope=\"profile\"",
 //! );
 //!
-//! let request = Request::builder().header("authorization", "Bearer let-me-in").body(Full::default())?;
+//! let request = Request::builder().header("authorization", "Bearer let-me-in");
+//! let request = request.body(Full::default())?;
 //! assert_eq!(service.oneshot(request).await?.status(), StatusCode::OK);
 //! # Ok(())
 //! # }

@@ -1,3 +1,5 @@
+//! The middleware: decides about each request, and calls the inner service for those that pass.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::{fmt, mem};
@@ -5,20 +7,30 @@ use std::{fmt, mem};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::authenticator::Authenticator;
+use super::authenticator::{Authenticator, Verdict};
 use super::credentials::bearer_token;
-use super::future::{BearerAuthFuture, Pending};
+use super::future::{BearerAuthFuture, Pending, Verification};
 use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken};
 use crate::response::{
-    Rejection, RejectionReason, ResponseBody, is_preflight, preflight_response, unknown_host,
+    RejectionReason, ResponseBody, is_preflight, preflight_response, unknown_host,
 };
 
-/// Middleware that lets only requests with a good bearer token pass. See the [module's
+/// Middleware that passes only requests with a valid bearer token. See the [module's
 /// documentation](crate::bearer_auth).
 pub struct BearerAuth<S, V> {
     inner: S,
     verifier: Arc<V>,
     authenticator: Arc<Authenticator>,
+}
+
+/// What to do with a request.
+enum Decision<ResBody> {
+    Verdict(Verdict<ResBody>),
+    /// The token has to be verified first.
+    Verify {
+        token: AccessToken,
+        resource: ResourceUrl,
+    },
 }
 
 impl<S, V> BearerAuth<S, V> {
@@ -40,75 +52,59 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        if self.authenticator.answers_preflights()
-            && is_preflight(request.method(), request.headers())
-        {
-            return BearerAuthFuture::answered(preflight_response());
-        }
-        let Some(resource) = self.authenticator.resource(request.uri(), request.headers()) else {
-            return BearerAuthFuture::answered(unknown_host());
-        };
-        let token = match bearer_token(request.headers()) {
-            Ok(token) => token,
-            Err(rejection)
-                if rejection.reason() == RejectionReason::MissingToken
-                    && self.authenticator.optional =>
-            {
-                return BearerAuthFuture::anonymous(self.inner.call(request));
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        match self.decide(&mut request) {
+            Decision::Verdict(Verdict::Pass { cors }) => {
+                BearerAuthFuture::inner(self.inner.call(request), cors)
             }
-            Err(rejection) => return self.refuse(&resource, &request, rejection),
-        };
-        let Some(known) = self.verifier.cached(TokenRequest::new(token).for_resource(&resource))
-        else {
-            let token = AccessToken::from(token);
-            return self.verify(token, resource, request);
-        };
-        match known.map_err(Rejection::from).and_then(|caller| self.authenticator.admit(caller)) {
-            Ok(caller) => {
-                BearerAuthFuture::admitted(&self.authenticator, &mut self.inner, request, caller)
+            Decision::Verdict(Verdict::Respond(response)) => BearerAuthFuture::ready(response),
+            Decision::Verify { token, resource } => {
+                let verification = self.verification(token, resource.clone());
+                // The service that `poll_ready` made ready must be the one that is called. Its
+                // clone may not be ready.
+                let clone = self.inner.clone();
+                let service = mem::replace(&mut self.inner, clone);
+                let authenticator = Arc::clone(&self.authenticator);
+                let pending = Pending { service, request, resource, authenticator };
+                BearerAuthFuture::verifying(verification, pending)
             }
-            Err(rejection) => self.refuse(&resource, &request, rejection),
         }
     }
 }
 
 impl<S, V: VerifyToken> BearerAuth<S, V> {
-    fn refuse<ReqBody, ResBody>(
-        &self,
-        resource: &ResourceUrl,
-        request: &Request<ReqBody>,
-        rejection: Rejection,
-    ) -> BearerAuthFuture<S, ReqBody, ResBody>
-    where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    {
-        BearerAuthFuture::answered(self.authenticator.refuse(
-            resource,
-            request.headers(),
-            rejection,
-        ))
+    fn decide<ReqBody, ResBody>(&self, request: &mut Request<ReqBody>) -> Decision<ResBody> {
+        let authenticator = &*self.authenticator;
+        let respond = |response| Decision::Verdict(Verdict::Respond(response));
+        if authenticator.answers_preflights() && is_preflight(request.method(), request.headers()) {
+            return respond(preflight_response());
+        }
+        let Some(resource) = authenticator.resource(request.uri(), request.headers()) else {
+            return respond(unknown_host(authenticator.cors));
+        };
+        let token = match bearer_token(request.headers()) {
+            Ok(token) => token,
+            Err(rejection)
+                if rejection.reason() == RejectionReason::MissingToken
+                    && authenticator.optional =>
+            {
+                return Decision::Verdict(Verdict::Pass { cors: false });
+            }
+            Err(rejection) => {
+                return respond(authenticator.respond(&resource, request.headers(), rejection));
+            }
+        };
+        match self.verifier.cached(TokenRequest::new(token).for_resource(&resource)) {
+            Some(cached) => Decision::Verdict(authenticator.verdict(cached, &resource, request)),
+            None => Decision::Verify { token: AccessToken::from(token), resource },
+        }
     }
 
-    fn verify<ReqBody, ResBody>(
-        &mut self,
-        token: AccessToken,
-        resource: ResourceUrl,
-        request: Request<ReqBody>,
-    ) -> BearerAuthFuture<S, ReqBody, ResBody>
-    where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    {
-        // The service that `poll_ready` made ready is the one to call; its clone may not be.
-        let clone = self.inner.clone();
-        let service = mem::replace(&mut self.inner, clone);
-        let authenticator = Arc::clone(&self.authenticator);
-        let pending = Pending { service, request, resource: resource.clone(), authenticator };
+    fn verification(&self, token: AccessToken, resource: ResourceUrl) -> Verification {
         let verifier = Arc::clone(&self.verifier);
-        let verification = async move {
+        Box::pin(async move {
             verifier.verify_token(TokenRequest::new(token.expose()).for_resource(&resource)).await
-        };
-        BearerAuthFuture::verifying(Box::pin(verification), pending)
+        })
     }
 }
 

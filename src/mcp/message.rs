@@ -1,27 +1,29 @@
-//! What a JSON-RPC body asks for. Only the members that tell are looked at; the rest is skipped, not built.
+//! The operations in a JSON-RPC body. Only the members that matter are read; the rest is skipped.
 //!
-//! Whatever the server behind could take for a call has to be seen here as that very call. So what two JSON readers
-//! may understand differently is refused and not interpreted: a member that stands there twice, one whose name differs
-//! in case only (Go's `encoding/json` takes it), parameters by position (serde fills a struct from an array).
+//! Whatever the server could take for a call has to be seen here as the same call. Therefore input
+//! that JSON parsers read differently is rejected: duplicate members, members whose names differ in
+//! case only (Go's `encoding/json` accepts them), and parameters by position (serde fills a struct
+//! from an array).
 
 use serde_json::error::Category;
 
-use super::members::{Body, MaybeString, Names, Params, RawMessage};
+use super::members::{MaybeString, NamedParams, Params, RawBody, RawMessage};
 use super::{Operation, OperationTarget, RequestId};
 
-/// Why it cannot be said what a body asks for.
+/// Why a body has no known operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// It is no JSON text in UTF-8.
+pub(crate) enum InvalidBody {
+    /// The body is not JSON in UTF-8.
     NotJson,
-    /// It is JSON and no message of JSON-RPC as MCP has it, or one that can be understood in two ways.
+    /// The body is JSON but not an MCP message, or one that JSON parsers read differently. Has the
+    /// `id` of a single message.
     NotAMessage(Option<RequestId>),
 }
 
-/// A body: one message, or the several of a batch.
+/// One message, or the messages of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
-    /// Of a message with a method; answers of a client have none.
+    /// One for each message with a method. A client's response has none.
     pub(crate) operations: Vec<Operation<'a>>,
     /// The `id` of a single message.
     pub(crate) id: Option<RequestId>,
@@ -29,24 +31,24 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub(crate) fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
-        // serde_json does not look into the text that it skips.
-        let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotJson)?;
-        let members =
-            serde_json::from_str::<Body<'_>>(text).map_err(|error| match error.classify() {
-                Category::Data => Unreadable::NotAMessage(None),
-                Category::Syntax | Category::Eof | Category::Io => Unreadable::NotJson,
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, InvalidBody> {
+        // serde_json does not validate strings that it skips.
+        let text = std::str::from_utf8(body).map_err(|_| InvalidBody::NotJson)?;
+        let body =
+            serde_json::from_str::<RawBody<'_>>(text).map_err(|error| match error.classify() {
+                Category::Data => InvalidBody::NotAMessage(None),
+                Category::Syntax | Category::Eof | Category::Io => InvalidBody::NotJson,
             })?;
-        match members {
-            Body::One(members) => members.message(),
-            Body::Batch(batch) => Self::batch(batch),
+        match body {
+            RawBody::Single(message) => message.parse(),
+            RawBody::Batch(batch) => Self::parse_batch(batch),
         }
     }
 
-    fn batch(batch: Vec<RawMessage<'a>>) -> Result<Self, Unreadable> {
+    fn parse_batch(batch: Vec<RawMessage<'a>>) -> Result<Self, InvalidBody> {
         let mut operations = Vec::new();
-        for members in batch {
-            let message = members.message().map_err(|_| Unreadable::NotAMessage(None))?;
+        for message in batch {
+            let message = message.parse().map_err(|_| InvalidBody::NotAMessage(None))?;
             operations.extend(message.operations);
         }
         Ok(Self { operations, id: None, is_batch: true })
@@ -54,13 +56,13 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> RawMessage<'a> {
-    fn message(self) -> Result<Message<'a>, Unreadable> {
+    fn parse(self) -> Result<Message<'a>, InvalidBody> {
         let id = self.id.filter(|id| *id != RequestId::Other);
         match operation(self.method, self.params) {
             Ok(operation) => {
                 Ok(Message { operations: operation.into_iter().collect(), id, is_batch: false })
             }
-            Err(Ambiguous) => Err(Unreadable::NotAMessage(id)),
+            Err(Ambiguous) => Err(InvalidBody::NotAMessage(id)),
         }
     }
 }
@@ -79,9 +81,9 @@ fn operation<'a>(
     let operation = Operation::new(method);
     let names = match params {
         Some(Params::ByName(names)) => names,
-        Some(Params::None) | None => Names::default(),
+        Some(Params::None) | None => NamedParams::default(),
     };
-    let lookalike = names.lookalike;
+    let is_ambiguous = names.is_ambiguous;
     let name = match operation.target() {
         OperationTarget::Tool | OperationTarget::Prompt => names.name,
         OperationTarget::Resource => names.uri,
@@ -89,7 +91,7 @@ fn operation<'a>(
         OperationTarget::None => return Ok(Some(operation)),
     };
     match name {
-        Some(MaybeString::String(name)) if !lookalike => Ok(Some(operation.named(name))),
+        Some(MaybeString::String(name)) if !is_ambiguous => Ok(Some(operation.named(name))),
         _ => Err(Ambiguous),
     }
 }
@@ -98,12 +100,12 @@ fn operation<'a>(
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Message<'_>, Unreadable> {
-        Message::read(body.as_bytes())
+    fn parse(body: &str) -> Result<Message<'_>, InvalidBody> {
+        Message::parse(body.as_bytes())
     }
 
     #[test]
-    fn reads_the_operation_of_a_message() {
+    fn parses_the_operation_of_a_message() {
         let call = |name: &'static str| Operation::new("tools/call").named(name);
         let rows = [
             (r#"{"method":"ping"}"#, Some(Operation::new("ping"))),
@@ -143,7 +145,7 @@ mod tests {
             (r#"{"method":"x/y","params":null}"#, Some(Operation::new("x/y"))),
         ];
         for (body, expected) in rows {
-            let message = read(body).unwrap();
+            let message = parse(body).unwrap();
             assert_eq!(
                 (message.operations, message.is_batch),
                 (expected.into_iter().collect(), false),
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_can_be_understood_in_two_ways() {
+    fn rejects_messages_that_parsers_read_differently() {
         let rows = [
             r#"1"#,
             r#""tools/call""#,
@@ -190,15 +192,15 @@ mod tests {
         ];
         for body in rows {
             assert!(
-                matches!(read(body), Err(Unreadable::NotAMessage(_))),
+                matches!(parse(body), Err(InvalidBody::NotAMessage(_))),
                 "{body}: {:?}",
-                read(body)
+                parse(body)
             );
         }
     }
 
     #[test]
-    fn tells_what_is_no_json() {
+    fn recognizes_bodies_that_are_not_json() {
         let rows: [&[u8]; 10] = [
             b"",
             b"{",
@@ -212,32 +214,32 @@ mod tests {
             b"{\0\"\0m\0",
         ];
         for body in rows {
-            assert_eq!(Message::read(body), Err(Unreadable::NotJson), "{body:?}");
+            assert_eq!(Message::parse(body), Err(InvalidBody::NotJson), "{body:?}");
         }
     }
 
     #[test]
-    fn every_operation_of_a_batch_counts_up_to_a_bound() {
+    fn returns_every_operation_of_a_batch_up_to_a_limit() {
         let batch = r#"[{"method":"ping"},{"id":1,"result":{}},{"method":"tools/call","params":{"name":"a"}}]"#;
-        let message = read(batch).unwrap();
+        let message = parse(batch).unwrap();
         let expected = vec![Operation::new("ping"), Operation::new("tools/call").named("a")];
         assert_eq!((message.operations, message.id, message.is_batch), (expected, None, true));
         let of = |count: usize| format!("[{}]", vec![r#"{"method":"ping"}"#; count].join(","));
-        assert_eq!(read(&of(100)).unwrap().operations.len(), 100);
+        assert_eq!(parse(&of(100)).unwrap().operations.len(), 100);
         for count in [101, 10_000] {
-            assert_eq!(read(&of(count)), Err(Unreadable::NotAMessage(None)), "{count}");
+            assert_eq!(parse(&of(count)), Err(InvalidBody::NotAMessage(None)), "{count}");
         }
-        assert!(read(r#"[{"method":"ping"},{"method":1}]"#).is_err());
+        assert!(parse(r#"[{"method":"ping"},{"method":1}]"#).is_err());
     }
 
     #[test]
-    fn knows_the_id_that_an_answer_repeats() {
-        use RequestId::{Signed, Text, Unsigned};
+    fn returns_the_id_for_the_response() {
+        use RequestId::{Signed, Unsigned};
         let long = format!("\"{}\"", "x".repeat(257));
         let rows = [
             ("1", Some(Unsigned(1))),
             ("-1", Some(Signed(-1))),
-            ("\"a\"", Some(Text("a".to_owned()))),
+            ("\"a\"", Some(RequestId::String("a".to_owned()))),
             ("1.5", None),
             ("null", None),
             ("true", None),
@@ -247,18 +249,18 @@ mod tests {
         ];
         for (id, expected) in rows {
             let body = format!("{{\"id\":{id},\"method\":\"ping\"}}");
-            assert_eq!(read(&body).unwrap().id, expected, "{id}");
+            assert_eq!(parse(&body).unwrap().id, expected, "{id}");
             let body = format!("{{\"id\":{id},\"method\":1}}");
-            assert_eq!(read(&body), Err(Unreadable::NotAMessage(expected)), "{id}");
+            assert_eq!(parse(&body), Err(InvalidBody::NotAMessage(expected)), "{id}");
         }
     }
 
     #[test]
-    fn skips_what_is_deep_without_recursion() {
+    fn skips_deep_values_without_recursion() {
         let deep =
             format!("{{\"x\":{}{},\"method\":\"ping\"}}", "[".repeat(500_000), "]".repeat(500_000));
-        assert_eq!(read(&deep).unwrap().operations, [Operation::new("ping")]);
+        assert_eq!(parse(&deep).unwrap().operations, [Operation::new("ping")]);
         let batches = "[".repeat(500_000);
-        assert!(read(&batches).is_err());
+        assert!(parse(&batches).is_err());
     }
 }

@@ -1,4 +1,6 @@
-//! What a request asks an MCP server to do, read from its headers and from its body, and which scopes that needs. Pure.
+//! MCP messages: the operation that a request's headers and body ask for, and the scopes it needs.
+//!
+//! Pure functions, without I/O.
 
 mod headers;
 mod members;
@@ -8,7 +10,7 @@ mod policy;
 mod request_id;
 
 pub(crate) use headers::McpHeaders;
-pub(crate) use message::{Message, Unreadable};
+pub(crate) use message::{InvalidBody, Message};
 pub use operation::Operation;
 pub(crate) use operation::OperationTarget;
 pub use policy::{AccessPolicy, AccessPolicyBuilder};

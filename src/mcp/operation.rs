@@ -1,9 +1,8 @@
-//! One thing that a client asks an MCP server to do.
+//! One operation that a client asks an MCP server for.
 
 use std::borrow::Cow;
 
-/// One thing that a client asks for: a JSON-RPC method and, for the methods that have one, the name or URI of what the
-/// method is for.
+/// An operation: a JSON-RPC method and, if the method has one, the name or URI of its target.
 ///
 /// # Example
 ///
@@ -20,26 +19,26 @@ pub struct Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
-    /// An operation of this method, such as `tools/list`.
+    /// Creates an operation of this method, such as `tools/list`.
     #[must_use]
     pub fn new(method: impl Into<Cow<'a, str>>) -> Self {
         Self { method: method.into(), name: None }
     }
 
-    /// The name of the tool or prompt, or the URI of the resource, that the method is for.
+    /// Sets the name of the tool or prompt, or the URI of the resource. Defaults to none.
     #[must_use]
     pub fn named(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The JSON-RPC method, such as `tools/call`.
+    /// Returns the JSON-RPC method, such as `tools/call`.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The tool's or prompt's name, or the resource's URI.
+    /// Returns the name of the tool or prompt, or the URI of the resource.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -50,20 +49,20 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// What the name of an operation stands for.
+/// The kind of target that an operation's name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperationTarget {
     Tool,
     Prompt,
     Resource,
     Task,
-    /// The method has no name that this crate knows of.
+    /// The method has no target, or none that is known here.
     None,
 }
 
 impl OperationTarget {
-    /// MCP 2026-07-28, Streamable HTTP, "standard headers": the methods with an `Mcp-Name`. That of tasks is the tasks
-    /// extension's.
+    /// The methods with an `Mcp-Name`: MCP 2026-07-28, Streamable HTTP, section "standard headers",
+    /// and the tasks extension.
     fn of(method: &str) -> Self {
         match method {
             "tools/call" => Self::Tool,

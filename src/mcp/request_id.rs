@@ -1,40 +1,46 @@
+//! The `id` of a JSON-RPC request (JSON-RPC 2.0 section 4).
+
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The `id` of a JSON-RPC request, which an answer repeats.
+/// The `id` of a JSON-RPC request, which the response repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum RequestId {
-    Text(String),
+    String(String),
     Unsigned(u64),
     Signed(i64),
-    /// Of a form or length that is not repeated: an answer to it has no `id`.
+    /// A value of another type, or too long to repeat. The response has no `id`.
     #[serde(skip)]
     Other,
 }
 
-/// In bytes. Who sends a longer one finds no `id` in the refusal.
-const MAX_ID: usize = 256;
+/// In bytes. A longer `id` is not repeated.
+const MAX_ID_BYTES: usize = 256;
 
 impl<'de> Deserialize<'de> for RequestId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(IdVisitor)
+        deserializer.deserialize_any(RequestIdVisitor)
     }
 }
 
-struct IdVisitor;
+struct RequestIdVisitor;
 
-impl<'de> Visitor<'de> for IdVisitor {
+impl<'de> Visitor<'de> for RequestIdVisitor {
     type Value = RequestId;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id")
+        f.write_str("a request id")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<RequestId, E> {
-        Ok(if text.len() <= MAX_ID { RequestId::Text(text.to_owned()) } else { RequestId::Other })
+        Ok(if text.len() <= MAX_ID_BYTES {
+            RequestId::String(text.to_owned())
+        } else {
+            RequestId::Other
+        })
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<RequestId, E> {

@@ -1,3 +1,5 @@
+//! The metadata document of an authorization server (RFC 8414).
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -5,71 +7,74 @@ use crate::oauth::{Scopes, check_origin, parse_uri};
 
 /// The metadata of an authorization server (RFC 8414 section 2).
 ///
-/// The members that clients of MCP use are fields; every other one is kept in [`extra`](Self::extra), so that a
-/// document passes through unchanged but for the order of its members.
+/// The members that MCP clients use are fields. Every other member is kept in
+/// [`extra`](Self::extra), so that only the order of members changes when a document is parsed and
+/// serialized.
 ///
 /// # Example
 ///
 /// ```
 /// use clerk_mcp_tools::metadata::AuthorizationServerMetadata;
 ///
-/// let text = r#"{"issuer": "https://clerk.example.com", "token_endpoint": "https://clerk.example.com/oauth/token",
-///                "something_new": true}"#;
-/// let document: AuthorizationServerMetadata = serde_json::from_str(text).unwrap();
-/// assert_eq!(document.token_endpoint.as_deref(), Some("https://clerk.example.com/oauth/token"));
+/// let json = r#"{"issuer": "https://clerk.example.com", "something_new": true}"#;
+/// let document: AuthorizationServerMetadata = serde_json::from_str(json)?;
+/// assert_eq!(document.issuer, "https://clerk.example.com");
 /// assert_eq!(document.extra["something_new"], true);
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuthorizationServerMetadata {
-    /// The issuer, which must equal the one that was asked (RFC 8414 section 3.3).
+    /// The issuer. It must equal the one that the document was requested from (RFC 8414 section
+    /// 3.3).
     pub issuer: String,
-    /// Where the user signs in.
+    /// The URL at which users sign in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_endpoint: Option<String>,
-    /// Where a code becomes a token.
+    /// The URL at which clients exchange a code for tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint: Option<String>,
-    /// Where a token is given back (RFC 7009).
+    /// The URL at which clients revoke tokens (RFC 7009).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
-    /// The keys that tokens are signed with.
+    /// The URL of the key set that tokens are signed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
-    /// Where a client registers itself (RFC 7591); absent when the instance does not allow it.
+    /// The URL at which clients register (RFC 7591). Absent if the instance does not allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<String>,
-    /// Whether a client may name itself by the URL of its own metadata document.
+    /// Whether the URL of a client's metadata document may be its client id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id_metadata_document_supported: Option<bool>,
-    /// The scopes that a client may ask for.
+    /// The scopes that clients may request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes_supported: Option<Vec<String>>,
-    /// The response types, such as `code`.
+    /// The supported response types, such as `code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_types_supported: Option<Vec<String>>,
-    /// The grant types, such as `authorization_code`.
+    /// The supported grant types, such as `authorization_code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types_supported: Option<Vec<String>>,
-    /// How a client may prove who it is.
+    /// The supported methods of client authentication, such as `client_secret_basic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// The PKCE methods (RFC 7636); MCP needs `S256`.
+    /// The supported PKCE methods (RFC 7636). MCP requires `S256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_challenge_methods_supported: Option<Vec<String>>,
-    /// The claims that the instance may state about a user.
+    /// The claims about users that the instance may supply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims_supported: Option<Vec<String>>,
-    /// Every other member, as it came.
+    /// Every other member, unchanged.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl AuthorizationServerMetadata {
-    /// Why this document must not be believed when it comes from `issuer`.
+    /// Checks the issuer and the endpoints. Returns why a document from `issuer` must not be
+    /// trusted.
     pub(crate) fn check(&self, issuer: &str) -> Result<(), &'static str> {
         if self.issuer != issuer {
-            return Err("it speaks for another issuer (RFC 8414 section 3.3)");
+            return Err("it names another issuer (RFC 8414 section 3.3)");
         }
         let endpoints = [
             &self.authorization_endpoint,
@@ -86,15 +91,17 @@ impl AuthorizationServerMetadata {
         Ok(())
     }
 
-    /// The same document with `scopes_supported` narrowed to these, for clients that ask for all they find there.
+    /// Restricts `scopes_supported` to these scopes, for clients that request all that it lists.
     #[must_use]
     pub fn with_scopes_restricted_to(mut self, scopes: &Scopes) -> Self {
-        let own = self.scopes_supported.as_deref();
-        let known = |scope: &str| own.is_none_or(|own| own.iter().any(|known| known == scope));
-        let narrowed: Vec<String> =
-            scopes.advertisable().iter().filter(|scope| known(scope)).map(str::to_owned).collect();
+        let supported = self.scopes_supported.as_deref();
+        let is_supported = |scope: &&str| {
+            supported.is_none_or(|supported| supported.iter().any(|known| known == scope))
+        };
+        let restricted: Vec<String> =
+            scopes.advertisable().iter().filter(is_supported).map(str::to_owned).collect();
         // A member without a value is left out (RFC 8414 section 3.2).
-        self.scopes_supported = (!narrowed.is_empty()).then_some(narrowed);
+        self.scopes_supported = (!restricted.is_empty()).then_some(restricted);
         self
     }
 }
@@ -108,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_it_does_not_know() {
+    fn keeps_unknown_members() {
         let json = serde_json::json!({
             "issuer": "https://as.example", "scopes_supported": [], "x": {"y": [1, null]}, "z": null,
         });
@@ -116,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn believes_only_its_own_issuer_and_safe_endpoints() {
+    fn trusts_only_the_expected_issuer_and_https_endpoints() {
         let good = document(serde_json::json!({
             "issuer": "https://as.example", "token_endpoint": "https://as.example/token",
         }));
@@ -138,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn narrows_to_what_both_sides_know() {
+    fn restricts_scopes_to_those_that_both_sides_support() {
         let own = document(
             serde_json::json!({"issuer": "i", "scopes_supported": ["email", "profile", "openid"]}),
         );
         let scopes = Scopes::parse("profile offline_access files:write email").unwrap();
-        let narrowed = own.with_scopes_restricted_to(&scopes).scopes_supported.unwrap();
-        assert_eq!(narrowed, ["profile", "email"]);
+        let restricted = own.with_scopes_restricted_to(&scopes).scopes_supported.unwrap();
+        assert_eq!(restricted, ["profile", "email"]);
         let own = document(serde_json::json!({"issuer": "i", "scopes_supported": ["email"]}));
         assert_eq!(own.with_scopes_restricted_to(&Scopes::none()).scopes_supported, None);
     }

@@ -1,6 +1,6 @@
-//! The two documents by which a client finds out where to sign in, and where they stand.
+//! The two metadata documents from which a client learns where to sign in, and their paths.
 //!
-//! Pure data: nothing here asks the network. The services that answer with these documents are
+//! Pure data, without I/O. The services that serve these documents are
 //! [`ProtectedResourceService`](crate::services::ProtectedResourceService) and
 //! [`AuthorizationServerService`](crate::services::AuthorizationServerService).
 

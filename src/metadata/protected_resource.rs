@@ -1,3 +1,5 @@
+//! The metadata document of a protected resource (RFC 9728).
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -5,10 +7,10 @@ use crate::error::ConfigError;
 use crate::instance::FrontendApi;
 use crate::oauth::{ResourceUrl, Scopes};
 
-/// The metadata of a protected resource (RFC 9728 section 2): what an MCP client reads to learn where to sign in and
-/// which scopes to ask for.
+/// The metadata of a protected resource (RFC 9728 section 2), from which an MCP client learns where
+/// to sign in and which scopes to request.
 ///
-/// Members without a value are left out; none is ever `null`.
+/// Members without a value are left out, never `null`.
 ///
 /// # Example
 ///
@@ -35,57 +37,58 @@ use crate::oauth::{ResourceUrl, Scopes};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProtectedResourceMetadata {
-    /// The resource identifier, byte by byte the URL that clients use.
+    /// The resource identifier: exactly the URL that clients use.
     pub resource: String,
-    /// The issuers that clients may get tokens from.
+    /// The issuers that clients may obtain tokens from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_servers: Vec<String>,
-    /// The *resource's own* keys, such as those it signs answers with; not the authorization server's.
+    /// The URL of the *resource's own* key set, such as for signed responses. It is not that of the
+    /// authorization server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
-    /// The scopes that a client may ask for.
+    /// The scopes that clients may request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
-    /// How a token may be presented: `header`, the only way MCP knows.
+    /// How a token may be presented. MCP allows only `header`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bearer_methods_supported: Vec<String>,
-    /// The algorithms that the resource signs answers with.
+    /// The algorithms with which the resource signs responses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resource_signing_alg_values_supported: Vec<String>,
-    /// A name to show to users.
+    /// The name to show to users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_name: Option<String>,
-    /// A page for developers.
+    /// The URL of a page for developers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_documentation: Option<String>,
-    /// A page about how the data may be used.
+    /// The URL of a page about how data may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_policy_uri: Option<String>,
-    /// A page with the terms of service.
+    /// The URL of the terms of service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_tos_uri: Option<String>,
     /// Whether tokens bound to a client certificate are supported (RFC 8705).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
-    /// The types of authorization details that are supported (RFC 9396).
+    /// The supported types of authorization details (RFC 9396).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details_types_supported: Vec<String>,
-    /// The algorithms of DPoP proofs (RFC 9449).
+    /// The supported algorithms of DPoP proofs (RFC 9449).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dpop_signing_alg_values_supported: Vec<String>,
-    /// Whether only tokens bound by DPoP are accepted (RFC 9449).
+    /// Whether only DPoP-bound tokens are accepted (RFC 9449).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop_bound_access_tokens_required: Option<bool>,
-    /// These members again, as a signed JWT (RFC 9728 section 2.2).
+    /// The metadata as a signed JWT (RFC 9728 section 2.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_metadata: Option<String>,
-    /// Further members, such as `resource_name#de` (RFC 9728 section 2.1).
+    /// Every other member, such as `resource_name#de` (RFC 9728 section 2.1).
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ProtectedResourceMetadata {
-    /// Starts a document about a resource, with `bearer_methods_supported` set to `header`.
+    /// Returns a builder for the document of a resource.
     pub fn builder(resource: &ResourceUrl) -> ProtectedResourceMetadataBuilder {
         ProtectedResourceMetadataBuilder {
             document: Self {
@@ -109,8 +112,8 @@ impl ProtectedResourceMetadata {
         }
     }
 
-    /// Starts a document about a resource whose tokens come from this Clerk instance, named by its publishable key or
-    /// its [`FrontendApi`].
+    /// Returns a builder for the document of a resource whose tokens are issued by a Clerk
+    /// instance, given by its publishable key or its [`FrontendApi`].
     pub fn for_clerk(
         instance: impl Into<FrontendApi>,
         resource: &ResourceUrl,
@@ -126,11 +129,11 @@ pub struct ProtectedResourceMetadataBuilder {
     document: ProtectedResourceMetadata,
 }
 
-macro_rules! text_members {
+macro_rules! string_members {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
-        pub fn $name(mut self, text: impl Into<String>) -> Self {
-            self.document.$name = Some(text.into());
+        pub fn $name(mut self, value: impl Into<String>) -> Self {
+            self.document.$name = Some(value.into());
             self
         }
     )*};
@@ -151,79 +154,85 @@ macro_rules! list_members {
 }
 
 impl ProtectedResourceMetadataBuilder {
-    /// Adds an issuer that clients may get tokens from.
+    /// Adds an issuer that clients may obtain tokens from.
     pub fn authorization_server(mut self, issuer: impl Into<String>) -> Self {
         self.document.authorization_servers.push(issuer.into());
         self
     }
 
-    /// The scopes that a client may ask for. `offline_access` is left out: it is between the client and the
-    /// authorization server (MCP 2026-07-28).
+    /// Sets the scopes that clients may request. Defaults to none. `offline_access` is left out,
+    /// since it concerns only the client and the authorization server (MCP 2026-07-28).
     pub fn scopes_supported(mut self, scopes: &Scopes) -> Self {
         self.document.scopes_supported = scopes.advertisable().iter().map(str::to_owned).collect();
         self
     }
 
-    text_members! {
-        /// Where the *resource's own* keys stand; not the authorization server's.
+    string_members! {
+        /// Sets the URL of the *resource's own* key set, not of the authorization server's.
+        /// Defaults to none.
         jwks_uri,
-        /// A name to show to users.
+        /// Sets the name to show to users. Defaults to none.
         resource_name,
-        /// The URL of a page for developers.
+        /// Sets the URL of a page for developers. Defaults to none.
         resource_documentation,
-        /// The URL of a page about how the data may be used.
+        /// Sets the URL of a page about how data may be used. Defaults to none.
         resource_policy_uri,
-        /// The URL of a page with the terms of service.
+        /// Sets the URL of the terms of service. Defaults to none.
         resource_tos_uri,
-        /// The members again, as a signed JWT (RFC 9728 section 2.2). It is taken as it is.
+        /// Sets the metadata as a signed JWT (RFC 9728 section 2.2), which is not checked. Defaults
+        /// to none.
         signed_metadata,
     }
 
     list_members! {
-        /// How a token may be presented; `header` unless it is said.
+        /// Sets how a token may be presented. Defaults to `header`.
         bearer_methods_supported,
-        /// The algorithms that the resource signs answers with.
+        /// Sets the algorithms with which the resource signs responses. Defaults to none.
         resource_signing_alg_values_supported,
-        /// The types of authorization details that are supported (RFC 9396).
+        /// Sets the supported types of authorization details (RFC 9396). Defaults to none.
         authorization_details_types_supported,
-        /// The algorithms of DPoP proofs (RFC 9449).
+        /// Sets the supported algorithms of DPoP proofs (RFC 9449). Defaults to none.
         dpop_signing_alg_values_supported,
     }
 
-    /// Whether tokens bound to a client certificate are supported (RFC 8705). This crate does not check such a binding.
+    /// Sets whether tokens bound to a client certificate are supported (RFC 8705). Defaults to no
+    /// value. This crate does not check the binding.
     pub fn tls_client_certificate_bound_access_tokens(mut self, supported: bool) -> Self {
         self.document.tls_client_certificate_bound_access_tokens = Some(supported);
         self
     }
 
-    /// Whether only tokens bound by DPoP are accepted (RFC 9449). This crate does not check such a binding.
+    /// Sets whether only DPoP-bound tokens are accepted (RFC 9449). Defaults to no value. This
+    /// crate does not check the binding.
     pub fn dpop_bound_access_tokens_required(mut self, required: bool) -> Self {
         self.document.dpop_bound_access_tokens_required = Some(required);
         self
     }
 
-    /// Adds a further member, such as `resource_name#de`.
+    /// Adds another member, such as `resource_name#de` (RFC 9728 section 2.1).
     pub fn extra(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.document.extra.insert(name.into(), value.into());
         self
     }
 
-    /// The document.
+    /// Builds the document.
     ///
     /// # Errors
     ///
-    /// When no authorization server is named (MCP asks for one at least), when a further member has the name of one
-    /// of RFC 9728, or when it is `null` or an empty list.
+    /// Returns an error if there is no authorization server, of which MCP requires one, or if a
+    /// member added with [`extra`](Self::extra) has a name that RFC 9728 defines, or is `null` or
+    /// an empty list.
     pub fn build(self) -> Result<ProtectedResourceMetadata, ConfigError> {
         if self.document.authorization_servers.is_empty() {
             return Err(ConfigError::missing(
                 "authorization_servers",
-                "is empty: name the issuer that clients get their tokens from",
+                "is empty: add the issuer that clients obtain their tokens from",
             ));
         }
         for (name, value) in &self.document.extra {
-            if DEFINED.contains(&name.as_str()) {
-                let problem = "is a member of RFC 9728: set it with the method of that name";
+            if DEFINED_MEMBERS.contains(&name.as_str()) {
+                let problem =
+                    "is a member that RFC 9728 defines: set it with the method of that name";
                 return Err(ConfigError::invalid(name.clone(), problem));
             }
             if value.is_null() || value.as_array().is_some_and(Vec::is_empty) {
@@ -236,7 +245,7 @@ impl ProtectedResourceMetadataBuilder {
 }
 
 /// The members that RFC 9728 section 2 defines.
-const DEFINED: [&str; 15] = [
+const DEFINED_MEMBERS: [&str; 15] = [
     "resource",
     "authorization_servers",
     "jwks_uri",
@@ -264,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_every_member_under_its_name_and_reads_it_back() {
+    fn serializes_every_member_under_its_name_and_parses_it_again() {
         let document = builder()
             .jwks_uri("https://h.example/jwks")
             .scopes_supported(&Scopes::parse("a offline_access b").unwrap())
@@ -283,14 +292,14 @@ mod tests {
             .unwrap();
         let json = serde_json::to_value(&document).unwrap();
         let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(DEFINED.iter().all(|name| names.contains(name)), "{names:?}");
-        assert_eq!(names.len(), DEFINED.len() + 1);
+        assert!(DEFINED_MEMBERS.iter().all(|name| names.contains(name)), "{names:?}");
+        assert_eq!(names.len(), DEFINED_MEMBERS.len() + 1);
         assert_eq!(json["scopes_supported"], serde_json::json!(["a", "b"]));
         assert_eq!(serde_json::from_value::<ProtectedResourceMetadata>(json).unwrap(), document);
     }
 
     #[test]
-    fn refuses_extras_that_would_break_the_document() {
+    fn rejects_extra_members_that_would_break_the_document() {
         assert_eq!(
             builder().extra("resource", "https://evil").build().unwrap_err().setting(),
             "resource"

@@ -1,4 +1,4 @@
-//! Where the documents stand (RFC 8615; RFC 9728 section 3.1; RFC 8414 section 3.1).
+//! The well-known paths of the documents (RFC 8615; RFC 9728 section 3.1; RFC 8414 section 3.1).
 
 use crate::oauth::ResourceUrl;
 
@@ -8,8 +8,8 @@ pub const PROTECTED_RESOURCE_WELL_KNOWN: &str = "/.well-known/oauth-protected-re
 /// The well-known path of authorization server metadata (RFC 8414 section 3).
 pub const AUTHORIZATION_SERVER_WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
-/// The URL of a resource's metadata document: the well-known path goes between host and path, and a query is kept
-/// (RFC 9728 section 3.1).
+/// Returns the URL of a resource's metadata: the well-known path is inserted between host and path,
+/// and a query is kept (RFC 9728 section 3.1).
 ///
 /// # Example
 ///
@@ -26,13 +26,13 @@ pub const AUTHORIZATION_SERVER_WELL_KNOWN: &str = "/.well-known/oauth-authorizat
 /// ```
 #[must_use]
 pub fn protected_resource_metadata_url(resource: &ResourceUrl) -> String {
-    // A lone slash is dropped before the well-known part is put in (RFC 9728 section 3.1).
+    // RFC 9728 section 3.1: a path of a single slash is removed first.
     let path = if resource.path() == "/" { "" } else { resource.path() };
     format!("{}{PROTECTED_RESOURCE_WELL_KNOWN}{path}{}", resource.origin(), resource.query())
 }
 
-/// Every path at which a client may look for a document about this resource: with the resource's path behind the
-/// well-known one and without, with a slash at the end and without.
+/// Returns every path at which a client may request a document of this resource: with and without
+/// the resource's path after the well-known one, and with and without a trailing slash.
 ///
 /// # Example
 ///
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn puts_the_well_known_part_between_host_and_path() {
+    fn inserts_the_well_known_path_between_host_and_path() {
         let rows = [
             ("https://h.example", "https://h.example/.well-known/oauth-protected-resource"),
             ("https://h.example/", "https://h.example/.well-known/oauth-protected-resource"),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_of_a_challenge_is_served_however_the_resource_ends() {
+    fn the_paths_contain_the_url_of_the_challenge_for_every_resource() {
         for resource in ["", "/", "//", "/mcp", "/mcp/", "/mcp//", "/a/mcp"] {
             let resource = ResourceUrl::parse(&format!("https://h.example{resource}")).unwrap();
             let url = protected_resource_metadata_url(&resource);

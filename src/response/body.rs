@@ -10,24 +10,24 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A response's body: the inner service's, untouched, or a short one of this crate's own.
+    /// A response body: the inner service's, unchanged, or a short one from this crate.
     ///
-    /// The services that have no service inside them answer with a `ResponseBody` of [`NoInner`].
+    /// Services that wrap no inner service return a `ResponseBody` of [`NoInner`].
     pub struct ResponseBody<B = NoInner> {
         #[pin]
-        kind: Kind<B>,
+        source: BodySource<B>,
     }
 }
 
 pin_project! {
-    #[project = KindProj]
-    enum Kind<B> {
+    #[project = BodySourceProj]
+    enum BodySource<B> {
         Inner { #[pin] body: B },
-        Own { bytes: Option<Bytes> },
+        Bytes { bytes: Option<Bytes> },
     }
 }
 
-/// The body of a service that is not there: it has no value.
+/// An uninhabited body type, for responses that never wrap an inner body.
 #[derive(Clone, Copy, Debug)]
 pub enum NoInner {}
 
@@ -45,19 +45,19 @@ impl Body for NoInner {
 
 impl<B> ResponseBody<B> {
     pub(crate) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self { source: BodySource::Inner { body } }
     }
 
-    pub(crate) fn own(bytes: Bytes) -> Self {
-        Self { kind: Kind::Own { bytes: (!bytes.is_empty()).then_some(bytes) } }
+    pub(crate) fn from_bytes(bytes: Bytes) -> Self {
+        Self { source: BodySource::Bytes { bytes: (!bytes.is_empty()).then_some(bytes) } }
     }
 
     pub(crate) fn empty() -> Self {
-        Self { kind: Kind::Own { bytes: None } }
+        Self { source: BodySource::Bytes { bytes: None } }
     }
 }
 
-/// An empty body, as layers around this one need it (`tower_http::cors` for one).
+/// Returns an empty body. Some layers need a default, such as `tower_http::cors`.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self::empty()
@@ -65,11 +65,11 @@ impl<B> Default for ResponseBody<B> {
 }
 
 impl ResponseBody<NoInner> {
-    /// The same body, as one that could have been an inner service's.
-    pub(crate) fn widen<B>(self) -> ResponseBody<B> {
-        match self.kind {
-            Kind::Inner { body } => match body {},
-            Kind::Own { bytes } => ResponseBody { kind: Kind::Own { bytes } },
+    /// Converts the type to that of a body that may wrap an inner one.
+    pub(crate) fn with_inner_type<B>(self) -> ResponseBody<B> {
+        match self.source {
+            BodySource::Inner { body } => match body {},
+            BodySource::Bytes { bytes } => ResponseBody { source: BodySource::Bytes { bytes } },
         }
     }
 }
@@ -82,25 +82,25 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().kind.project() {
-            KindProj::Inner { body } => body.poll_frame(cx),
-            KindProj::Own { bytes } => {
+        match self.project().source.project() {
+            BodySourceProj::Inner { body } => body.poll_frame(cx),
+            BodySourceProj::Bytes { bytes } => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
-            Kind::Own { bytes } => bytes.is_none(),
+        match &self.source {
+            BodySource::Inner { body } => body.is_end_stream(),
+            BodySource::Bytes { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
-            Kind::Own { bytes } => SizeHint::with_exact(
+        match &self.source {
+            BodySource::Inner { body } => body.size_hint(),
+            BodySource::Bytes { bytes } => SizeHint::with_exact(
                 bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             ),
         }

@@ -1,10 +1,10 @@
-//! The text of a `WWW-Authenticate` header (RFC 6750 section 3, RFC 9728 section 5.1).
+//! The `WWW-Authenticate` header (RFC 6750 section 3, RFC 9728 section 5.1).
 
 use http::HeaderValue;
 
 use crate::oauth::Scopes;
 
-/// A `Bearer` challenge: what a client needs to know to get a token that will do.
+/// A `Bearer` challenge, from which a client learns how to obtain a token that is accepted.
 ///
 /// # Example
 ///
@@ -12,13 +12,14 @@ use crate::oauth::Scopes;
 /// use clerk_mcp_tools::response::BearerChallenge;
 /// use clerk_mcp_tools::Scopes;
 ///
-/// let challenge = BearerChallenge::new("https://mcp.example.com/.well-known/oauth-protected-resource/mcp")
+/// let metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+/// let challenge = BearerChallenge::new(metadata)
 ///     .scope(&Scopes::parse("profile email")?)
 ///     .to_header_value();
 /// assert_eq!(
 ///     challenge,
-///     "Bearer resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", \
-///      scope=\"profile email\"",
+///     "Bearer resource_metadata=\"https://mcp.example.com/.well-known/\
+///      oauth-protected-resource/mcp\", scope=\"profile email\"",
 /// );
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
@@ -31,44 +32,46 @@ pub struct BearerChallenge<'a> {
 }
 
 impl<'a> BearerChallenge<'a> {
-    /// A challenge that names where the resource's metadata stands, and no error.
+    /// Creates a challenge with the URL of the resource's metadata and without an error.
     pub fn new(resource_metadata: &'a str) -> Self {
         Self { error: None, resource_metadata, scope: String::new() }
     }
 
-    /// Names every scope that the request needs. `offline_access` is left out: it grants nothing here.
+    /// Sets every scope that the request needs. Defaults to none. `offline_access` is left out,
+    /// since it grants nothing at a resource.
     pub fn scope(mut self, scopes: &Scopes) -> Self {
         self.scope = scopes.advertisable().to_string();
         self
     }
 
-    /// Names what was wrong with the credentials: a code of RFC 6750 section 3.1 and a sentence. A request without
-    /// credentials gets neither.
+    /// Sets the error code (RFC 6750 section 3.1) and its description. Defaults to none, which is
+    /// right for a request without credentials.
     pub fn error(mut self, code: &'static str, description: &'static str) -> Self {
         self.error = Some((code, description));
         self
     }
 
-    /// The header's value.
+    /// Returns the value of the header.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
         let mut text = String::from("Bearer ");
         if let Some((code, description)) = self.error {
-            push(&mut text, "error", code);
-            push(&mut text, "error_description", description);
+            push_param(&mut text, "error", code);
+            push_param(&mut text, "error_description", description);
         }
-        push(&mut text, "resource_metadata", self.resource_metadata);
+        push_param(&mut text, "resource_metadata", self.resource_metadata);
         if !self.scope.is_empty() {
-            push(&mut text, "scope", &self.scope);
+            push_param(&mut text, "scope", &self.scope);
         }
-        // Only visible ASCII is written, so the fallback is never taken; it is still a challenge.
+        // Only spaces and visible ASCII are written, so the conversion never fails. The fallback is
+        // a valid challenge all the same.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
     }
 }
 
-/// Appends `name="value"` (RFC 9110 section 5.6.4). What a header cannot carry is left out: no input gets to write a
-/// line of its own.
-fn push(text: &mut String, name: &str, value: &str) {
+/// Appends `name="value"` (RFC 9110 section 5.6.4). Characters that a header cannot carry are left
+/// out, which prevents header injection.
+fn push_param(text: &mut String, name: &str, value: &str) {
     if !text.ends_with(' ') {
         text.push_str(", ");
     }
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn puts_the_error_first_and_quotes_everything() {
+    fn writes_the_error_first_and_quotes_every_value() {
         let value = BearerChallenge::new("https://h.example/m")
             .error("invalid_token", "The access token has expired")
             .scope(&Scopes::parse("a offline_access b").unwrap())
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn lets_no_input_out_of_its_quotes() {
+    fn escapes_quotes_and_drops_line_breaks() {
         let value = BearerChallenge::new("https://h.example/\"\\\r\nX: y\u{e4}").to_header_value();
         assert_eq!(value, "Bearer resource_metadata=\"https://h.example/\\\"\\\\X: y\"");
     }

@@ -1,4 +1,4 @@
-//! The header values by which a browser lets a page read an answer (Fetch standard, section CORS protocol).
+//! CORS response headers (Fetch standard, section "CORS protocol").
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -9,20 +9,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::response::ResponseBody;
 
-/// What clients of MCP send. `*` does not cover `Authorization`, so that one is named; the others are named for
-/// browsers that take `*` by the letter.
+/// The request headers of MCP clients. `*` does not cover `Authorization`. The others are listed
+/// for browsers that do not support the wildcard.
 const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, \
      Mcp-Session-Id, Mcp-Method, Mcp-Name, *";
 
-/// What a client of MCP has to read besides the body.
+/// The response headers that an MCP client has to read.
 const EXPOSED_RESPONSE_HEADERS: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";
 
-/// One day, in seconds. Browsers cap it at what they like.
+/// One day, in seconds. Browsers apply their own upper limit.
 const MAX_AGE: &str = "86400";
 
 pub(crate) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
-/// Returns the CORS headers of a metadata document: any page may read it.
+/// Returns the CORS headers of a metadata document, which let pages of every origin read it.
 ///
 /// # Example
 ///
@@ -55,19 +55,19 @@ const fn allowing(methods: &'static str) -> [(HeaderName, HeaderValue); 4] {
     ]
 }
 
-/// Whether a browser asks if it may send a request. Not every `OPTIONS` is a preflight.
+/// Returns whether a request is a CORS preflight. Not every `OPTIONS` request is one.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS
         && headers.contains_key(ORIGIN)
         && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to a preflight of an MCP endpoint.
+/// Returns the response to a preflight of an MCP endpoint.
 pub(crate) fn preflight_response<B>() -> Response<ResponseBody<B>> {
     no_content(ENDPOINT_CORS_HEADERS)
 }
 
-/// The answer to `OPTIONS` on a metadata document.
+/// Returns the response to `OPTIONS` on a metadata document.
 pub(crate) fn metadata_options_response<B>() -> Response<ResponseBody<B>> {
     no_content(METADATA_CORS_HEADERS)
 }
@@ -79,7 +79,7 @@ fn no_content<B>(headers: [(HeaderName, HeaderValue); 4]) -> Response<ResponseBo
     response
 }
 
-/// 405 with the methods that would do (RFC 9110 section 15.5.6).
+/// Returns a 405 with the allowed methods (RFC 9110 section 15.5.6).
 pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseBody<B>> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -88,16 +88,9 @@ pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseB
     response
 }
 
-/// Lets a page read the answer of an MCP endpoint, the session's id among it.
-pub(crate) fn allow_reading(headers: &mut HeaderMap) {
+/// Lets pages of every origin read a response of an MCP endpoint and its session id.
+pub(crate) fn add_cors_headers(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     headers
         .insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
-}
-
-/// The same answer for a server that does its CORS elsewhere.
-pub(crate) fn without_cors<B>(mut response: Response<B>) -> Response<B> {
-    response.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN);
-    response.headers_mut().remove(ACCESS_CONTROL_EXPOSE_HEADERS);
-    response
 }

@@ -1,7 +1,7 @@
+//! Serves the metadata of the authorization server (RFC 8414).
+
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,28 +11,30 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::document::{Action, Document, action_for, response_for};
+use super::metadata_future::MetadataFuture;
 use crate::cache::{RefreshTimes, RefreshingCache, Source};
 use crate::clock::Clock;
 use crate::error::ClerkError;
 use crate::metadata::AuthorizationServerMetadata;
 use crate::oauth::Scopes;
-use crate::response::{NoInner, ResponseBody, metadata_unavailable};
+use crate::response::{ResponseBody, metadata_unavailable};
 
-const LIMITS: RefreshTimes = RefreshTimes {
+const REFRESH_TIMES: RefreshTimes = RefreshTimes {
     refresh_after: Duration::from_secs(10 * 60),
     max_age: Duration::from_secs(60 * 60),
     stale_if_error: Duration::from_secs(24 * 60 * 60),
     min_refresh_interval: Duration::from_secs(30),
 };
 
-/// Answers with the metadata of the authorization server (RFC 8414 section 3.2), for the clients that ask the MCP
-/// server for it (MCP 2025-03-26).
+/// Service that serves the metadata of the authorization server (RFC 8414 section 3.2), for clients
+/// that request it from the MCP server (MCP 2025-03-26).
 ///
-/// The document is fetched when it is first asked for, then kept and renewed beside the requests. While Clerk is down the
-/// last good one serves on for 24 hours; without one the answer is 503 with `Retry-After`.
+/// The document is fetched on the first request, cached, and refreshed in the background. While
+/// Clerk is unavailable, the last document is served for up to 24 hours. Without one, the response
+/// is 503 with `Retry-After`.
 ///
-/// It is made with [`AuthorizationServerService::for_clerk`] or by [`ClerkMcp`](crate::ClerkMcp). A clone shares the
-/// document.
+/// It is built by [`AuthorizationServerService::for_clerk`] or [`ClerkMcp`](crate::ClerkMcp).
+/// Clones share the document.
 #[derive(Clone)]
 pub struct AuthorizationServerService {
     document: RefreshingCache<DocumentSource>,
@@ -40,7 +42,8 @@ pub struct AuthorizationServerService {
 
 struct DocumentSource {
     metadata: Arc<dyn Source<Value = AuthorizationServerMetadata>>,
-    narrowed_to: Option<Scopes>,
+    /// The scopes that the document is restricted to.
+    scopes: Option<Scopes>,
 }
 
 #[async_trait]
@@ -49,9 +52,9 @@ impl Source for DocumentSource {
 
     async fn fetch(&self) -> Result<Document, ClerkError> {
         let metadata = self.metadata.fetch().await.inspect_err(|error| {
-            tracing::warn!(error = %error, cause = ?error, "the authorization server's metadata could not be fetched");
+            tracing::warn!(error = %error, cause = ?error, "failed to fetch the authorization server's metadata");
         })?;
-        Ok(match &self.narrowed_to {
+        Ok(match &self.scopes {
             Some(scopes) => Document::new(&metadata.with_scopes_restricted_to(scopes)),
             None => Document::new(&metadata),
         })
@@ -61,68 +64,40 @@ impl Source for DocumentSource {
 impl AuthorizationServerService {
     pub(crate) fn new(
         metadata: impl Source<Value = AuthorizationServerMetadata>,
-        narrowed_to: Option<Scopes>,
+        scopes: Option<Scopes>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let source = DocumentSource { metadata: Arc::new(metadata), narrowed_to };
-        Self { document: RefreshingCache::new(source, LIMITS, clock) }
+        let source = DocumentSource { metadata: Arc::new(metadata), scopes };
+        Self { document: RefreshingCache::new(source, REFRESH_TIMES, clock) }
     }
 }
 
 impl<B> Service<Request<B>> for AuthorizationServerService {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = AuthorizationServerFuture;
+    type Future = MetadataFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let kind = match action_for(request.method()) {
-            Action::Respond(response) => Kind::Answered(Some(response)),
+        match action_for(request.method()) {
+            Action::Respond(response) => MetadataFuture::ready(response),
             Action::Serve => {
-                Kind::Fetching(Box::pin(show(self.document.clone(), request.method().clone())))
+                MetadataFuture::fetching(serve(self.document.clone(), request.method().clone()))
             }
-        };
-        AuthorizationServerFuture { kind }
-    }
-}
-
-async fn show(document: RefreshingCache<DocumentSource>, method: Method) -> Response<ResponseBody> {
-    match document.get().await {
-        Ok(document) => response_for(&document, &method),
-        Err(error) => metadata_unavailable(error),
-    }
-}
-
-/// Response future of [`AuthorizationServerService`].
-#[must_use = "futures do nothing unless they are polled"]
-pub struct AuthorizationServerFuture {
-    kind: Kind,
-}
-
-enum Kind {
-    Answered(Option<Response<ResponseBody<NoInner>>>),
-    Fetching(Pin<Box<dyn Future<Output = Response<ResponseBody<NoInner>>> + Send>>),
-}
-
-impl Future for AuthorizationServerFuture {
-    type Output = Result<Response<ResponseBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.kind {
-            Kind::Answered(response) => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
-            }
-            Kind::Fetching(future) => future.as_mut().poll(cx).map(Ok),
         }
     }
 }
 
-impl fmt::Debug for AuthorizationServerFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizationServerFuture").finish_non_exhaustive()
+async fn serve(
+    document: RefreshingCache<DocumentSource>,
+    method: Method,
+) -> Response<ResponseBody> {
+    match document.get().await {
+        Ok(document) => response_for(&document, &method),
+        Err(error) => metadata_unavailable(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Answers the question that browsers ask before they send a request (Fetch standard, section CORS protocol).
+//! A service that answers CORS preflight requests (Fetch standard, section "CORS protocol").
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -11,11 +11,12 @@ use crate::response::{
     ResponseBody, metadata_options_response, method_not_allowed, preflight_response,
 };
 
-/// Answers `OPTIONS` with 204 and CORS headers, and every other method with 405.
+/// Service that responds to `OPTIONS` with 204 and CORS headers, and to other methods with 405.
 ///
-/// For servers whose router has a route per method; [`ProtectedResourceService`](crate::services::ProtectedResourceService),
-/// [`AuthorizationServerService`](crate::services::AuthorizationServerService) and [`BearerAuth`](crate::bearer_auth) answer
-/// preflights themselves.
+/// It is for servers whose router has a route per method.
+/// [`ProtectedResourceService`](crate::services::ProtectedResourceService),
+/// [`AuthorizationServerService`](crate::services::AuthorizationServerService) and
+/// [`BearerAuth`](crate::bearer_auth) answer preflights themselves.
 ///
 /// # Example
 ///
@@ -44,13 +45,14 @@ enum Route {
 }
 
 impl CorsPreflightService {
-    /// For the path of a metadata document: `GET`, `HEAD` and `OPTIONS` are allowed.
+    /// Creates a service for the path of a metadata document, which allows `GET`, `HEAD` and
+    /// `OPTIONS`.
     #[must_use]
     pub fn metadata() -> Self {
         Self { route: Route::Metadata }
     }
 
-    /// For an MCP endpoint: `GET`, `POST`, `DELETE` and `OPTIONS` are allowed.
+    /// Creates a service for an MCP endpoint, which allows `GET`, `POST`, `DELETE` and `OPTIONS`.
     #[must_use]
     pub fn endpoint() -> Self {
         Self { route: Route::Endpoint }

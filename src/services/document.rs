@@ -1,4 +1,4 @@
-//! A JSON document, written once, and the answers that it makes.
+//! A serialized metadata document and the responses of the services that serve it.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
@@ -9,25 +9,25 @@ use crate::response::{
     METADATA_CORS_HEADERS, ResponseBody, metadata_options_response, method_not_allowed,
 };
 
-const ALLOWED: &str = "GET, HEAD, OPTIONS";
+const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// A document that is ready to be sent.
+/// A document in JSON.
 #[derive(Clone, Debug)]
 pub(super) struct Document(Bytes);
 
 impl Document {
     pub(super) fn new(value: &impl Serialize) -> Self {
-        // What is written here has texts for names and no map with other keys, so this does not fail; an empty
-        // document would be refused by every client.
+        // Serializing fails only for maps with keys that are not strings, which no document has. An
+        // empty document would be rejected by every client.
         Self(serde_json::to_vec(value).unwrap_or_default().into())
     }
 
     fn response<B>(&self, method: &Method) -> Response<ResponseBody<B>> {
-        // A HEAD has the headers of the GET, its length among them, and no body (RFC 9110 section 9.3.2).
+        // RFC 9110 section 9.3.2: a HEAD has the headers of the GET, with its length, and no body.
         let body = if *method == Method::HEAD {
             ResponseBody::empty()
         } else {
-            ResponseBody::own(self.0.clone())
+            ResponseBody::from_bytes(self.0.clone())
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
@@ -39,11 +39,11 @@ impl Document {
     }
 }
 
-/// What a method asks for.
+/// What to do for a method.
 pub(super) enum Action<B> {
-    /// The document.
+    /// Serve the document.
     Serve,
-    /// Something that needs no document.
+    /// Send this response, which needs no document.
     Respond(Response<ResponseBody<B>>),
 }
 
@@ -51,7 +51,7 @@ pub(super) fn action_for<B>(method: &Method) -> Action<B> {
     match *method {
         Method::GET | Method::HEAD => Action::Serve,
         Method::OPTIONS => Action::Respond(metadata_options_response()),
-        _ => Action::Respond(method_not_allowed(ALLOWED)),
+        _ => Action::Respond(method_not_allowed(ALLOWED_METHODS)),
     }
 }
 

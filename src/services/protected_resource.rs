@@ -1,3 +1,5 @@
+//! Serves the metadata of the protected resource (RFC 9728).
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
@@ -12,7 +14,7 @@ use crate::metadata::ProtectedResourceMetadata;
 use crate::oauth::ResolveResource;
 use crate::response::{ResponseBody, unknown_host};
 
-/// Answers with the metadata of a protected resource (RFC 9728 section 3.2).
+/// Service that serves the metadata of a protected resource (RFC 9728 section 3.2).
 ///
 /// # Example
 ///
@@ -35,40 +37,44 @@ use crate::response::{ResponseBody, unknown_host};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ProtectedResourceService(Source);
+pub struct ProtectedResourceService(Documents);
 
 #[derive(Clone)]
-enum Source {
+enum Documents {
     One(Document),
-    Several { template: Arc<ProtectedResourceMetadata>, resolver: Arc<dyn ResolveResource> },
+    /// The document of the resource that a request is for: the template with its URL.
+    ByRequest {
+        template: Arc<ProtectedResourceMetadata>,
+        resolver: Arc<dyn ResolveResource>,
+    },
 }
 
 impl ProtectedResourceService {
-    /// Answers with this document.
+    /// Creates a service that serves this document.
     #[must_use]
     pub fn new(document: &ProtectedResourceMetadata) -> Self {
-        Self(Source::One(Document::new(document)))
+        Self(Documents::One(Document::new(document)))
     }
 
-    /// Answers with this document, its `resource` replaced by the one that the request is meant for. A request for
-    /// none of them is answered with 421.
+    /// Creates a service that serves this document with the `resource` that the request is for. A
+    /// request for none of them is rejected with 421.
     #[must_use]
     pub fn with_resolver(
         template: ProtectedResourceMetadata,
         resolver: impl ResolveResource,
     ) -> Self {
-        Self(Source::Several { template: Arc::new(template), resolver: Arc::new(resolver) })
+        Self(Documents::ByRequest { template: Arc::new(template), resolver: Arc::new(resolver) })
     }
 
-    pub(super) fn answer<B, ResBody>(
+    pub(super) fn respond<B, ResBody>(
         &self,
         request: &Request<B>,
     ) -> Response<ResponseBody<ResBody>> {
         match &self.0 {
-            Source::One(document) => response_for(document, request.method()),
-            Source::Several { template, resolver } => {
+            Documents::One(document) => response_for(document, request.method()),
+            Documents::ByRequest { template, resolver } => {
                 let Some(resource) = resolver.resolve(request.uri(), request.headers()) else {
-                    return unknown_host();
+                    return unknown_host(true);
                 };
                 let mut document = ProtectedResourceMetadata::clone(template);
                 resource.as_str().clone_into(&mut document.resource);
@@ -88,7 +94,7 @@ impl<B> Service<Request<B>> for ProtectedResourceService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(&request)))
+        ready(Ok(self.respond(&request)))
     }
 }
 

@@ -1,3 +1,5 @@
+//! Serves the metadata documents at their well-known paths.
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
@@ -11,11 +13,12 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::authorization_server::{AuthorizationServerFuture, AuthorizationServerService};
+use super::authorization_server::AuthorizationServerService;
+use super::metadata_future::MetadataFuture;
 use super::protected_resource::ProtectedResourceService;
 use crate::response::ResponseBody;
 
-/// A service that answers with one of the two documents.
+/// Service that serves one of the two documents.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WellKnownService {
@@ -28,45 +31,22 @@ pub enum WellKnownService {
 impl<B> Service<Request<B>> for WellKnownService {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = WellKnownServiceFuture;
+    type Future = MetadataFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        WellKnownServiceFuture(match self {
-            Self::ProtectedResource(service) => Answer::Ready(Some(service.answer(&request))),
-            Self::AuthorizationServer(service) => Answer::Awaited(service.call(request)),
-        })
-    }
-}
-
-/// Response future of [`WellKnownService`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless they are polled"]
-pub struct WellKnownServiceFuture(Answer);
-
-#[derive(Debug)]
-enum Answer {
-    Ready(Option<Response<ResponseBody>>),
-    Awaited(AuthorizationServerFuture),
-}
-
-impl Future for WellKnownServiceFuture {
-    type Output = Result<Response<ResponseBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Answer::Ready(response) => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
-            }
-            Answer::Awaited(future) => Pin::new(future).poll(cx),
+        match self {
+            Self::ProtectedResource(service) => MetadataFuture::ready(service.respond(&request)),
+            Self::AuthorizationServer(service) => service.call(request),
         }
     }
 }
 
-/// Layer that answers the well-known paths and passes every other request on, for stacks without a router.
+/// Layer that serves the well-known paths, for stacks without a router. It passes every other
+/// request to the inner service.
 ///
 /// # Example
 ///
@@ -94,7 +74,8 @@ pub struct WellKnownLayer {
 }
 
 impl WellKnownLayer {
-    /// Answers each of these paths with its service. A path is compared as a whole, without the query.
+    /// Creates a layer that serves each path with its service. Paths are compared exactly, without
+    /// the query.
     pub fn new(routes: impl IntoIterator<Item = (String, WellKnownService)>) -> Self {
         Self { routes: Arc::new(routes.into_iter().collect()) }
     }
@@ -108,7 +89,8 @@ impl<S> Layer<S> for WellKnownLayer {
     }
 }
 
-/// Middleware that answers the well-known paths and passes every other request on.
+/// Middleware that serves the well-known paths, and passes every other request to the inner
+/// service.
 #[derive(Clone, Debug)]
 pub struct WellKnown<S> {
     inner: S,
@@ -128,11 +110,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let kind = match self.routes.get(request.uri().path()) {
-            Some(service) => Kind::Own { future: service.clone().call(request) },
-            None => Kind::Inner { future: self.inner.call(request) },
+        let state = match self.routes.get(request.uri().path()) {
+            Some(service) => WellKnownState::Metadata { future: service.clone().call(request) },
+            None => WellKnownState::Inner { future: self.inner.call(request) },
         };
-        WellKnownFuture { kind }
+        WellKnownFuture { state }
     }
 }
 
@@ -141,14 +123,14 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct WellKnownFuture<F> {
         #[pin]
-        kind: Kind<F>,
+        state: WellKnownState<F>,
     }
 }
 
 pin_project! {
-    #[project = KindProj]
-    enum Kind<F> {
-        Own { #[pin] future: WellKnownServiceFuture },
+    #[project = WellKnownStateProj]
+    enum WellKnownState<F> {
+        Metadata { #[pin] future: MetadataFuture },
         Inner { #[pin] future: F },
     }
 }
@@ -160,12 +142,12 @@ where
     type Output = Result<Response<ResponseBody<ResBody>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().kind.project() {
-            KindProj::Inner { future } => {
+        match self.project().state.project() {
+            WellKnownStateProj::Inner { future } => {
                 Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)))
             }
-            KindProj::Own { future } => match ready!(future.poll(cx)) {
-                Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::widen))),
+            WellKnownStateProj::Metadata { future } => match ready!(future.poll(cx)) {
+                Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::with_inner_type))),
                 Err(never) => match never {},
             },
         }

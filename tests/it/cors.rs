@@ -1,5 +1,6 @@
 //! What a browser needs to let a page use the server.
 
+use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::services::CorsPreflightService;
 use clerk_mcp_tools::testing::Route;
 use http::header::HeaderName;
@@ -110,6 +111,11 @@ async fn a_server_can_do_its_cors_elsewhere() {
     }
     let bare = guarded(fixture.layer().without_cors());
     assert_eq!(options(&bare, &PREFLIGHT).await.status, StatusCode::UNAUTHORIZED);
+    let hosts = ResourcesByHost::new([RESOURCE]).unwrap();
+    let bare = guarded(BearerAuthLayer::with_resolver(fixture.verifier(), hosts).without_cors());
+    let answer = send(&bare, request(Method::POST, "/mcp", &[("host", "evil.example")])).await;
+    assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]

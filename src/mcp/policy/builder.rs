@@ -89,11 +89,11 @@ impl AccessPolicyBuilder {
 
     /// Adds scopes that reading a resource, or subscribing to its changes, needs.
     ///
-    /// `uri_pattern` is a URI, or a pattern of URIs: `*` matches any string, `{id}` a string without
-    /// `/`, `?` and `#`, and any other expression of a URI template (RFC 6570), such as `{+path}` and
-    /// `{?query}`, any string. So the `uriTemplate` of a server's resources can be used as it is. A
-    /// rule for the exact URI takes precedence over every pattern, and a pattern with more literal
-    /// bytes over one with fewer.
+    /// `uri_pattern` is a URI, or a pattern of URIs: `*` matches any string, `{id}` a string
+    /// without `/`, `?` and `#`, and any other expression of a URI template (RFC 6570), such as
+    /// `{+path}` and `{?query}`, any string. So the `uriTemplate` of a server's resources can be
+    /// used as it is. A rule for the exact URI takes precedence over every pattern, and a pattern
+    /// with more literal bytes over one with fewer.
     ///
     /// A URI that is not in the normal form of RFC 3986 section 6.2.2 (`file:///a/../b`,
     /// `file:///%62`, `FILE:///b`), or that is longer than 8 KiB, may mean any resource to the
@@ -124,8 +124,8 @@ impl AccessPolicyBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if a rule could never apply: if a name, method or URI is empty or contains a
-    /// control character, if a method contains white space or is a misspelled method of MCP
+    /// Returns an error if a rule could never apply: if a name, method or URI is empty or contains
+    /// a control character, if a method contains white space or is a misspelled method of MCP
     /// (`tool/call`, `Tools/Call`), or if a URI pattern has a `{` that is not closed or an empty
     /// `{}`.
     pub fn build(self) -> Result<AccessPolicy, ConfigError> {

@@ -1,28 +1,29 @@
-//! URIs that every server reads as the same resource.
+//! The normal form of URIs (RFC 3986 section 6.2.2).
 
-/// RFC 3986 section 6.2.2, as far as a server that normalises may come to another resource: the scheme in lower case,
-/// nothing percent-encoded that need not be, no `.`, `..` or empty segment, and no backslash, which some take for a
-/// slash.
+/// Returns whether normalizing the URI leaves it unchanged, so that servers read it as the same
+/// resource: a scheme in lower case, no needless percent-encoding, no `.`, `..` or empty segment, and
+/// no backslash, which some parsers treat as a slash.
 pub(super) fn is_normal(uri: &str) -> bool {
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
     let path = rest.strip_prefix("//").unwrap_or(rest);
     let path = path.split(['?', '#']).next().unwrap_or(path);
     let mut segments = path.split('/').skip(1).peekable();
-    let mut plain = true;
+    let mut has_plain_segments = true;
     while let Some(segment) = segments.next() {
-        // The last segment may be empty: that is a slash at the end.
+        // The last segment is empty if the path ends with a slash.
         let empty = segment.is_empty() && segments.peek().is_some();
-        plain = plain && !empty && segment != "." && segment != "..";
+        has_plain_segments = has_plain_segments && !empty && segment != "." && segment != "..";
     }
-    plain
+    has_plain_segments
         && !scheme.bytes().any(|b| b.is_ascii_uppercase())
         && !uri.bytes().any(|b| b == b'\\' || b.is_ascii_control() || b == b' ')
-        && !uri.split('%').skip(1).any(encodes_needlessly)
+        && !uri.split('%').skip(1).any(is_needless_encoding)
 }
 
-/// Whether what follows a `%` is a character that needs no encoding (RFC 3986 section 2.3), or no encoding at all. An
-/// encoded slash or percent sign is a character of its own only to those who decode once.
-fn encodes_needlessly(rest: &str) -> bool {
+/// Returns whether what follows a `%` encodes a character that needs no encoding (RFC 3986 section
+/// 2.3), or is not an encoding. An encoded slash or percent sign changes its meaning for servers that
+/// decode twice.
+fn is_needless_encoding(rest: &str) -> bool {
     let byte = rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
     byte.is_none_or(|b| b.is_ascii_alphanumeric() || b"-._~/%\\".contains(&b))
 }
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_normal_form_of_uris() {
+    fn recognizes_the_normal_form() {
         let normal = [
             "file:///a/b",
             "file:///a/",

@@ -1,39 +1,41 @@
-//! The status, the codes and the text of each reason.
+//! The status, error code and description that each rejection reason has on the wire.
 
 use http::StatusCode;
 
 use super::{MessageError, RejectionReason};
 use crate::error::VerifyErrorKind;
 
-/// What a reason is on the wire.
+/// What a response says about a rejection.
 pub(super) struct ErrorResponse {
     pub(super) status: StatusCode,
-    /// The code in the body, and in the challenge unless [`Challenge::Plain`].
+    /// The error code in the body, and in a challenge [`WithError`](Challenge::WithError).
     pub(super) code: &'static str,
     pub(super) description: &'static str,
     pub(super) challenge: Challenge,
-    /// The code of a JSON-RPC error, where a client of MCP expects one for what is wrong with a message.
+    /// The error code of JSON-RPC. An MCP client expects one where its message is wrong.
     pub(super) json_rpc_code: Option<i32>,
 }
 
+/// The challenge of a response.
 pub(super) enum Challenge {
     None,
-    /// Without `error`: nothing was wrong with credentials that did not come (RFC 6750 section 3.1).
-    Plain,
+    /// Without `error`, since the request had no credentials (RFC 6750 section 3.1).
+    WithoutError,
     WithError,
 }
 
 impl RejectionReason {
-    pub(super) fn wire(self) -> ErrorResponse {
+    pub(super) fn error_response(self) -> ErrorResponse {
         let (status, code, description, challenge) = match self {
             // RFC 6750 section 3.1: "the resource server SHOULD NOT include an error code".
             Self::MissingToken => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
                 "An access token is required",
-                Challenge::Plain,
+                Challenge::WithoutError,
             ),
-            // RFC 6750 section 3.1: a request that "uses more than one method for including an access token".
+            // RFC 6750 section 3.1: a request that "uses more than one method for including an
+            // access token".
             Self::AmbiguousCredentials => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
@@ -47,14 +49,16 @@ impl RejectionReason {
                 kind.description(),
                 Challenge::WithError,
             ),
-            // RFC 6750 section 3.1; MCP 2026-07-28, authorization: a client steps up on this very code.
+            // RFC 6750 section 3.1; MCP 2026-07-28, authorization: this code makes a client request
+            // more scopes.
             Self::InsufficientScope => (
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
                 "The access token lacks a required scope",
                 Challenge::WithError,
             ),
-            // No challenge: a client would throw away a token that may be good. The code is RFC 6749 section 4.1.2.1.
+            // No challenge, on which a client would discard a token that may be valid. The code is
+            // that of RFC 6749 section 4.1.2.1.
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",
@@ -80,15 +84,15 @@ impl RejectionReason {
                 "This server does not answer for the requested host",
                 Challenge::None,
             ),
-            Self::Message(error) => return error.wire(),
+            Self::Message(error) => return error.error_response(),
         };
         ErrorResponse { status, code, description, challenge, json_rpc_code: None }
     }
 }
 
 impl MessageError {
-    /// Nothing is wrong with the credentials, so there is no challenge.
-    fn wire(self) -> ErrorResponse {
+    /// The credentials are not at fault, so there is no challenge.
+    fn error_response(self) -> ErrorResponse {
         let (status, code, description, json_rpc_code) = match self {
             // RFC 9110 section 15.5.14.
             Self::TooLarge => (
@@ -111,7 +115,7 @@ impl MessageError {
                 "The body is not a valid, unambiguous JSON-RPC message",
                 Some(-32600),
             ),
-            // MCP 2026-07-28, Streamable HTTP, "server validation".
+            // MCP 2026-07-28, Streamable HTTP, section "server validation".
             Self::HeaderMismatch => (
                 StatusCode::BAD_REQUEST,
                 "header_mismatch",
@@ -168,7 +172,7 @@ mod tests {
     fn every_description_fits_into_an_error_description() {
         let reasons = REASONS.into_iter().chain(KINDS.map(RejectionReason::InvalidToken));
         for reason in reasons {
-            let description = reason.wire().description;
+            let description = reason.error_response().description;
             // RFC 6750 section 3: %x20-21 / %x23-5B / %x5D-7E.
             let allowed = |c| matches!(c, ' '..='~') && c != '"' && c != '\\';
             assert!(description.chars().all(allowed), "{description}");

@@ -227,12 +227,12 @@ async fn documents(shown: &mut Shown, fixture: &Fixture) {
     let mut service = WellKnownService::ProtectedResource(service);
     shown.add("WellKnownService", &service);
     let asks = || request(Method::GET, &format!("/?access_token={PASSWORD}"), &[]);
-    shown.add("WellKnownServiceFuture", &service.call(asks()));
+    shown.add("MetadataFuture", &service.call(asks()));
     let document = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
     shown.add("AuthorizationServerMetadata", &document);
     let mut service = AuthorizationServerService::for_verifier(&fixture.verifier());
     shown.add("AuthorizationServerService", &service);
-    shown.add("AuthorizationServerFuture", &service.call(asks()));
+    shown.add("MetadataFuture", &service.call(asks()));
     let user = fixture
         .verifier()
         .client()

@@ -1,0 +1,190 @@
+//! Responses to rejections, with those that are sent often prepared in advance.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE,
+    RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::wire::{Challenge, ErrorResponse};
+use super::{Rejection, RejectionReason};
+use crate::error::{VerifyError, VerifyErrorKind};
+use crate::mcp::RequestId;
+use crate::oauth::Scopes;
+use crate::response::{ANY_ORIGIN, BearerChallenge, ResponseBody};
+
+/// The reasons whose responses are prepared: all that a flood of requests can cause without a call
+/// to Clerk, so that rejecting garbage stays cheap, and the other common ones.
+const FREQUENT: [RejectionReason; 12] = {
+    use RejectionReason::*;
+    [
+        MissingToken,
+        AmbiguousCredentials,
+        InvalidToken(VerifyErrorKind::Malformed),
+        InvalidToken(VerifyErrorKind::WrongTokenType),
+        InvalidToken(VerifyErrorKind::UnsupportedAlgorithm),
+        InvalidToken(VerifyErrorKind::UnknownKey),
+        InvalidToken(VerifyErrorKind::InvalidSignature),
+        InvalidToken(VerifyErrorKind::Expired),
+        InvalidToken(VerifyErrorKind::InvalidAudience),
+        InvalidToken(VerifyErrorKind::UnknownToken),
+        InsufficientScope,
+        Unavailable,
+    ]
+};
+
+/// The `Retry-After` of a 503 when the error names none.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The contents of a resource's challenges.
+#[derive(Clone, Debug)]
+pub(crate) struct ChallengeContext {
+    /// The URL of the resource's metadata.
+    pub(crate) resource_metadata: String,
+    /// The scopes that the request needs.
+    pub(crate) scopes: Scopes,
+    /// Whether responses get CORS headers.
+    pub(crate) cors: bool,
+}
+
+impl ChallengeContext {
+    /// Adds scopes, after those that every request needs.
+    pub(crate) fn with_scopes(&self, further: &Scopes) -> Self {
+        Self { scopes: self.scopes.union(further), ..self.clone() }
+    }
+
+    pub(crate) fn respond<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
+        ResponseTemplate::new(rejection.reason, self).response(rejection)
+    }
+}
+
+/// The prepared responses of one resource.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseTemplates {
+    challenge_context: ChallengeContext,
+    prepared: Vec<(RejectionReason, ResponseTemplate)>,
+}
+
+impl ResponseTemplates {
+    pub(crate) fn new(challenge_context: ChallengeContext) -> Self {
+        let prepare = |reason| (reason, ResponseTemplate::new(reason, &challenge_context));
+        Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenge_context }
+    }
+
+    /// Responds to a request that needs these scopes in addition to those of every request.
+    pub(crate) fn respond_with_scopes<B>(
+        &self,
+        rejection: Rejection,
+        further: &Scopes,
+    ) -> Response<ResponseBody<B>> {
+        if !further.is_empty() {
+            return self.challenge_context.with_scopes(further).respond(rejection);
+        }
+        match self.prepared.iter().find(|(reason, _)| *reason == rejection.reason) {
+            Some((_, prepared)) => prepared.response(rejection),
+            None => self.challenge_context.respond(rejection),
+        }
+    }
+}
+
+/// A response without what differs between two rejections of the same reason.
+#[derive(Clone, Debug)]
+pub(super) struct ResponseTemplate {
+    status: StatusCode,
+    challenge: Option<HeaderValue>,
+    body: Bytes,
+    cors: bool,
+}
+
+impl ResponseTemplate {
+    fn new(reason: RejectionReason, context: &ChallengeContext) -> Self {
+        let error = reason.error_response();
+        let challenge = BearerChallenge::new(&context.resource_metadata).scope(&context.scopes);
+        let challenge = match error.challenge {
+            Challenge::None => None,
+            Challenge::WithoutError => Some(challenge),
+            Challenge::WithError => Some(challenge.error(error.code, error.description)),
+        };
+        Self {
+            status: error.status,
+            challenge: challenge.map(|challenge| challenge.to_header_value()),
+            body: body(&error, None),
+            cors: context.cors,
+        }
+    }
+
+    pub(super) fn without_challenge(reason: RejectionReason, cors: bool) -> Self {
+        Self::for_message(reason, None, cors)
+    }
+
+    pub(super) fn for_message(reason: RejectionReason, id: Option<RequestId>, cors: bool) -> Self {
+        let error = reason.error_response();
+        Self { status: error.status, challenge: None, body: body(&error, id), cors }
+    }
+
+    pub(super) fn response<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
+        let mut response = Response::new(ResponseBody::from_bytes(self.body.clone()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Without these two headers, a browser hides the challenge from the page's client.
+        if self.cors {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+        }
+        if let Some(exposed) = self.exposed_header().filter(|_| self.cors) {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+        }
+        if let Some(challenge) = &self.challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, retry_after(rejection.error.as_ref()));
+        }
+        response.extensions_mut().insert(rejection);
+        response
+    }
+
+    /// Returns the header that a page has to be allowed to read.
+    fn exposed_header(&self) -> Option<&'static str> {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            return Some("Retry-After");
+        }
+        self.challenge.is_some().then_some("WWW-Authenticate")
+    }
+}
+
+/// Writes a JSON-RPC error where the message is at fault, and an OAuth error otherwise.
+fn body(error: &ErrorResponse, id: Option<RequestId>) -> Bytes {
+    #[derive(Serialize)]
+    struct JsonRpc {
+        jsonrpc: &'static str,
+        /// Left out if it is not known (MCP 2026-07-28, error responses).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        error: JsonRpcError,
+    }
+    #[derive(Serialize)]
+    struct JsonRpcError {
+        code: i32,
+        message: &'static str,
+    }
+    let Some(code) = error.json_rpc_code else {
+        let body = serde_json::json!({"error": error.code, "error_description": error.description});
+        return body.to_string().into();
+    };
+    let error = JsonRpcError { code, message: error.description };
+    // Writing numbers and strings to memory never fails.
+    serde_json::to_vec(&JsonRpc { jsonrpc: "2.0", id, error }).unwrap_or_default().into()
+}
+
+/// Rounds up to whole seconds, since a retry that comes early fails again.
+fn retry_after(error: Option<&VerifyError>) -> HeaderValue {
+    let after = error.and_then(VerifyError::retry_after).unwrap_or(DEFAULT_RETRY_AFTER);
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+    HeaderValue::from(seconds.max(1))
+}
