@@ -28,7 +28,7 @@ pub(super) struct Enforcer {
 }
 
 /// Whether a request reaches the service.
-pub(super) enum Verdict<ResBody> {
+pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
     Pass(Bytes),
     Respond(Response<ResponseBody<ResBody>>),
@@ -53,14 +53,14 @@ impl Enforcer {
         &self,
         parts: &Parts,
         body: Result<Bytes, MessageError>,
-    ) -> Verdict<B> {
+    ) -> PolicyVerdict<B> {
         let checked = body.map_err(PolicyRejection::from).and_then(|body| {
             self.check(parts, &body)?;
             Ok(body)
         });
         match checked {
-            Ok(body) => Verdict::Pass(body),
-            Err(rejection) => Verdict::Respond(self.respond(parts, rejection)),
+            Ok(body) => PolicyVerdict::Pass(body),
+            Err(rejection) => PolicyVerdict::Respond(self.respond(parts, rejection)),
         }
     }
 
@@ -161,8 +161,8 @@ fn agree(headers: &McpHeaders<'_>, message: &Message<'_>) -> bool {
 /// Returns whether the service may decode the body (RFC 9110 section 8.4). A deflate stream can be
 /// one JSON message as it is, and another one after inflating.
 fn is_encoded(headers: &HeaderMap) -> bool {
-    let encodings = headers.get_all(CONTENT_ENCODING).iter();
-    encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Returns whether no server, however lenient, can take the body for a message. A JSON object has

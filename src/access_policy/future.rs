@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::BodyReader;
-use super::enforcer::{Enforcer, Verdict};
+use super::enforcer::{Enforcer, PolicyVerdict};
 use super::request_body::RequestBody;
 use crate::response::{MessageError, ResponseBody, take_once};
 
@@ -37,13 +37,13 @@ pin_project! {
         S: Service<Request<RequestBody<ReqBody>>>,
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
-        Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<Pending<S>> },
+        Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<UnreadRequest<S>> },
         Inner { #[pin] future: S::Future },
     }
 }
 
 /// A request whose body is being read.
-pub(super) struct Pending<S> {
+pub(super) struct UnreadRequest<S> {
     pub(super) service: S,
     pub(super) parts: Parts,
     pub(super) enforcer: Arc<Enforcer>,
@@ -57,7 +57,7 @@ where
         Self { state: AccessPolicyState::Ready { response: Some(response) } }
     }
 
-    pub(super) fn reading(body: ReqBody, pending: Pending<S>) -> Self {
+    pub(super) fn reading(body: ReqBody, pending: UnreadRequest<S>) -> Self {
         let reader = BodyReader::new(pending.enforcer.max_body_bytes);
         Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
     }
@@ -67,7 +67,7 @@ where
     }
 }
 
-impl<S> Pending<S> {
+impl<S> UnreadRequest<S> {
     fn resume<ReqBody, ResBody>(
         mut self,
         body: Result<Bytes, MessageError>,
@@ -76,11 +76,13 @@ impl<S> Pending<S> {
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     {
         match self.enforcer.verdict(&self.parts, body) {
-            Verdict::Pass(body) => {
+            PolicyVerdict::Pass(body) => {
                 let request = Request::from_parts(self.parts, RequestBody::from_bytes(body));
                 AccessPolicyState::Inner { future: self.service.call(request) }
             }
-            Verdict::Respond(response) => AccessPolicyState::Ready { response: Some(response) },
+            PolicyVerdict::Respond(response) => {
+                AccessPolicyState::Ready { response: Some(response) }
+            }
         }
     }
 }

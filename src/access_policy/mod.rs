@@ -60,7 +60,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let policy = AccessPolicy::builder().tool("delete_file", Scopes::parse("files:write")?).build()?;
+//! let policy = AccessPolicy::builder()
+//!     .tool("delete_file", Scopes::parse("files:write")?)
+//!     .build()?;
 //! let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 //! let service = ServiceBuilder::new()
 //!     // `BearerAuthLayer` belongs here: it adds the `AuthInfo` to the request.

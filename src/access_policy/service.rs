@@ -12,7 +12,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::enforcer::Enforcer;
-use super::future::{AccessPolicyFuture, Pending};
+use super::future::{AccessPolicyFuture, UnreadRequest};
 use super::request_body::RequestBody;
 use crate::response::{MessageError, ResponseBody};
 
@@ -25,7 +25,7 @@ pub struct AccessPolicyService<S> {
 }
 
 /// What to do with a request before its body is read.
-enum Decision {
+enum ReadDecision {
     PassUnread,
     Reject(MessageError),
     Read,
@@ -36,15 +36,15 @@ impl<S> AccessPolicyService<S> {
         Self { inner, enforcer }
     }
 
-    fn decide<B: Body>(&self, request: &Request<B>) -> Decision {
+    fn decide<B: Body>(&self, request: &Request<B>) -> ReadDecision {
         // MCP sends messages only with POST.
         if request.method() != Method::POST || !self.enforcer.has_rules() {
-            return Decision::PassUnread;
+            return ReadDecision::PassUnread;
         }
         if announced_length(request) > self.enforcer.max_body_bytes {
-            return Decision::Reject(MessageError::TooLarge);
+            return ReadDecision::Reject(MessageError::TooLarge);
         }
-        Decision::Read
+        ReadDecision::Read
     }
 }
 
@@ -63,18 +63,18 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         match self.decide(&request) {
-            Decision::PassUnread => {
+            ReadDecision::PassUnread => {
                 AccessPolicyFuture::inner(self.inner.call(request.map(RequestBody::unread)))
             }
-            Decision::Reject(error) => AccessPolicyFuture::ready(self.enforcer.reject(error)),
-            Decision::Read => {
+            ReadDecision::Reject(error) => AccessPolicyFuture::ready(self.enforcer.reject(error)),
+            ReadDecision::Read => {
                 // The service that `poll_ready` made ready must be the one that is called. Its
                 // clone may not be ready.
                 let clone = self.inner.clone();
                 let service = mem::replace(&mut self.inner, clone);
                 let (parts, body) = request.into_parts();
                 let enforcer = Arc::clone(&self.enforcer);
-                AccessPolicyFuture::reading(body, Pending { service, parts, enforcer })
+                AccessPolicyFuture::reading(body, UnreadRequest { service, parts, enforcer })
             }
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct PreparedResource {
 }
 
 /// Whether a request reaches the service.
-pub(super) enum Verdict<ResBody> {
+pub(super) enum AuthVerdict<ResBody> {
     Pass {
         /// Whether the response gets CORS headers.
         cors: bool,
@@ -60,11 +60,11 @@ impl Authenticator {
         verified: Result<AuthInfo, VerifyError>,
         resource: &ResourceUrl,
         request: &mut Request<ReqBody>,
-    ) -> Verdict<ResBody> {
+    ) -> AuthVerdict<ResBody> {
         match verified.map_err(Rejection::from).and_then(|caller| self.check_scopes(caller)) {
             Ok(caller) => self.pass(request, caller),
             Err(rejection) => {
-                Verdict::Respond(self.respond(resource, request.headers(), rejection))
+                AuthVerdict::Respond(self.respond(resource, request.headers(), rejection))
             }
         }
     }
@@ -99,14 +99,14 @@ impl Authenticator {
         &self,
         request: &mut Request<ReqBody>,
         caller: AuthInfo,
-    ) -> Verdict<ResBody> {
+    ) -> AuthVerdict<ResBody> {
         if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
             // Whatever logs the request from here on shows "Sensitive" instead of the token.
             credentials.set_sensitive(true);
         }
         request.extensions_mut().insert(caller);
         // Only a browser's request, which has an `Origin`, with a valid token gets CORS headers.
-        Verdict::Pass { cors: self.cors && request.headers().contains_key(ORIGIN) }
+        AuthVerdict::Pass { cors: self.cors && request.headers().contains_key(ORIGIN) }
     }
 
     /// Returns the scopes of the operation that the headers name, so that one consent covers it.

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::authenticator::{Authenticator, Verdict};
+use super::authenticator::{AuthVerdict, Authenticator};
 use crate::error::VerifyError;
 use crate::oauth::{AuthInfo, ResourceUrl};
 use crate::response::{ResponseBody, add_cors_headers, take_once};
@@ -37,13 +37,13 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
-        Verifying { verification: Verification, pending: Option<Pending<S, ReqBody>> },
+        Verifying { verification: Verification, pending: Option<UnverifiedRequest<S, ReqBody>> },
         Inner { #[pin] future: S::Future, cors: bool },
     }
 }
 
 /// A request whose token is being verified.
-pub(super) struct Pending<S, ReqBody> {
+pub(super) struct UnverifiedRequest<S, ReqBody> {
     pub(super) service: S,
     pub(super) request: Request<ReqBody>,
     pub(super) resource: ResourceUrl,
@@ -58,7 +58,10 @@ where
         Self { state: BearerAuthState::Ready { response: Some(response) } }
     }
 
-    pub(super) fn verifying(verification: Verification, pending: Pending<S, ReqBody>) -> Self {
+    pub(super) fn verifying(
+        verification: Verification,
+        pending: UnverifiedRequest<S, ReqBody>,
+    ) -> Self {
         Self { state: BearerAuthState::Verifying { verification, pending: Some(pending) } }
     }
 
@@ -67,7 +70,7 @@ where
     }
 }
 
-impl<S, ReqBody> Pending<S, ReqBody> {
+impl<S, ReqBody> UnverifiedRequest<S, ReqBody> {
     fn resume<ResBody>(
         mut self,
         verified: Result<AuthInfo, VerifyError>,
@@ -76,10 +79,10 @@ impl<S, ReqBody> Pending<S, ReqBody> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
         match self.authenticator.verdict(verified, &self.resource, &mut self.request) {
-            Verdict::Pass { cors } => {
+            AuthVerdict::Pass { cors } => {
                 BearerAuthState::Inner { future: self.service.call(self.request), cors }
             }
-            Verdict::Respond(response) => BearerAuthState::Ready { response: Some(response) },
+            AuthVerdict::Respond(response) => BearerAuthState::Ready { response: Some(response) },
         }
     }
 }

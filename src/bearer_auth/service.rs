@@ -7,9 +7,9 @@ use std::{fmt, mem};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::authenticator::{Authenticator, Verdict};
+use super::authenticator::{AuthVerdict, Authenticator};
 use super::credentials::bearer_token;
-use super::future::{BearerAuthFuture, Pending, Verification};
+use super::future::{BearerAuthFuture, UnverifiedRequest, Verification};
 use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken};
 use crate::response::{
     RejectionReason, ResponseBody, is_preflight, preflight_response, unknown_host,
@@ -24,8 +24,8 @@ pub struct BearerAuth<S, V> {
 }
 
 /// What to do with a request.
-enum Decision<ResBody> {
-    Verdict(Verdict<ResBody>),
+enum AuthDecision<ResBody> {
+    Verdict(AuthVerdict<ResBody>),
     /// The token has to be verified first.
     Verify {
         token: AccessToken,
@@ -54,18 +54,20 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.decide(&mut request) {
-            Decision::Verdict(Verdict::Pass { cors }) => {
+            AuthDecision::Verdict(AuthVerdict::Pass { cors }) => {
                 BearerAuthFuture::inner(self.inner.call(request), cors)
             }
-            Decision::Verdict(Verdict::Respond(response)) => BearerAuthFuture::ready(response),
-            Decision::Verify { token, resource } => {
+            AuthDecision::Verdict(AuthVerdict::Respond(response)) => {
+                BearerAuthFuture::ready(response)
+            }
+            AuthDecision::Verify { token, resource } => {
                 let verification = self.verification(token, resource.clone());
                 // The service that `poll_ready` made ready must be the one that is called. Its
                 // clone may not be ready.
                 let clone = self.inner.clone();
                 let service = mem::replace(&mut self.inner, clone);
                 let authenticator = Arc::clone(&self.authenticator);
-                let pending = Pending { service, request, resource, authenticator };
+                let pending = UnverifiedRequest { service, request, resource, authenticator };
                 BearerAuthFuture::verifying(verification, pending)
             }
         }
@@ -73,9 +75,9 @@ where
 }
 
 impl<S, V: VerifyToken> BearerAuth<S, V> {
-    fn decide<ReqBody, ResBody>(&self, request: &mut Request<ReqBody>) -> Decision<ResBody> {
+    fn decide<ReqBody, ResBody>(&self, request: &mut Request<ReqBody>) -> AuthDecision<ResBody> {
         let authenticator = &*self.authenticator;
-        let respond = |response| Decision::Verdict(Verdict::Respond(response));
+        let respond = |response| AuthDecision::Verdict(AuthVerdict::Respond(response));
         if authenticator.answers_preflights() && is_preflight(request.method(), request.headers()) {
             return respond(preflight_response());
         }
@@ -88,15 +90,17 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
                 if rejection.reason() == RejectionReason::MissingToken
                     && authenticator.optional =>
             {
-                return Decision::Verdict(Verdict::Pass { cors: false });
+                return AuthDecision::Verdict(AuthVerdict::Pass { cors: false });
             }
             Err(rejection) => {
                 return respond(authenticator.respond(&resource, request.headers(), rejection));
             }
         };
         match self.verifier.cached(TokenRequest::new(token).for_resource(&resource)) {
-            Some(cached) => Decision::Verdict(authenticator.verdict(cached, &resource, request)),
-            None => Decision::Verify { token: AccessToken::from(token), resource },
+            Some(cached) => {
+                AuthDecision::Verdict(authenticator.verdict(cached, &resource, request))
+            }
+            None => AuthDecision::Verify { token: AccessToken::from(token), resource },
         }
     }
 

@@ -253,8 +253,8 @@ impl Visitor<'_> for KeyVisitor {
     }
 }
 
-/// Compares without case. Unicode case folding maps two characters outside of ASCII to ASCII letters:
-/// the long s and the Kelvin sign.
+/// Compares without case. Unicode case folding maps two characters outside of ASCII to ASCII
+/// letters: the long s and the Kelvin sign.
 fn eq_ignore_case(key: &str, name: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',

@@ -109,10 +109,7 @@ mod tests {
         let call = |name: &'static str| Operation::new("tools/call").named(name);
         let rows = [
             (r#"{"method":"ping"}"#, Some(Operation::new("ping"))),
-            (
-                r#" {"jsonrpc":"2.0","id":1,"result":{"method":"tools/call","params":{"name":"a"}}} "#,
-                None,
-            ),
+            (r#" {"id":1,"result":{"method":"tools/call","params":{"name":"a"}}} "#, None),
             (r#"{"id":1,"error":{"code":1,"message":"m"}}"#, None),
             (r#"{}"#, None),
             (r#"{"method":"tools/call","params":{"name":"a"}}"#, Some(call("a"))),
@@ -220,8 +217,9 @@ mod tests {
 
     #[test]
     fn returns_every_operation_of_a_batch_up_to_a_limit() {
-        let batch = r#"[{"method":"ping"},{"id":1,"result":{}},{"method":"tools/call","params":{"name":"a"}}]"#;
-        let message = parse(batch).unwrap();
+        let call = r#"{"method":"tools/call","params":{"name":"a"}}"#;
+        let batch = format!(r#"[{{"method":"ping"}},{{"id":1,"result":{{}}}},{call}]"#);
+        let message = parse(&batch).unwrap();
         let expected = vec![Operation::new("ping"), Operation::new("tools/call").named("a")];
         assert_eq!((message.operations, message.id, message.is_batch), (expected, None, true));
         let of = |count: usize| format!("[{}]", vec![r#"{"method":"ping"}"#; count].join(","));

@@ -11,8 +11,8 @@ use crate::response::ResponseBody;
 
 /// The request headers of MCP clients. `*` does not cover `Authorization`. The others are listed
 /// for browsers that do not support the wildcard.
-const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, \
-     Mcp-Session-Id, Mcp-Method, Mcp-Name, *";
+const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Last-Event-ID, \
+     MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, *";
 
 /// The response headers that an MCP client has to read.
 const EXPOSED_RESPONSE_HEADERS: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";

@@ -1,4 +1,4 @@
-//! Builds an access policy, and refuses rules that could never apply.
+//! Builds an access policy, and rejects rules that could never apply.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -178,9 +178,8 @@ fn check_name(target: &str, name: &str, instead: &str) -> Result<(), ConfigError
         return Err(invalid(format!("has a rule for a {target} without a name: write {instead}")));
     }
     if name.contains(char::is_control) {
-        return Err(invalid(format!(
-            "has a rule for the {target} {name:?}, which contains a control character: write {instead}"
-        )));
+        let problem = "which contains a control character: write";
+        return Err(invalid(format!("has a rule for the {target} {name:?}, {problem} {instead}")));
     }
     Ok(())
 }
@@ -195,7 +194,7 @@ mod tests {
     use crate::error::ConfigErrorKind;
 
     #[test]
-    fn refuses_rules_that_could_never_apply() {
+    fn rejects_rules_that_could_never_apply() {
         type Rule = fn(AccessPolicyBuilder, &str, Scopes) -> AccessPolicyBuilder;
         const TOOL: Rule = |policy, name, scopes| policy.tool(name, scopes);
         const PROMPT: Rule = |policy, name, scopes| policy.prompt(name, scopes);

@@ -1,8 +1,8 @@
 //! The normal form of URIs (RFC 3986 section 6.2.2).
 
 /// Returns whether normalizing the URI leaves it unchanged, so that servers read it as the same
-/// resource: a scheme in lower case, no needless percent-encoding, no `.`, `..` or empty segment, and
-/// no backslash, which some parsers treat as a slash.
+/// resource: a scheme in lower case, no needless percent-encoding, no `.`, `..` or empty segment,
+/// and no backslash, which some parsers treat as a slash.
 pub(super) fn is_normal(uri: &str) -> bool {
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
     let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -21,8 +21,8 @@ pub(super) fn is_normal(uri: &str) -> bool {
 }
 
 /// Returns whether what follows a `%` encodes a character that needs no encoding (RFC 3986 section
-/// 2.3), or is not an encoding. An encoded slash or percent sign changes its meaning for servers that
-/// decode twice.
+/// 2.3), or is not an encoding. An encoded slash or percent sign changes its meaning for servers
+/// that decode twice.
 fn is_needless_encoding(rest: &str) -> bool {
     let byte = rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
     byte.is_none_or(|b| b.is_ascii_alphanumeric() || b"-._~/%\\".contains(&b))

@@ -31,8 +31,8 @@ impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnclosedBrace => {
-                "in which a \"{\" is not closed: write \"}\" after the variable's name, or %7B for a \
-                 brace in the URI"
+                "in which a \"{\" is not closed: write \"}\" after the variable's name, or %7B for \
+                 a brace in the URI"
             }
             Self::EmptyExpression => {
                 "in which \"{}\" names no variable: write {id} for one segment, or * for any string"

@@ -6,7 +6,7 @@ use crate::oauth::Scopes;
 /// answer with one depends on what it is:
 ///
 /// - A tool of rmcp cannot: whatever it returns goes out in an HTTP 200, and a client takes the error for the tool's.
-///   What works is a rule in front of it: [`AccessPolicy::tool`](crate::access_policy::AccessPolicyBuilder::tool) and
+///   What works is a rule in front of it: [`AccessPolicyBuilder::tool`](crate::access_policy::AccessPolicyBuilder::tool) and
 ///   [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer). Where a tool needs more for some arguments, make two tools of
 ///   it.
 /// - A handler that makes the response itself turns this into a [`Rejection`](crate::Rejection), and that into the

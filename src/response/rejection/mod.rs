@@ -1,4 +1,4 @@
-//! Rejections: why a request was refused, and the only place where that becomes a response.
+//! Rejections: why a request was rejected, and the only place where that becomes a response.
 
 mod template;
 mod wire;
@@ -69,7 +69,9 @@ pub enum MessageError {
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # type Body = Full<Bytes>;
-/// fn with_page(response: Response<ResponseBody<Body>>) -> Response<Either<ResponseBody<Body>, Body>> {
+/// fn with_page(
+///     response: Response<ResponseBody<Body>>,
+/// ) -> Response<Either<ResponseBody<Body>, Body>> {
 ///     let Some(rejection) = response.extensions().get::<Rejection>() else {
 ///         return response.map(Either::Left);
 ///     };
@@ -81,7 +83,8 @@ pub enum MessageError {
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let verifier = |_: AccessToken| async { Err(VerifyError::new(VerifyErrorKind::UnknownToken)) };
+/// # let unknown = || VerifyError::new(VerifyErrorKind::UnknownToken);
+/// # let verifier = move |_: AccessToken| async move { Err(unknown()) };
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 /// let service = ServiceBuilder::new()
 ///     .map_response(with_page)
@@ -126,7 +129,7 @@ pub enum MessageError {
 /// # let verifier = ClerkVerifier::builder().frontend_api(instance).build()?;
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
 /// let scopes = Scopes::parse("profile")?;
-/// let Err(rejection) = caller(&verifier, &scopes, &HeaderMap::new()).await else { unreachable!() };
+/// let rejection = caller(&verifier, &scopes, &HeaderMap::new()).await.unwrap_err();
 /// let response = rejection.into_response(&resource, &scopes);
 /// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 /// assert_eq!(
