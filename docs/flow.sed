@@ -11,7 +11,7 @@ s/ width="\([0-9]*\)px" height="[0-9]*px"/ width="100%" role="img" aria-label="S
 /text-anchor/!{
 /<text /{
 N
-/signature,\|asks for more/!s/<text /<text transform="translate(0,-4)" /
+/signature,\|needs more/!s/<text /<text transform="translate(0,-4)" /
 }
 }
 s/<polygon fill="white"/<polygon fill="white" transform="translate(0,-3)"/
