@@ -13,7 +13,7 @@ const ROWS: [&[&str]; 9] = [
     &["access_policy", "bearer_auth", "clerk", "services"],
     &["clerk_mcp"],
     &["testing", "fuzzing"],
-    &["lib"],
+    &["guide", "lib"],
 ];
 
 /// The column that knows requests and responses.
