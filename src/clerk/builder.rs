@@ -35,8 +35,9 @@ const MAX_CONCURRENT_CALLS: usize = 1_000;
 /// use std::time::Duration;
 /// use clerk_mcp_tools::{ClerkVerifier, PublishableKey, SecretKey};
 ///
+/// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
 /// let verifier = ClerkVerifier::builder()
-///     .publishable_key(PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?)
+///     .publishable_key(key)
 ///     .secret_key(SecretKey::parse("sk_test_0123456789")?)
 ///     .opaque_token_cache_ttl(Duration::from_secs(10))
 ///     .build()?;
@@ -93,7 +94,8 @@ impl ClerkVerifierBuilder {
     ///
     /// | variable | meaning |
     /// | --- | --- |
-    /// | `CLERK_PUBLISHABLE_KEY`, or else `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY` | [`publishable_key`](Self::publishable_key) |
+    /// | `CLERK_PUBLISHABLE_KEY` | [`publishable_key`](Self::publishable_key) |
+    /// | `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY` | the same, if `CLERK_PUBLISHABLE_KEY` is not set |
     /// | `CLERK_FAPI` | [`frontend_api`](Self::frontend_api) |
     /// | `CLERK_SECRET_KEY` | [`secret_key`](Self::secret_key) |
     /// | `CLERK_JWT_KEY` | [`jwt_key`](Self::jwt_key) |

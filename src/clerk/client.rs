@@ -27,7 +27,8 @@ const CLERK_API_VERSION: &str = "2026-05-12";
 /// use clerk_mcp_tools::SecretKey;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let clerk = ClerkClient::builder().secret_key("sk_test_0123456789".parse()?).build()?;
+/// let key = SecretKey::parse("sk_test_0123456789")?;
+/// let clerk = ClerkClient::builder().secret_key(key).build()?;
 /// let user = clerk.get_user("user_2abc").await?;
 /// println!("{:?}", user.primary_email_address());
 /// # Ok(())

@@ -62,11 +62,11 @@ impl RemoteJwks {
         let mut keys = self.0.get().await?;
         let mut outcome = keys.verify_signature(token, id);
         for _ in 0..2 {
-            let Err(refusal) = &outcome else { break };
+            let Err(rejection) = &outcome else { break };
             let newer = match self.0.newer_than(&keys, generation).await {
                 Ok(newer) => newer,
                 // Newer keys may include the one that signed the token.
-                Err(error) if refusal.kind() == VerifyErrorKind::UnknownKey => {
+                Err(error) if rejection.kind() == VerifyErrorKind::UnknownKey => {
                     return Err(error.into());
                 }
                 // A key with this id is known, and it did not sign the token.

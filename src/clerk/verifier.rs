@@ -72,8 +72,9 @@ pub async fn verify_clerk_token(
 /// ```
 /// use clerk_mcp_tools::{ClerkVerifier, PublishableKey, SecretKey};
 ///
+/// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
 /// let verifier = ClerkVerifier::builder()
-///     .publishable_key(PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?)
+///     .publishable_key(key)
 ///     .secret_key(SecretKey::parse("sk_test_0123456789")?)
 ///     .resource("https://mcp.example.com/mcp".parse()?)
 ///     .build()?;

@@ -38,8 +38,8 @@ impl JwtKey {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a PEM public key, or not an RSA key of 2,048 to 8,192
-    /// bits. The error does not contain the text.
+    /// Returns an error if `pem` is not a PEM public key, or not an RSA key of 2,048 to 8,192
+    /// bits. The error does not contain the key.
     pub fn parse(pem: &str) -> Result<Self, ConfigError> {
         VerificationKey::from_pem(pem).map(|key| Self(Arc::new(key)))
     }
@@ -170,8 +170,8 @@ fn signature_algorithm(jwk: &Jwk) -> Option<SignatureAlgorithm> {
 }
 
 /// Decodes a Base64urlUInt (RFC 7518 section 2): no padding, and no leading zero octet.
-fn decode_uint(text: &str) -> Option<Vec<u8>> {
-    base64url::decode(text).filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
+fn decode_uint(encoded: &str) -> Option<Vec<u8>> {
+    base64url::decode(encoded).filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
 }
 
 fn bit_length(bytes: &[u8]) -> usize {

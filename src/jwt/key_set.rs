@@ -70,14 +70,15 @@ impl KeySet {
         token: &'a UnverifiedToken<'_>,
         id: &str,
     ) -> Result<VerifiedSignature<'a>, VerifyError> {
-        let mut refusal = None;
+        let mut rejection = None;
         for key in self.0.iter().filter(|key| key.id() == Some(id)) {
             match token.verify_signature(key) {
                 Ok(signed) => return Ok((signed, Arc::clone(key))),
-                Err(error) => refusal = Some(error),
+                Err(error) => rejection = Some(error),
             }
         }
-        Err(refusal.unwrap_or_else(|| unknown_key("no key of the instance has the token's `kid`")))
+        Err(rejection
+            .unwrap_or_else(|| unknown_key("no key of the instance has the token's `kid`")))
     }
 }
 
@@ -92,7 +93,7 @@ fn usable_key(jwk: Value) -> Option<VerificationKey> {
 }
 
 fn verification_key(jwk: Value) -> Result<VerificationKey, &'static str> {
-    // Whoever can read the key set could sign tokens with such a key.
+    // Anyone who can read the key set could sign tokens with such a key.
     if PRIVATE_MEMBERS.iter().any(|name| jwk.get(name).is_some()) {
         return Err("it contains private key material");
     }
