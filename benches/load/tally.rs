@@ -76,8 +76,8 @@ impl Report {
             format!("{faults} faults of Clerk: {names}"),
             format!(
                 "{} hits, {} misses, {} calls to Clerk, {} failed, {} fetches of the keys",
-                stats.hits,
-                stats.misses,
+                stats.cache_hits,
+                stats.cache_misses,
                 stats.upstream_calls,
                 stats.upstream_failures,
                 clerk.calls(Route::Jwks),

@@ -60,7 +60,7 @@ fn verification(fixture: &Fixture, tokens: &[String]) {
             }),
         ],
     );
-    assert_eq!(full.stats().hits, 0, "each token was seen for the first time");
+    assert_eq!(full.stats().cache_hits, 0, "each token was seen for the first time");
     assert!((100..TOKENS).contains(&full.stats().cached_tokens), "the cache is full");
     let [floor, first, unkept, again] = times[..] else { unreachable!() };
     print_head(&format!(

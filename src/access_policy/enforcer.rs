@@ -110,7 +110,7 @@ impl Enforcer {
                 None => return unknown_host(self.cors),
             },
         };
-        tracing::debug!(?reason, "rejected the operation");
+        tracing::debug!(?reason, "rejected an operation");
         let scopes = self.required_scopes.union(needed);
         let context = ChallengeContext { resource_metadata, scopes, cors: self.cors };
         context.respond(Rejection::new(reason))

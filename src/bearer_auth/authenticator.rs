@@ -76,7 +76,7 @@ impl Authenticator {
         headers: &HeaderMap,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        tracing::debug!(reason = ?rejection.reason(), "rejected the request");
+        tracing::debug!(reason = ?rejection.reason(), "rejected a request");
         let further = self.operation_scopes(headers);
         match &self.resources {
             Resources::One(prepared) => prepared.templates.respond_with_scopes(rejection, &further),

@@ -12,9 +12,9 @@ use tower_service::Service;
 
 use super::document::{Action, Document, action_for, response_for};
 use super::metadata_future::MetadataFuture;
-use crate::cache::{RefreshTimes, RefreshingCache, Source};
+use crate::cache::{Interrupted, RefreshError, RefreshTimes, RefreshingCache, Source};
 use crate::clock::Clock;
-use crate::error::ClerkError;
+use crate::error::{VerifyError, VerifyErrorKind};
 use crate::metadata::AuthorizationServerMetadata;
 use crate::oauth::Scopes;
 use crate::response::{ResponseBody, metadata_unavailable};
@@ -33,26 +33,32 @@ const REFRESH_TIMES: RefreshTimes = RefreshTimes {
 /// Clerk is unavailable, the last document is served for up to 24 hours. Without one, the response
 /// is 503 with `Retry-After`.
 ///
-/// It is built by [`AuthorizationServerService::for_clerk`] or [`ClerkMcp`](crate::ClerkMcp).
-/// Clones share the document.
+/// It is built by [`AuthorizationServerService::for_clerk`] or [`ClerkMcp`](crate::ClerkMcp). Clones
+/// share the document.
 #[derive(Clone)]
 pub struct AuthorizationServerService {
-    document: RefreshingCache<DocumentSource>,
+    document: RefreshingCache<Document, VerifyError>,
 }
 
-struct DocumentSource {
-    metadata: Arc<dyn Source<Value = AuthorizationServerMetadata>>,
+struct DocumentSource<S> {
+    metadata: S,
     /// The scopes that the document is restricted to.
     scopes: Option<Scopes>,
 }
 
 #[async_trait]
-impl Source for DocumentSource {
+impl<S> Source for DocumentSource<S>
+where
+    S: Source<Value = AuthorizationServerMetadata>,
+    S::Error: Into<VerifyError>,
+{
     type Value = Document;
+    type Error = VerifyError;
 
-    async fn fetch(&self) -> Result<Document, ClerkError> {
-        let metadata = self.metadata.fetch().await.inspect_err(|error| {
-            tracing::warn!(error = %error, cause = ?error, "failed to fetch the authorization server's metadata");
+    async fn fetch(&self) -> Result<Document, VerifyError> {
+        let metadata = self.metadata.fetch().await.map_err(|error| {
+            tracing::warn!(error = %error, cause = ?error, "failed to fetch the authorization server metadata");
+            error.into()
         })?;
         Ok(match &self.scopes {
             Some(scopes) => Document::new(&metadata.with_scopes_restricted_to(scopes)),
@@ -61,13 +67,33 @@ impl Source for DocumentSource {
     }
 }
 
+impl RefreshError for VerifyError {
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+
+    fn with_retry_after(self, wait: Duration) -> Self {
+        self.with_retry_after(wait)
+    }
+
+    fn interrupted(why: Interrupted) -> Self {
+        let kind = match why {
+            Interrupted::NoRuntime => VerifyErrorKind::Misconfigured,
+            Interrupted::TooMany | Interrupted::Stopped | Interrupted::TimedOut => {
+                VerifyErrorKind::Unavailable
+            }
+        };
+        Self::new(kind).with_detail(why.to_string())
+    }
+}
+
 impl AuthorizationServerService {
     pub(crate) fn new(
-        metadata: impl Source<Value = AuthorizationServerMetadata>,
+        metadata: impl Source<Value = AuthorizationServerMetadata, Error: Into<VerifyError>>,
         scopes: Option<Scopes>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let source = DocumentSource { metadata: Arc::new(metadata), scopes };
+        let source = DocumentSource { metadata, scopes };
         Self { document: RefreshingCache::new(source, REFRESH_TIMES, clock) }
     }
 }
@@ -92,7 +118,7 @@ impl<B> Service<Request<B>> for AuthorizationServerService {
 }
 
 async fn serve(
-    document: RefreshingCache<DocumentSource>,
+    document: RefreshingCache<Document, VerifyError>,
     method: Method,
 ) -> Response<ResponseBody> {
     match document.get().await {

@@ -5,7 +5,7 @@ mod wire;
 
 use http::Response;
 
-use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
+use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::RequestId;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{InsufficientScope, ResourceUrl, Scopes};
@@ -221,7 +221,7 @@ pub(crate) fn message_rejected<B>(
     id: Option<RequestId>,
     cors: bool,
 ) -> Response<ResponseBody<B>> {
-    tracing::debug!(?error, "rejected the message");
+    tracing::debug!(?error, "rejected a message");
     let reason = RejectionReason::Message(error);
     ResponseTemplate::for_message(reason, id, cors).response(Rejection::new(reason))
 }
@@ -233,16 +233,10 @@ pub(crate) fn unknown_host<B>(cors: bool) -> Response<ResponseBody<B>> {
     ResponseTemplate::without_challenge(reason, cors).response(Rejection::new(reason))
 }
 
-/// The answer of a metadata service that has nothing to show.
-pub(crate) fn metadata_unavailable<B>(error: ClerkError) -> Response<ResponseBody<B>> {
-    let error = VerifyError::from(error);
-    without_challenge(Rejection {
-        error: Some(error),
-        ..Rejection::new(RejectionReason::MetadataUnavailable)
-    })
-}
-
-/// For metadata, which pages of every origin may read.
-fn without_challenge<B>(rejection: Rejection) -> Response<ResponseBody<B>> {
-    ResponseTemplate::without_challenge(rejection.reason, true).response(rejection)
+/// Builds the response of a metadata service that has no document. It has CORS headers, as the
+/// document has.
+pub(crate) fn metadata_unavailable<B>(error: VerifyError) -> Response<ResponseBody<B>> {
+    let reason = RejectionReason::MetadataUnavailable;
+    let rejection = Rejection { error: Some(error), ..Rejection::new(reason) };
+    ResponseTemplate::without_challenge(reason, true).response(rejection)
 }

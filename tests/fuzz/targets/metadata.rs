@@ -1,14 +1,14 @@
 //! Metadata of authorization servers. What is believed speaks for the issuer that was asked, and goes out as it came in.
 #![no_main]
 
-use clerk_mcp_tools::fuzzing::believed_metadata;
+use clerk_mcp_tools::fuzzing::checked_metadata;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 const ISSUER: &str = "https://clerk.example.com";
 
 fuzz_target!(|json: &[u8]| {
-    let Some(document) = believed_metadata(json, ISSUER) else {
+    let Some(document) = checked_metadata(json, ISSUER) else {
         return;
     };
     let came: Value = serde_json::from_slice(json).unwrap();

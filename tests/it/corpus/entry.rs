@@ -56,34 +56,36 @@ pub(super) type Why = (Kind, &'static str);
 
 pub(super) const NO_TOKEN: Why = (Kind::Malformed, "the text is not a token, or it is too long");
 pub(super) const NO_FORMAT: Why = (Kind::Malformed, "neither a JWT nor an opaque token");
-pub(super) const NO_OPAQUE: Why = (Kind::Malformed, "the text after oat_");
+pub(super) const NO_OPAQUE: Why = (Kind::Malformed, "an invalid form after oat_");
 pub(super) const CLERK_KEY: Why =
     (Kind::WrongTokenType, "a machine token, an API key or a key of Clerk's");
 pub(super) const NO_JWS: Why = (Kind::Malformed, "not a JWS of three parts");
 pub(super) const CRITICAL: Why = (Kind::Malformed, "a critical extension");
-pub(super) const NESTED: Why = (Kind::Malformed, "the content is another token, or encrypted");
-pub(super) const ALGORITHM: Why = (Kind::UnsupportedAlgorithm, "no algorithm that is accepted");
-pub(super) const NOT_THE_KEYS: Why =
-    (Kind::UnsupportedAlgorithm, "an algorithm that is not the key's");
+pub(super) const NESTED: Why = (Kind::Malformed, "the payload is another token or encrypted");
+pub(super) const ALGORITHM: Why =
+    (Kind::UnsupportedAlgorithm, "`alg` is not RS256, RS384 or RS512");
+pub(super) const NOT_THE_KEYS: Why = (Kind::UnsupportedAlgorithm, "`alg` is not that of the key");
 pub(super) const TYP: Why = (Kind::WrongTokenType, "`typ` is not at+jwt");
 pub(super) const CATEGORY: Why = (Kind::WrongTokenType, "`cat` is that of another class");
-pub(super) const NO_KEY_ID: Why = (Kind::UnknownKey, "the header names no key");
+pub(super) const NO_KEY_ID: Why = (Kind::UnknownKey, "the header has no `kid`");
 pub(super) const UNKNOWN_KEY: Why = (Kind::UnknownKey, "no key of the instance");
-pub(super) const SIGNATURE: Why = (Kind::InvalidSignature, "the signature does not belong");
-pub(super) const NO_CLAIMS: Why = (Kind::InvalidClaim, "not a JSON object with unique members");
+pub(super) const SIGNATURE: Why = (Kind::InvalidSignature, "the signature does not match");
+pub(super) const NO_CLAIMS: Why =
+    (Kind::InvalidClaim, "not a JSON object with unique member names");
 pub(super) const ISSUER: Why = (Kind::InvalidIssuer, "`iss` is not");
 pub(super) const NO_EXP: Why = (Kind::InvalidClaim, "`exp` is missing");
 pub(super) const EXPIRED: Why = (Kind::Expired, "`exp` has passed");
-pub(super) const NBF: Why = (Kind::NotYetValid, "`nbf` has not come");
-pub(super) const IAT: Why = (Kind::NotYetValid, "`iat` has not come");
-pub(super) const TIME: Why = (Kind::InvalidClaim, "is no number of seconds");
+pub(super) const NBF: Why = (Kind::NotYetValid, "`nbf` is in the future");
+pub(super) const IAT: Why = (Kind::NotYetValid, "`iat` is in the future");
+pub(super) const TIME: Why = (Kind::InvalidClaim, "is not a number of seconds");
 pub(super) const NO_SUB: Why = (Kind::InvalidClaim, "`sub` is missing");
 pub(super) const MACHINE: Why = (Kind::WrongTokenType, "`sub` is a machine");
 pub(super) const NO_CLIENT: Why = (Kind::InvalidClaim, "`client_id` is missing");
-pub(super) const TEXT: Why = (Kind::InvalidClaim, "is no text or empty");
-pub(super) const SCP: Why = (Kind::InvalidClaim, "`scp` is not a list of texts");
-pub(super) const SCOPE: Why = (Kind::InvalidClaim, "`scope` is not a text");
-pub(super) const AUD: Why = (Kind::InvalidClaim, "`aud` is neither a text nor a list of texts");
+pub(super) const TEXT: Why = (Kind::InvalidClaim, "is not a non-empty string");
+pub(super) const SCP: Why = (Kind::InvalidClaim, "`scp` is not an array of strings");
+pub(super) const SCOPE: Why = (Kind::InvalidClaim, "`scope` is not a string");
+pub(super) const AUD: Why =
+    (Kind::InvalidClaim, "`aud` is neither a string nor an array of strings");
 pub(super) const ACT: Why = (Kind::InvalidClaim, "`act` is not an actor");
 pub(super) const NO_AUDIENCE: Why = (Kind::InvalidAudience, "the token names no audience");
 pub(super) const OTHER_AUDIENCE: Why = (Kind::InvalidAudience, "issued for another resource");
@@ -133,7 +135,7 @@ impl Verdict {
 /// What `verify_clerk_token` says of it. The layer sees at a glance what that finds when it takes the token apart.
 pub(super) fn directly((kind, detail): Why) -> Why {
     if [NO_TOKEN, NO_FORMAT].contains(&(kind, detail)) {
-        (kind, "the text ")
+        (kind, "the token ")
     } else {
         (kind, detail)
     }

@@ -187,9 +187,9 @@ impl Run {
     async fn directly(&self, verifier: &ClerkVerifier) {
         for time in ["first", "second"] {
             let what = format!("{}, {time} time, by verify_clerk_token", self.name);
-            let hits = verifier.stats().hits;
+            let hits = verifier.stats().cache_hits;
             let outcome = verify_clerk_token(verifier, &self.text).await;
-            let was_known = verifier.stats().hits > hits;
+            let was_known = verifier.stats().cache_hits > hits;
             match (&self.verdict, outcome) {
                 (Verdict::Refused(why), Err(error)) => {
                     let (kind, detail) = directly(*why);

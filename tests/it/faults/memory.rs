@@ -58,7 +58,7 @@ async fn large_answers_count_for_what_they_are() {
         for _ in 0..2 {
             assert!(verify_clerk_token(&verifier, &small).await.is_ok(), "{what}");
         }
-        assert_eq!(verifier.stats().hits, 1, "{what}");
+        assert_eq!(verifier.stats().cache_hits, 1, "{what}");
         fixture.clock.advance(Duration::from_secs(60));
     }
 }
