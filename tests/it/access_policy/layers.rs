@@ -60,7 +60,7 @@ async fn clerk_mcp_makes_both_layers_and_the_document_from_the_same_rules() {
     let document = serde_json::to_value(clerk.metadata()).unwrap();
     assert_eq!(document["scopes_supported"], serde_json::json!(["profile", "email"]));
     let error = needing("offline_access").build().unwrap_err();
-    assert!(error.to_string().contains("cannot hold offline_access"), "{error}");
+    assert!(error.to_string().contains("cannot contain offline_access"), "{error}");
 
     let seen = Seen::default();
     let service: TestService = whole_answers(clerk.auth_layer().layer(watching(&seen)));
