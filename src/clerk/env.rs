@@ -23,7 +23,9 @@ impl<'a> Env<'a> {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, ConfigError> {
-        self.var(name).map(|value| parse(&value)).transpose()
+        self.var(name)
+            .map(|value| parse(&value).map_err(|error| error.in_variable(name)))
+            .transpose()
     }
 
     pub(crate) fn publishable_key(&self) -> Result<Option<PublishableKey>, ConfigError> {
@@ -56,9 +58,11 @@ impl<'a> Env<'a> {
                 Some(api) => api.with_version(current.version()).map(Some),
                 None => Ok(None),
             },
-            Some(version) => {
-                origin.unwrap_or_else(|| current.clone()).with_version(&version).map(Some)
-            }
+            Some(version) => origin
+                .unwrap_or_else(|| current.clone())
+                .with_version(&version)
+                .map_err(|error| error.in_variable("CLERK_API_VERSION"))
+                .map(Some),
         }
     }
 
