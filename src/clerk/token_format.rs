@@ -1,7 +1,7 @@
 //! What can be told of a token by its outside, without a call and before any work.
 
 use crate::error::{VerifyError, VerifyErrorKind as Kind};
-use crate::oauth::MAX_BYTES;
+use crate::oauth::MAX_TOKEN_BYTES;
 
 /// An opaque token has some forty characters.
 const MAX_OPAQUE_BYTES: usize = 512;
@@ -16,7 +16,7 @@ pub(crate) enum TokenFormat {
 /// Tells the formats apart by their beginning, and refuses every other kind of token. What is no kind at all counts as
 /// a JWT, whose parts will not be there.
 pub(crate) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
-    if token.len() > MAX_BYTES {
+    if token.len() > MAX_TOKEN_BYTES {
         return Err(refuse(Kind::Malformed, "the text is too long for a token"));
     }
     if let Some(rest) = token.strip_prefix("oat_") {
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn refuses_at_a_glance_what_can_be_no_token() {
-        let long = "a".repeat(MAX_BYTES);
+        let long = "a".repeat(MAX_TOKEN_BYTES);
         let rows: [(&str, Result<(), Kind>); 19] = [
             ("a.b.c", Ok(())),
             ("..", Ok(())),
