@@ -20,7 +20,7 @@ pub enum ClerkErrorKind {
     /// The requested object does not exist. Only a 404 whose body is an error of Clerk's API
     /// counts.
     NotFound,
-    /// The response is not what Clerk's API describes.
+    /// The response does not have the form that Clerk's API documents.
     InvalidResponse,
     /// The request was invalid and was not sent, for example a user id with a slash in it.
     InvalidRequest,

@@ -23,8 +23,8 @@ pub enum ConfigErrorKind {
 /// where Clerk shows them. It names the environment variable if the value was read from one, and
 /// never contains the value of a secret.
 ///
-/// `Debug` prints the same sentence, because that is what a `main` function prints that returns
-/// this error.
+/// `Debug` prints the same sentence, because a `main` function that returns an error prints
+/// `Debug`.
 ///
 /// # Example
 ///
@@ -55,7 +55,7 @@ impl ConfigError {
     }
 
     /// Returns the name of the setting: the environment variable that holds it if there is one,
-    /// such as `CLERK_SECRET_KEY`, otherwise the name of the builder's method.
+    /// such as `CLERK_SECRET_KEY`, otherwise a name such as `leeway`.
     #[must_use]
     pub fn setting(&self) -> &str {
         &self.setting
@@ -125,7 +125,7 @@ impl fmt::Debug for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Checks for what copying a value into a file of variables adds to it: quotation marks around it
+/// Checks for characters that are often copied along with a value: quotation marks around it
 /// (`docker --env-file` keeps them) and white space (mounted secrets often end with a newline). The
 /// error continues a sentence that begins with "it".
 pub(crate) fn check_quotes_and_white_space(text: &str) -> Result<(), &'static str> {

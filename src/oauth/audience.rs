@@ -97,16 +97,16 @@ impl FromStr for Audience {
 
 fn no_resource() -> VerifyError {
     VerifyError::new(VerifyErrorKind::Misconfigured).with_detail(
-        "the audience cannot be checked because the verifier has no resource: set the public URL of \
-         the MCP endpoint (`resource`, MCP_RESOURCE_URL), or use `Audience::Any`",
+        "the audience cannot be checked because the verifier has no resource: set the public URL \
+         of the MCP endpoint (`resource`, MCP_RESOURCE_URL), or use `Audience::Any`",
     )
 }
 
 fn wrong_audience(audience: Option<&[String]>) -> VerifyError {
     let detail = match audience {
         None | Some([]) => {
-            "the token names no audience: the client did not send the `resource` parameter (RFC 8707) \
-             with its authorization request; update the client, or accept such tokens with \
+            "the token names no audience: the client did not send the `resource` parameter (RFC \
+             8707) with its authorization request; update the client, or accept such tokens with \
              `Audience::IfPresent` (MCP_AUDIENCE=if-present)"
         }
         Some(_) => {

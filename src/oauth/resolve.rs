@@ -8,7 +8,7 @@ use http::{HeaderMap, Uri};
 use crate::error::ConfigError;
 use crate::oauth::ResourceUrl;
 
-/// Resolves the resource that a request is addressed to, for a server with several resources.
+/// A resolver of the resource that a request is addressed to, for a server with several resources.
 ///
 /// [`ResourceUrl`] resolves every request to itself, and [`ResourcesByHost`] resolves by host. An
 /// implementation must choose from a fixed list of resources: the resource decides which tokens are
@@ -55,7 +55,7 @@ impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
     }
 }
 
-/// Resolves the resource by the host of the request, from a fixed list.
+/// A [`ResolveResource`] that chooses from a fixed list by the host of the request.
 ///
 /// The host is the authority of the request target (HTTP/2) or the `Host` header. A request that
 /// has both is rejected if they differ. Forwarded headers are not read.
@@ -65,7 +65,8 @@ impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
 /// ```
 /// use clerk_mcp_tools::bearer_auth::{ResolveResource, ResourcesByHost};
 ///
-/// let resources = ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
+/// let resources =
+///     ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
 /// let request = http::Request::builder().header("host", "b.example.com").body(()).unwrap();
 /// let resource = resources.resolve(request.uri(), request.headers()).unwrap();
 /// assert_eq!(resource.as_str(), "https://b.example.com/mcp");

@@ -71,7 +71,7 @@ impl fmt::Debug for TokenRequest<'_> {
     }
 }
 
-/// Verifies access tokens on behalf of the HTTP layers.
+/// A verifier of access tokens, called by the HTTP layers.
 ///
 /// Implemented by [`ClerkVerifier`](crate::ClerkVerifier), and by every closure that takes an
 /// [`AccessToken`] and returns a future of `Result<AuthInfo, VerifyError>`. A closure does not
@@ -109,11 +109,11 @@ impl fmt::Debug for TokenRequest<'_> {
 /// use clerk_mcp_tools::{AuthInfo, ClerkVerifier, ConfigError, ResourceUrl};
 /// use clerk_mcp_tools::{VerifyError, VerifyErrorKind};
 ///
-/// /// Rejects every token, for a server that is being shut down.
-/// struct RejectAll;
+/// /// Responds with 503 to every token, while Clerk is not configured.
+/// struct NotConfigured;
 ///
 /// #[async_trait]
-/// impl VerifyToken for RejectAll {
+/// impl VerifyToken for NotConfigured {
 ///     async fn verify_token(&self, _: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
 ///         Err(VerifyErrorKind::Unavailable.into())
 ///     }
@@ -124,7 +124,7 @@ impl fmt::Debug for TokenRequest<'_> {
 /// ) -> Result<BearerAuthLayer<Arc<dyn VerifyToken>>, ConfigError> {
 ///     let verifier: Arc<dyn VerifyToken> = match clerk {
 ///         Some(clerk) => Arc::new(clerk),
-///         None => Arc::new(RejectAll),
+///         None => Arc::new(NotConfigured),
 ///     };
 ///     Ok(BearerAuthLayer::new(verifier, ResourceUrl::parse("https://mcp.example.com/mcp")?))
 /// }
