@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = support::listen().await?;
     let address = listener.local_addr()?;
     let resource: ResourceUrl = format!("http://{address}/hello").parse()?;
-    let scopes = Scopes::parse("greet")?;
+    let scopes: Scopes = "greet".parse()?;
 
     let accounts = Arc::new(Accounts::new([
         ("pat_ada", "ada", scopes.clone()),

@@ -35,8 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .or_else(|| support::var("MCP_RESOURCE_URL"))
         .unwrap_or_else(|| "http://127.0.0.1:3000/mcp".to_owned())
         .parse()?;
-    let scopes = support::var("MCP_SCOPES").unwrap_or_else(|| "profile email".to_owned());
-    let scopes = Scopes::parse(&scopes)?;
+    let scopes: Scopes =
+        support::var("MCP_SCOPES").unwrap_or_else(|| "profile email".to_owned()).parse()?;
 
     let fake = FakeClerk::start().await?;
     println!("export CLERK_FAPI={}", fake.frontend_api_url());

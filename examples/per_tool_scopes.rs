@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ResourceUrl, ScopeHierarchy, Scopes};
+use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ResourceUrl, ScopeHierarchy};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
@@ -55,16 +55,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Every request requires `profile`; the tools require more.
 fn guard(fake: &FakeClerk, resource: ResourceUrl) -> Result<ClerkMcp, Box<dyn Error>> {
     let policy = AccessPolicy::new()
-        .tool("list_notes", Scopes::parse("email")?)
-        .tool("delete_notes", Scopes::parse("public_metadata")?)
+        .tool("list_notes", "email".parse()?)
+        .tool("delete_notes", "public_metadata".parse()?)
         // For tools without a rule: a new tool that is forgotten here is closed, not open.
-        .default_scopes(Scopes::parse("private_metadata")?);
+        .default_scopes("private_metadata".parse()?);
     let hierarchy = ScopeHierarchy::new().implies("public_metadata", ["email"])?;
     let verifier = ClerkVerifier::builder().frontend_api(fake.frontend_api()).build()?;
     let clerk = ClerkMcp::builder()
         .resource(resource)
         .verifier(verifier)
-        .scopes(Scopes::parse("profile")?)
+        .scopes("profile".parse()?)
         .access_policy(policy)
         .scope_hierarchy(hierarchy)
         .build()?;

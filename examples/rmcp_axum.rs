@@ -28,7 +28,7 @@ use axum::Router;
 use clerk_mcp_tools::clerk::{ClerkClient, User};
 use clerk_mcp_tools::metadata::protected_resource_metadata_url;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, Scopes};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Returns the scopes of single tools, which are required in addition to those of every request.
 pub fn access_policy() -> Result<AccessPolicy, ConfigError> {
-    Ok(AccessPolicy::new().tool("get_public_metadata", Scopes::parse("public_metadata")?))
+    Ok(AccessPolicy::new().tool("get_public_metadata", "public_metadata".parse()?))
 }
 
 /// Returns the guarded MCP service at the path of the resource URL, and the metadata documents.
