@@ -25,7 +25,9 @@ impl<'a> Env<'a> {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, ConfigError> {
-        self.var(name).map(|value| parse(&value)).transpose()
+        self.var(name)
+            .map(|value| parse(&value).map_err(|error| error.in_variable(name)))
+            .transpose()
     }
 
     pub(crate) fn publishable_key(&self) -> Result<Option<PublishableKey>, ConfigError> {
@@ -58,7 +60,8 @@ impl<'a> Env<'a> {
             return Ok(None);
         }
         let version = version.as_deref().unwrap_or(current.version());
-        origin.unwrap_or_else(|| current.clone()).with_version(version).map(Some)
+        let api = origin.unwrap_or_else(|| current.clone()).with_version(version);
+        api.map(Some).map_err(|error| error.in_variable("CLERK_API_VERSION"))
     }
 
     pub(crate) fn resource(&self) -> Result<Option<ResourceUrl>, ConfigError> {

@@ -1,7 +1,7 @@
 //! Clerk's token formats: cheap syntactic checks before any verification.
 
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::oauth::MAX_BYTES;
+use crate::oauth::MAX_TOKEN_BYTES;
 
 /// An opaque token has about forty characters.
 const MAX_OPAQUE_BYTES: usize = 512;
@@ -16,7 +16,7 @@ pub(super) enum TokenFormat {
 /// Returns the format of a token by its prefix, and rejects Clerk's other kinds of tokens and keys.
 /// Anything else counts as a JWT, and fails to parse as one.
 pub(super) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
-    if token.len() > MAX_BYTES {
+    if token.len() > MAX_TOKEN_BYTES {
         return Err(malformed("the token is too long"));
     }
     if let Some(rest) = token.strip_prefix("oat_") {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn prechecks_tokens() {
-        let long = "a".repeat(MAX_BYTES);
+        let long = "a".repeat(MAX_TOKEN_BYTES);
         let rows: [(&str, Result<(), Kind>); 19] = [
             ("a.b.c", Ok(())),
             ("..", Ok(())),

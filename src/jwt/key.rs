@@ -190,11 +190,12 @@ fn is_odd(bytes: &[u8]) -> bool {
 }
 
 fn invalid_pem(why: &str) -> ConfigError {
-    ConfigError::invalid(
+    ConfigError::invalid_value(
+        "JWT key",
         "CLERK_JWT_KEY",
         format!(
-            "cannot be used: {why}; copy the PEM public key from the Clerk Dashboard, page API \
-             keys, section JWKS public key"
+            "{why}; copy the PEM public key from the Clerk Dashboard, page API keys, section \
+             JWKS public key"
         ),
     )
 }

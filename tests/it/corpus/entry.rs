@@ -54,7 +54,8 @@ pub(super) enum Verdict {
 /// The kind of an error and a part of its detail, by which one rule is told from the next.
 pub(super) type Why = (Kind, &'static str);
 
-pub(super) const NO_TOKEN: Why = (Kind::Malformed, "the text is not a token, or it is too long");
+pub(super) const NO_TOKEN: Why =
+    (Kind::Malformed, "the credentials are not a token68, or are too long");
 pub(super) const NO_FORMAT: Why = (Kind::Malformed, "neither a JWT nor an opaque token");
 pub(super) const NO_OPAQUE: Why = (Kind::Malformed, "an invalid form after oat_");
 pub(super) const CLERK_KEY: Why =

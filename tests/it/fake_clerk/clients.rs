@@ -51,7 +51,7 @@ async fn registration_refuses_what_cannot_be_a_client() {
         let answer = register(&clerk, more.clone()).await;
         assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{more}");
     }
-    let closed = FakeClerk::builder().dynamic_registration(false).start().await.unwrap();
+    let closed = FakeClerk::builder().without_dynamic_registration().start().await.unwrap();
     assert_eq!(register(&closed, json!({ "redirect_uris": [REDIRECT_URI] })).await.status, 404);
 }
 

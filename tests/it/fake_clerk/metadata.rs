@@ -36,7 +36,7 @@ async fn the_openid_document_has_what_its_readers_require() {
 
 #[tokio::test]
 async fn settings_show_in_the_document() {
-    let builder = FakeClerk::builder().scopes_supported(["email"]).dynamic_registration(false);
+    let builder = FakeClerk::builder().scopes_supported(["email"]).without_dynamic_registration();
     let clerk = builder.start().await.unwrap();
     let document = get(&clerk, "/.well-known/oauth-authorization-server").await.json;
 

@@ -1,11 +1,13 @@
+//! User objects of the Backend API.
+
 use serde_json::{Map, Value, json};
 
 use super::ids::Ids;
 
-/// A user object of the Backend API: `given`, and what it leaves out as a made-up person has it.
-pub(super) fn user(ids: &Ids, id: &str, given: Map<String, Value>, now_ms: u64) -> Value {
+/// Returns a user object with the members of `given`, and those of an example user for the rest.
+pub(crate) fn user(ids: &Ids, id: &str, given: Map<String, Value>, now_ms: u64) -> Value {
     let email_id = ids.id("idn_");
-    let mut user = person(id, &email_id, now_ms);
+    let mut user = example_user(id, &email_id, now_ms);
     if let Value::Object(members) = &mut user {
         members.insert("email_addresses".into(), json!([email_address(&email_id, now_ms)]));
         members.extend(given);
@@ -13,7 +15,7 @@ pub(super) fn user(ids: &Ids, id: &str, given: Map<String, Value>, now_ms: u64) 
     user
 }
 
-fn person(id: &str, email_id: &str, now_ms: u64) -> Value {
+fn example_user(id: &str, email_id: &str, now_ms: u64) -> Value {
     json!({
         "id": id,
         "object": "user",

@@ -1,3 +1,5 @@
+//! Random identifiers and secrets.
+
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,29 +9,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Random identifiers and secrets: one seed from the system, then SHA-256 over a counter, so that only the start of an
-/// instance can fail.
-pub(super) struct Ids {
+/// Generates identifiers and secrets: one seed from the system, then SHA-256 over a counter, so
+/// that only the start of an instance can fail.
+pub(crate) struct Ids {
     seed: [u8; 32],
     drawn: AtomicU64,
 }
 
 impl Ids {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let mut seed = [0; 32];
-        rand::fill(&mut seed).map_err(|_| io::Error::other("the system gave no random bytes"))?;
+        rand::fill(&mut seed)
+            .map_err(|_| io::Error::other("failed to get random bytes from the system"))?;
         Ok(Self { seed, drawn: AtomicU64::new(0) })
     }
 
-    /// An identifier as Clerk writes them: the prefix and 27 letters and digits.
-    pub(super) fn id(&self, prefix: &str) -> String {
+    /// Returns an identifier in Clerk's format: the prefix and 27 letters and digits.
+    pub(crate) fn id(&self, prefix: &str) -> String {
         let draw = self.draw();
         let letters = draw.as_ref().iter().take(27).map(|byte| base62(*byte));
         prefix.chars().chain(letters).collect()
     }
 
-    /// 256 bits in 43 characters of base64url.
-    pub(super) fn secret(&self) -> String {
+    /// Returns 256 bits as 43 characters of base64url.
+    pub(crate) fn secret(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.draw())
     }
 

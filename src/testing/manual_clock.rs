@@ -1,13 +1,15 @@
+//! A clock that tests set.
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::locked;
 use crate::clock::Clock;
 
-/// A clock that moves only when a test moves it.
+/// A clock that only moves when a test moves it.
 ///
-/// Clones share their time, so that one can go to a [`FakeClerk`](super::FakeClerk), one to the code under test, and
-/// one stays with the test.
+/// Clones share their time: pass one to [`FakeClerk`](super::FakeClerk), one to the code under
+/// test, and keep one in the test.
 ///
 /// # Example
 ///
@@ -33,7 +35,8 @@ struct Readings {
 }
 
 impl ManualClock {
-    /// A clock whose wall time is `unix_seconds` after 1970-01-01T00:00:00Z and whose monotonic reading is zero.
+    /// Creates a clock whose wall time is `unix_seconds` after 1970-01-01T00:00:00Z and whose
+    /// monotonic reading is zero.
     #[must_use]
     pub fn new(unix_seconds: u64) -> Self {
         Self {
@@ -44,14 +47,15 @@ impl ManualClock {
         }
     }
 
-    /// Lets time pass: both readings move on by `by`.
+    /// Advances both readings by `by`.
     pub fn advance(&self, by: Duration) {
         let mut readings = locked(&self.readings);
         readings.unix_time = readings.unix_time.saturating_add(by);
         readings.monotonic = readings.monotonic.saturating_add(by);
     }
 
-    /// Sets the wall clock, as somebody does who corrects it: the monotonic reading stays.
+    /// Sets the wall clock, as when an operator or NTP corrects it. The monotonic reading does not
+    /// change.
     pub fn set_unix_time(&self, since_1970: Duration) {
         locked(&self.readings).unix_time = since_1970;
     }

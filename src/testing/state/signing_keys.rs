@@ -1,3 +1,5 @@
+//! RSA signing keys, and the forms in which Clerk publishes them.
+
 use std::io;
 use std::sync::Arc;
 
@@ -13,52 +15,54 @@ const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const PEM_LINE: usize = 64;
 
-/// The keys of an instance: the one that signs, those that are only published still, and whatever a test put beside.
-pub(super) struct KeySet {
-    pub(super) current: Arc<SigningKey>,
+/// The keys of an instance: the signing key, older keys that are still published, and keys that a
+/// test published.
+pub(crate) struct SigningKeys {
+    pub(crate) current: Arc<SigningKey>,
     retired: Vec<Arc<SigningKey>>,
-    extra: Vec<Value>,
+    published_by_test: Vec<Value>,
 }
 
-impl KeySet {
-    pub(super) fn new(current: SigningKey) -> Self {
-        Self { current: Arc::new(current), retired: Vec::new(), extra: Vec::new() }
+impl SigningKeys {
+    pub(crate) fn new(current: SigningKey) -> Self {
+        Self { current: Arc::new(current), retired: Vec::new(), published_by_test: Vec::new() }
     }
 
-    pub(super) fn rotate(&mut self, next: SigningKey) {
+    pub(crate) fn rotate(&mut self, next: SigningKey) {
         self.current = Arc::new(next);
         self.retired.clear();
     }
 
-    pub(super) fn add(&mut self, next: SigningKey) {
-        let before = std::mem::replace(&mut self.current, Arc::new(next));
-        self.retired.push(before);
+    pub(crate) fn add(&mut self, next: SigningKey) {
+        let previous = std::mem::replace(&mut self.current, Arc::new(next));
+        self.retired.push(previous);
     }
 
-    pub(super) fn publish(&mut self, jwk: Value) {
-        self.extra.push(jwk);
+    pub(crate) fn publish(&mut self, jwk: Value) {
+        self.published_by_test.push(jwk);
     }
 
-    /// The JWK Set (RFC 7517 section 5). What a test added comes first, where a careless reader trips over it.
-    pub(super) fn jwks(&self) -> Value {
+    /// Returns the JWK Set (RFC 7517 section 5). Keys that a test published come first, so that a
+    /// reader that stops at an unusable key fails.
+    pub(crate) fn jwks(&self) -> Value {
         let own = std::iter::once(&self.current).chain(&self.retired);
         let keys: Vec<Value> =
-            self.extra.iter().cloned().chain(own.map(|key| key.jwk.clone())).collect();
+            self.published_by_test.iter().cloned().chain(own.map(|key| key.jwk.clone())).collect();
         json!({ "keys": keys })
     }
 }
 
-/// An RSA key of 2048 bits with the forms in which Clerk publishes it.
-pub(super) struct SigningKey {
-    pub(super) kid: String,
-    pub(super) pem: String,
+/// An RSA key of 2048 bits.
+pub(crate) struct SigningKey {
+    pub(crate) kid: String,
+    pub(crate) pem: String,
     jwk: Value,
     pair: RsaKeyPair,
 }
 
 impl SigningKey {
-    pub(super) fn generate(kid: String) -> io::Result<Self> {
-        let failed = || io::Error::other("no RSA key could be made");
+    pub(crate) fn generate(kid: String) -> io::Result<Self> {
+        let failed = || io::Error::other("failed to generate an RSA key");
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| failed())?;
         let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| failed())?;
         let (n, e) = modulus_and_exponent(pair.public_key().as_ref()).ok_or_else(failed)?;
@@ -77,8 +81,8 @@ impl SigningKey {
         })
     }
 
-    /// The RS256 signature. Should signing ever fail it is empty, which every verifier refuses.
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    /// Returns the RS256 signature. If signing fails it is empty, which every verifier rejects.
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         match self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature) {
             Ok(()) => signature,
@@ -86,13 +90,18 @@ impl SigningKey {
         }
     }
 
-    /// The compact serialisation of a JWS (RFC 7515 section 7.1) over these two texts.
-    pub(super) fn jwt(&self, header: &str, claims: &str) -> String {
-        compact(header, claims, |message| self.sign(message))
+    /// Returns a JWT with this header and these claims.
+    pub(crate) fn jwt(&self, header: &str, claims: &str) -> String {
+        encode_jws(header, claims, |message| self.sign(message))
     }
 }
 
-pub(super) fn compact(header: &str, claims: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+/// Returns the compact serialization of a JWS (RFC 7515 section 7.1).
+pub(crate) fn encode_jws(
+    header: &str,
+    claims: &str,
+    sign: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
     format!("{message}.{signature}")
@@ -108,7 +117,8 @@ fn pem(der: &[u8]) -> String {
     text
 }
 
-/// The two integers of an `RSAPublicKey` (RFC 8017 appendix A.1.1), unsigned and big-endian.
+/// Returns the two integers of an `RSAPublicKey` (RFC 8017 appendix A.1.1), unsigned and
+/// big-endian.
 fn modulus_and_exponent(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (members, _) = element(SEQUENCE, der)?;
     let (modulus, rest) = element(INTEGER, members)?;
@@ -116,7 +126,7 @@ fn modulus_and_exponent(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((unsigned(modulus), unsigned(exponent)))
 }
 
-/// The content of the DER element at the start of `der`, and what follows it.
+/// Returns the content of the DER element at the start of `der`, and the bytes after it.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (found, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;
@@ -133,7 +143,7 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// DER integers are signed: one zero octet stands before a first bit that is set.
+/// Removes the zero octet that precedes a set first bit: DER integers are signed.
 fn unsigned(integer: &[u8]) -> &[u8] {
     integer.strip_prefix(&[0]).unwrap_or(integer)
 }
