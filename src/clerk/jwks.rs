@@ -37,7 +37,7 @@ impl RemoteJwks {
         Self(RefreshingCache::new(fetcher, times, clock))
     }
 
-    /// Fetches the key set if there is none or if it is too old.
+    /// Fetches the key set if it is missing or too old.
     pub(super) async fn warm_up(&self) -> Result<(), ClerkError> {
         self.0.get().await.map(drop)
     }

@@ -145,7 +145,7 @@ pub trait VerifyToken: Send + Sync + 'static {
     /// verified: every other kind makes the client discard the token.
     async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError>;
 
-    /// Returns the cached outcome for a token, or `None` if there is none and
+    /// Returns the cached outcome for a token, or `None` if there is no such outcome and
     /// [`verify_token`](Self::verify_token) has to be called. Must neither block nor verify a
     /// signature. Defaults to `None`.
     fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {

@@ -32,7 +32,7 @@ pub(super) fn token(
     }
 }
 
-/// Revokes a token of the client. Responds with 200 even if there is none (RFC 7009 section 2.2).
+/// Revokes a token of the client. Responds with 200 even if it is unknown (RFC 7009 section 2.2).
 pub(super) fn revoke(
     instance: &FakeInstance,
     request: &RecordedRequest,
