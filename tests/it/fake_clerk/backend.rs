@@ -40,16 +40,16 @@ async fn a_known_token_is_described() {
     let (clerk, _) = start().await;
     let token = clerk.mint().client_id("client_1").audience(RESOURCE).opaque();
     for path in [VERIFY, "/oauth_applications/access_tokens/verify"] {
-        let mut answer = post_json(&clerk, path, json!({ "access_token": token })).await;
-        assert_eq!(answer.status, 200);
-        assert!(answer.json["id"].take().as_str().unwrap().starts_with("oat_"));
+        let mut response = post_json(&clerk, path, json!({ "access_token": token })).await;
+        assert_eq!(response.status, 200);
+        assert!(response.json["id"].take().as_str().unwrap().starts_with("oat_"));
         let expected = json!({
             "object": "clerk_idp_oauth_access_token", "id": null, "client_id": "client_1", "type": "oauth:access_token",
             "subject": clerk.default_user_id(), "scopes": ["profile", "email"], "revoked": false,
             "revocation_reason": null, "expired": false, "expiration": NOW + 86_400, "created_at": NOW,
             "updated_at": NOW, "aud": [RESOURCE],
         });
-        assert_eq!(answer.json, expected);
+        assert_eq!(response.json, expected);
     }
     assert_eq!(clerk.calls(Route::VerifyAccessToken), 2);
     let last = clerk.last_request(Route::VerifyAccessToken).unwrap();
@@ -60,10 +60,10 @@ async fn a_known_token_is_described() {
 #[tokio::test]
 async fn an_unknown_token_is_not_found() {
     let (clerk, _) = start().await;
-    let answer = post_json(&clerk, VERIFY, json!({ "access_token": "oat_unknown" })).await;
+    let response = post_json(&clerk, VERIFY, json!({ "access_token": "oat_unknown" })).await;
 
-    assert_eq!(answer.status, 404);
-    assert_eq!(answer.json["errors"][0]["code"], "resource_not_found");
+    assert_eq!(response.status, 404);
+    assert_eq!(response.json["errors"][0]["code"], "resource_not_found");
     assert_eq!(post_json(&clerk, VERIFY, json!({})).await.status, 422);
 }
 
@@ -87,13 +87,13 @@ async fn the_answer_can_be_shaped() {
     let mint =
         clerk.mint().expired(true).expiration((NOW + 5) * 1000).record_member("active", false);
     let token = mint.without_record_member("type").opaque();
-    let answer = post_json(&clerk, VERIFY, json!({ "access_token": token })).await.json;
+    let response = post_json(&clerk, VERIFY, json!({ "access_token": token })).await.json;
 
-    assert_eq!(answer["expired"], true);
-    assert_eq!(answer["expiration"], (NOW + 5) * 1000);
-    assert_eq!(answer["active"], false);
-    assert_eq!(answer.get("type"), None);
-    assert_eq!(answer.get("aud"), None);
+    assert_eq!(response["expired"], true);
+    assert_eq!(response["expiration"], (NOW + 5) * 1000);
+    assert_eq!(response["active"], false);
+    assert_eq!(response.get("type"), None);
+    assert_eq!(response.get("aud"), None);
 }
 
 #[tokio::test]
@@ -115,13 +115,13 @@ async fn clients_revoke_their_own_tokens_only() {
         (client_id.as_str(), "unknown", false),
         (client_id.as_str(), refresh_token, true),
     ] {
-        let answer = send(form(
+        let response = send(form(
             &clerk,
             "/oauth/token/revoke",
             &[("client_id", client_id), ("token", token)],
         ))
         .await;
-        assert_eq!((answer.status.as_u16(), revoked().await), (200, expected), "{token}");
+        assert_eq!((response.status.as_u16(), revoked().await), (200, expected), "{token}");
     }
     let stranger =
         send(form(&clerk, "/oauth/token/revoke", &[("client_id", "client_?"), ("token", "t")]))

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::{REDIRECT_URI, authorize, form, post_json, redeem, send};
 
-async fn register(clerk: &FakeClerk, metadata: Value) -> super::Answer {
+async fn register(clerk: &FakeClerk, metadata: Value) -> super::JsonResponse {
     post_json(clerk, "/oauth/register", metadata).await
 }
 
@@ -15,15 +15,15 @@ async fn registration_echoes_the_metadata() {
         "client_name": "Test", "token_endpoint_auth_method": "none", "client_secret": "mine",
         "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
     });
-    let answer = register(&clerk, metadata.clone()).await;
+    let response = register(&clerk, metadata.clone()).await;
 
-    assert_eq!(answer.status, 201);
-    assert!(answer.text("client_id").starts_with("client_"));
-    assert_eq!(answer.json["redirect_uris"], metadata["redirect_uris"]);
-    assert_eq!(answer.json["client_name"], "Test");
-    assert_eq!(answer.json["grant_types"], json!(["authorization_code", "refresh_token"]));
-    assert_eq!(answer.json["response_types"], json!(["code"]));
-    assert_eq!(answer.json.get("client_secret"), None);
+    assert_eq!(response.status, 201);
+    assert!(response.text("client_id").starts_with("client_"));
+    assert_eq!(response.json["redirect_uris"], metadata["redirect_uris"]);
+    assert_eq!(response.json["client_name"], "Test");
+    assert_eq!(response.json["grant_types"], json!(["authorization_code", "refresh_token"]));
+    assert_eq!(response.json["response_types"], json!(["code"]));
+    assert_eq!(response.json.get("client_secret"), None);
 }
 
 #[tokio::test]
@@ -40,16 +40,16 @@ async fn registration_refuses_what_cannot_be_a_client() {
         json!(["https://app.example/a b"]),
         json!([REDIRECT_URI, "http://127.0.0.1.evil.example/"]),
     ] {
-        let answer = register(&clerk, json!({ "redirect_uris": redirect_uris })).await;
-        assert_eq!(answer.error(), (400, "invalid_redirect_uri"), "{redirect_uris}");
+        let response = register(&clerk, json!({ "redirect_uris": redirect_uris })).await;
+        assert_eq!(response.error(), (400, "invalid_redirect_uri"), "{redirect_uris}");
     }
     for more in [
         json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "private_key_jwt" }),
         json!({ "redirect_uris": [REDIRECT_URI], "grant_types": ["client_credentials"] }),
         json!([]),
     ] {
-        let answer = register(&clerk, more.clone()).await;
-        assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{more}");
+        let response = register(&clerk, more.clone()).await;
+        assert_eq!(response.error(), (400, "invalid_client_metadata"), "{more}");
     }
     let closed = FakeClerk::builder().dynamic_registration(false).start().await.unwrap();
     assert_eq!(register(&closed, json!({ "redirect_uris": [REDIRECT_URI] })).await.status, 404);
@@ -94,14 +94,14 @@ async fn two_ways_of_authentication_are_one_too_many() {
 
 /// A second instance serves the document: any answer can be set there.
 async fn authorize_by_document(
-    answer: impl FnOnce(&str) -> Fault,
-) -> (FakeClerk, String, super::Answer) {
+    response: impl FnOnce(&str) -> Fault,
+) -> (FakeClerk, String, super::JsonResponse) {
     let clerk = FakeClerk::start().await.unwrap();
     let host = FakeClerk::start().await.unwrap();
     let client_id = format!("{}/.well-known/jwks.json", host.issuer());
-    host.fault(Route::Jwks, answer(&client_id));
-    let answer = authorize(&clerk, &client_id, &[]).await;
-    (clerk, client_id, answer)
+    host.fault(Route::Jwks, response(&client_id));
+    let response = authorize(&clerk, &client_id, &[]).await;
+    (clerk, client_id, response)
 }
 
 fn document(body: Value) -> Fault {
@@ -114,20 +114,20 @@ fn document(body: Value) -> Fault {
 
 #[tokio::test]
 async fn a_client_can_be_known_by_its_metadata_document() {
-    let (clerk, client_id, answer) = authorize_by_document(|client_id| {
+    let (clerk, client_id, response) = authorize_by_document(|client_id| {
         document(json!({ "client_id": client_id, "client_name": "Test", "redirect_uris": [REDIRECT_URI] }))
     })
     .await;
-    let code = answer.redirected("code").unwrap();
+    let code = response.redirected("code").unwrap();
 
-    let answer = redeem(&clerk, &client_id, &code, &[]).await;
-    assert_eq!(super::claims(&answer.text("access_token"))["client_id"], client_id);
+    let response = redeem(&clerk, &client_id, &code, &[]).await;
+    assert_eq!(super::claims(&response.text("access_token"))["client_id"], client_id);
 }
 
 #[tokio::test]
 async fn bad_metadata_documents_are_refused() {
-    type Answer = fn(&str) -> Fault;
-    let rows: [(Answer, &str); 7] = [
+    type JsonResponse = fn(&str) -> Fault;
+    let rows: [(JsonResponse, &str); 7] = [
         (
             |_| document(json!({ "client_id": "other", "redirect_uris": [REDIRECT_URI] })),
             "invalid_client",
@@ -153,9 +153,9 @@ async fn bad_metadata_documents_are_refused() {
         (|_| Fault::Endless, "invalid_client"),
         (|_| Fault::Down, "invalid_client"),
     ];
-    for (index, (answer, error)) in rows.into_iter().enumerate() {
-        let (_, _, answer) = authorize_by_document(answer).await;
-        assert_eq!(answer.error(), (400, error), "row {index}");
+    for (index, (response, error)) in rows.into_iter().enumerate() {
+        let (_, _, response) = authorize_by_document(response).await;
+        assert_eq!(response.error(), (400, error), "row {index}");
     }
 }
 
@@ -167,8 +167,11 @@ async fn only_https_or_loopback_urls_are_fetched() {
         "https://app.example",
         "https://u@app.example/client.json",
     ] {
-        let answer = authorize(&clerk, client_id, &[]).await;
-        assert_eq!(answer.json["error_description"], "no such client is registered", "{client_id}");
+        let response = authorize(&clerk, client_id, &[]).await;
+        assert_eq!(
+            response.json["error_description"], "no such client is registered",
+            "{client_id}"
+        );
     }
 }
 

@@ -25,7 +25,7 @@ async fn refresh(
     client_id: &str,
     token: &str,
     more: &[(&str, &str)],
-) -> super::Answer {
+) -> super::JsonResponse {
     let mut pairs =
         vec![("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", token)];
     pairs.extend(more);
@@ -46,15 +46,15 @@ async fn a_client_gets_a_jwt_for_its_resource() {
     assert_eq!(redirect.redirected("iss").unwrap(), clerk.issuer());
 
     let code = redirect.redirected("code").unwrap();
-    let answer = redeem(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(answer.json["token_type"], "Bearer");
-    assert_eq!(answer.json["expires_in"], 86_400);
-    assert_eq!(answer.json["scope"], "profile email");
-    assert_eq!(answer.json.get("id_token"), None);
+    let response = redeem(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert_eq!(response.json["token_type"], "Bearer");
+    assert_eq!(response.json["expires_in"], 86_400);
+    assert_eq!(response.json["scope"], "profile email");
+    assert_eq!(response.json.get("id_token"), None);
 
-    let token = answer.text("access_token");
+    let token = response.text("access_token");
     let header = json!({ "alg": "RS256", "kid": clerk.key_id(), "typ": "at+jwt" });
     assert_eq!(part(&token, 0), header);
     let mut claims = claims(&token);
@@ -118,9 +118,9 @@ async fn an_untrusted_redirect_uri_gets_no_redirect() {
         ),
         ([("redirect_uri", "http://localhost:4000/callback?from=test")], "invalid_request"),
     ] {
-        let answer = authorize(&clerk, &client_id, &changes).await;
-        assert_eq!(answer.error(), (400, error), "{changes:?}");
-        assert_eq!(answer.header("location"), None);
+        let response = authorize(&clerk, &client_id, &changes).await;
+        assert_eq!(response.error(), (400, error), "{changes:?}");
+        assert_eq!(response.header("location"), None);
     }
 }
 
@@ -147,10 +147,10 @@ async fn other_errors_are_redirected() {
         ([("code_challenge_method", "")], "invalid_request"),
         ([("code_challenge_method", "plain")], "invalid_request"),
     ] {
-        let answer = authorize(&clerk, &client_id, &changes).await;
-        assert_eq!(answer.redirected("error").as_deref(), Some(error), "{changes:?}");
-        assert_eq!(answer.redirected("state").as_deref(), Some("a state&more"));
-        assert_eq!(answer.redirected("code"), None);
+        let response = authorize(&clerk, &client_id, &changes).await;
+        assert_eq!(response.redirected("error").as_deref(), Some(error), "{changes:?}");
+        assert_eq!(response.redirected("state").as_deref(), Some("a state&more"));
+        assert_eq!(response.redirected("code"), None);
     }
 }
 
@@ -186,8 +186,8 @@ async fn a_code_is_bound_to_its_request() {
         ([("grant_type", "password")], "unsupported_grant_type"),
     ] {
         let code = code(&clerk, &client_id, &[("resource", RESOURCE)]).await;
-        let answer = redeem(&clerk, &client_id, &code, &changes).await;
-        assert_eq!(answer.error(), (400, error), "{changes:?}");
+        let response = redeem(&clerk, &client_id, &code, &changes).await;
+        assert_eq!(response.error(), (400, error), "{changes:?}");
     }
 }
 
@@ -210,10 +210,10 @@ async fn a_code_has_one_use_within_a_minute() {
 async fn a_resource_may_first_be_named_at_the_token_endpoint() {
     let (clerk, _, client_id) = start().await;
     let code = code(&clerk, &client_id, &[]).await;
-    let answer = redeem(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
-    assert_eq!(claims(&answer.text("access_token"))["aud"], RESOURCE);
+    let response = redeem(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
+    assert_eq!(claims(&response.text("access_token"))["aud"], RESOURCE);
 
-    let refreshed = refresh(&clerk, &client_id, &answer.text("refresh_token"), &[]).await;
+    let refreshed = refresh(&clerk, &client_id, &response.text("refresh_token"), &[]).await;
     assert_eq!(claims(&refreshed.text("access_token"))["aud"], RESOURCE);
 }
 

@@ -71,8 +71,8 @@ async fn browsers_may_call_the_frontend_api_but_not_the_authorization_endpoint()
     }
     assert_eq!(clerk.calls(Route::Token), 0);
 
-    let answer = get(&clerk, "/.well-known/jwks.json").await;
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let response = get(&clerk, "/.well-known/jwks.json").await;
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
 }
 
 #[tokio::test]

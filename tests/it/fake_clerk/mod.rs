@@ -38,13 +38,13 @@ fn http() -> &'static reqwest::Client {
 }
 
 /// An answer, read to its end.
-struct Answer {
+struct JsonResponse {
     status: StatusCode,
     headers: HeaderMap,
     json: Value,
 }
 
-impl Answer {
+impl JsonResponse {
     fn error(&self) -> (u16, &str) {
         (self.status.as_u16(), self.json["error"].as_str().unwrap_or_default())
     }
@@ -66,25 +66,25 @@ impl Answer {
     }
 }
 
-async fn send(request: RequestBuilder) -> Answer {
+async fn send(request: RequestBuilder) -> JsonResponse {
     let response = request.send().await.unwrap();
-    Answer {
+    JsonResponse {
         status: response.status(),
         headers: response.headers().clone(),
         json: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
     }
 }
 
-async fn get(clerk: &FakeClerk, path: &str) -> Answer {
+async fn get(clerk: &FakeClerk, path: &str) -> JsonResponse {
     send(http().get(format!("{}{path}", clerk.issuer()))).await
 }
 
-async fn get_backend(clerk: &FakeClerk, path: &str) -> Answer {
+async fn get_backend(clerk: &FakeClerk, path: &str) -> JsonResponse {
     let url = format!("{}{path}", clerk.backend_api_url());
     send(http().get(url).bearer_auth(clerk.secret_key())).await
 }
 
-async fn post_json(clerk: &FakeClerk, path: &str, body: Value) -> Answer {
+async fn post_json(clerk: &FakeClerk, path: &str, body: Value) -> JsonResponse {
     let url = format!("{}{path}", clerk.backend_api_url());
     send(http().post(url).bearer_auth(clerk.secret_key()).body(body.to_string())).await
 }
@@ -101,7 +101,7 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 }
 
 /// An authorization request that is good but for these parameters; an empty value takes one out.
-async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> Answer {
+async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> JsonResponse {
     let good = [
         ("response_type", "code"),
         ("client_id", client_id),
@@ -120,7 +120,7 @@ async fn redeem(
     client_id: &str,
     code: &str,
     changes: &[(&str, &str)],
-) -> Answer {
+) -> JsonResponse {
     let good = [
         ("grant_type", "authorization_code"),
         ("client_id", client_id),

@@ -1,4 +1,4 @@
-//! What is written into `WWW-Authenticate` is what others read there.
+//! The `WWW-Authenticate` header, as rmcp and a parser of the grammar read it.
 
 use clerk_mcp_tools::metadata::protected_resource_metadata_url;
 use clerk_mcp_tools::response::BearerChallenge;
@@ -6,7 +6,7 @@ use clerk_mcp_tools::{ResourceUrl, Scopes};
 use proptest::prelude::*;
 use rmcp::transport::auth::WWWAuthenticateParams;
 
-use super::{config, resource_text, scope_token};
+use super::{config, resource_url, scope_token};
 
 const ERRORS: [Option<(&str, &str)>; 3] = [
     None,
@@ -18,8 +18,8 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn rmcp_and_the_grammar_read_the_same(
-        resource in resource_text(),
+    fn rmcp_and_a_grammar_parser_read_the_same_parameters(
+        resource in resource_url(),
         scopes in proptest::collection::vec(scope_token(), 0..6),
         error in proptest::sample::select(ERRORS.to_vec()),
     ) {
@@ -44,7 +44,8 @@ proptest! {
         let expected: Vec<_> = expected.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
         prop_assert_eq!(parameters(text), Some(expected));
 
-        // rmcp makes a URL of it and looks for names without the grammar, so only what has none of them in it is asked.
+        // rmcp normalizes the URL, and searches for parameter names without parsing quoted strings,
+        // so values that contain such names are left out.
         if error.is_none_or(|(_, description)| !description.contains('=')) && !text.contains("=\\") {
             let read = WWWAuthenticateParams::parse(text, &resource.parse().unwrap());
             prop_assert_eq!(read.resource_metadata_url.map(String::from), Some(String::from(url.parse::<url::Url>().unwrap())));
@@ -54,8 +55,8 @@ proptest! {
     }
 }
 
-/// The parameters of one `Bearer` challenge, by the grammar of RFC 9110 section 11.6.1: `name="quoted-string"` between
-/// commas. `None` where the text is none.
+/// Parses the parameters of one `Bearer` challenge by the grammar of RFC 9110 section 11.6.1:
+/// `name="quoted-string"`, separated by commas. Returns `None` if it is malformed.
 fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     let mut rest = text.strip_prefix("Bearer ")?;
     let mut found = Vec::new();
@@ -74,7 +75,8 @@ fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     }
 }
 
-/// The text of a quoted string (RFC 9110 section 5.6.4) whose opening quote is gone, and what follows it.
+/// Parses a quoted string (RFC 9110 section 5.6.4) after its opening quote. Returns its value and
+/// the rest.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -1,4 +1,4 @@
-//! Rules for operations, and how bodies are read.
+//! The rules of an access policy, and the parsing of request bodies.
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
@@ -15,7 +15,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_rule_for_one_name_says_nothing_of_another(
+    fn a_rule_applies_to_its_name_only(
         (one, other) in ("[a-z]{1,6}", "[A-Z_.]{1,6}"),
         (scopes, more, rest) in (some_scopes(), some_scopes(), some_scopes()),
     ) {
@@ -31,13 +31,13 @@ proptest! {
         let rules = rules.tool(&other, more.clone()).prompt(&one, more.clone());
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
         prop_assert_eq!(rules.required_by(&tool(&other)), more.clone());
-        // What the method needs comes before all else.
+        // The scopes of the method come first.
         let rules = rules.method("tools/call", more.clone());
         prop_assert_eq!(rules.required_by(&tool(&one)), more.union(&scopes));
     }
 
     #[test]
-    fn a_star_at_the_end_stands_for_any_end(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
+    fn a_trailing_asterisk_matches_any_suffix(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
         prop_assume!(!prefix.contains("//"));
         let scope = Scopes::parse("s").unwrap();
         let rules = AccessPolicy::new().resource(format!("{prefix}*"), scope.clone());
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn what_else_stands_in_a_message_changes_nothing(
+    fn other_members_of_a_message_do_not_matter(
         name in prop_oneof![Just("guarded".to_owned()), "\\PC{0,8}"],
         arguments in json_value(),
         others in proptest::collection::vec(("[a-z_]{1,8}", json_value()), 0..4),
@@ -61,7 +61,7 @@ proptest! {
         members.splice(if first { 0..0 } else { 2..2 }, others(""));
         let body = format!(" {{{}}}\n", members.join(", "));
         let expected = if name == "guarded" { StatusCode::FORBIDDEN } else { StatusCode::OK };
-        prop_assert_eq!(answer(body.clone()), expected, "{}", body);
+        prop_assert_eq!(response(body.clone()), expected, "{}", body);
     }
 }
 
@@ -81,8 +81,8 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Of the layer to a caller without scopes.
-fn answer(body: String) -> StatusCode {
+/// The status of the response to a caller without scopes.
+fn response(body: String) -> StatusCode {
     let rules = AccessPolicy::new().tool("guarded", Scopes::parse("s").unwrap());
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let service = AccessPolicyLayer::new(rules, resource).layer(service_fn(

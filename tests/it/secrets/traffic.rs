@@ -21,9 +21,9 @@ use http_body_util::Full;
 use super::capture::Captured;
 use super::finder::Finder;
 use crate::rmcp_client::example;
-use crate::support::wire::{Cut, End, Wire};
+use crate::support::proxy::{ConnectionFault, End, Proxy};
 use crate::support::{
-    Answer, Fixture, RESOURCE, TestService, guarded, resource, send, whole_answers,
+    Fixture, RESOURCE, TestResponse, TestService, collect_responses, guarded, resource, send,
 };
 
 /// In what Clerk says, where it may repeat what it was sent.
@@ -37,7 +37,7 @@ const WRONG_KEY: &str = "sk_test_MarkedWrongKey0123456789";
 /// A Clerk behind a wire, what its callers have seen, and what they must not see.
 struct Stage {
     fixture: Fixture,
-    wire: Wire,
+    proxy: Proxy,
     /// Each text once: most answers are the same.
     seen: BTreeSet<String>,
     finder: Finder,
@@ -45,16 +45,16 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let wire = Wire::new();
-        let fixture = Fixture::with(|clerk| clerk.secret_key(KEY).origin(wire.origin())).await;
-        wire.lead_to(fixture.clerk.address());
+        let proxy = Proxy::new();
+        let fixture = Fixture::with(|clerk| clerk.secret_key(KEY).origin(proxy.origin())).await;
+        proxy.forward_to(fixture.clerk.address());
         let mut finder = Finder::default();
         let marks = [("Clerk's words", SAID), ("a request", ASKED), ("a claim", CLAIM)];
         for (name, mark) in marks.into_iter().chain([("the key", KEY), ("a wrong key", WRONG_KEY)])
         {
             finder.text(name, mark);
         }
-        Self { fixture, wire, seen: BTreeSet::new(), finder }
+        Self { fixture, proxy, seen: BTreeSet::new(), finder }
     }
 
     fn see(&mut self, value: &dyn Debug) {
@@ -70,13 +70,13 @@ impl Stage {
         }
     }
 
-    fn see_answer(&mut self, answer: &Answer) {
-        self.see(answer);
-        for (name, value) in &answer.headers {
+    fn record_response(&mut self, response: &TestResponse) {
+        self.see(response);
+        for (name, value) in &response.headers {
             self.seen.insert(format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
-        self.seen.insert(answer.body.clone());
-        if let Some(rejection) = answer.extensions.get::<Rejection>() {
+        self.seen.insert(response.body.clone());
+        if let Some(rejection) = response.extensions.get::<Rejection>() {
             self.see(rejection);
             if let Some(error) = rejection.error() {
                 self.see_error(error);
@@ -168,8 +168,8 @@ impl Stage {
             for (name, value) in headers {
                 request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
-            let answer = send(service, request.body(Full::from(body.to_owned())).unwrap()).await;
-            self.see_answer(&answer);
+            let response = send(service, request.body(Full::from(body.to_owned())).unwrap()).await;
+            self.record_response(&response);
         }
     }
 
@@ -191,11 +191,11 @@ impl Stage {
         {
             self.see_error(&error);
         }
-        let service = whole_answers(AuthorizationServerService::for_verifier(verifier));
+        let service = collect_responses(AuthorizationServerService::for_verifier(verifier));
         let mut asks = Request::new(Full::default());
         *asks.uri_mut() = format!("/?access_token={ASKED}").parse().unwrap();
-        let answer = send(&service, asks).await;
-        self.see_answer(&answer);
+        let response = send(&service, asks).await;
+        self.record_response(&response);
     }
 }
 
@@ -217,7 +217,7 @@ fn services(verifier: &ClerkVerifier) -> Vec<TestService> {
         guarded(layer().optional().without_cors()),
         guarded(BearerAuthLayer::with_resolver(verifier.clone(), hosts)),
         guarded(clerk.well_known_layer()),
-        whole_answers(example::router(&clerk)),
+        collect_responses(example::router(&clerk)),
     ]
 }
 
@@ -264,7 +264,7 @@ async fn send_each_way(stage: &mut Stage, service: &TestService, token: &str) {
 }
 
 /// What Clerk may say, with its listener's secrets in it.
-fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
+fn words(token: &str) -> Vec<(Option<Fault>, Option<ConnectionFault>)> {
     let said = format!("{SAID} {KEY} {token}");
     let dense = format!("{SAID}{KEY}");
     let error = format!(
@@ -272,7 +272,7 @@ fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
     );
     let mut faults = Vec::new();
     for status in [200, 302, 400, 401, 403, 404, 429, 500, 503] {
-        let answer = Response::builder()
+        let response = Response::builder()
             .status(status)
             .header(
                 "location",
@@ -282,7 +282,7 @@ fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
             .header("set-cookie", said.clone())
             .header("content-type", said.clone())
             .header("www-authenticate", said.clone());
-        faults.push(answer.body(Bytes::from(error.clone())).unwrap());
+        faults.push(response.body(Bytes::from(error.clone())).unwrap());
     }
     let bodies = [
         said.clone(),
@@ -313,11 +313,15 @@ fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
         format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{said}"),
         format!("HTTP/1.1 101 {said}\r\nupgrade: {dense}\r\nconnection: upgrade\r\n\r\n{said}"),
     ];
-    let raw =
-        raw.into_iter().chain([dense.repeat(20_000)]).map(|bytes| Cut::says(bytes, End::Close));
-    let faults = faults.into_iter().map(|answer| (Some(Fault::Answer(answer)), None));
+    let raw = raw
+        .into_iter()
+        .chain([dense.repeat(20_000)])
+        .map(|bytes| ConnectionFault::sends(bytes, End::Close));
+    let faults = faults.into_iter().map(|response| (Some(Fault::Answer(response)), None));
     let faults = faults.chain([(Some(Fault::Down), None), (Some(Fault::Truncated), None)]);
-    let cuts = raw.chain([Cut::Refused, Cut::says("", End::Reset)]).map(|cut| (None, Some(cut)));
+    let cuts = raw
+        .chain([ConnectionFault::Refused, ConnectionFault::sends("", End::Reset)])
+        .map(|fault_connections| (None, Some(fault_connections)));
     faults.chain(cuts).collect()
 }
 
@@ -380,14 +384,14 @@ async fn drive_clerk_talks(stage: &mut Stage) {
     let jwt = stage.mint().jwt();
     let jwt = stage.token("a good JWT", jwt);
     let verifiers = stage.verifiers();
-    for (fault, cut) in words(&jwt) {
+    for (fault, fault_connections) in words(&jwt) {
         let opaque = stage.mint().opaque();
         let opaque = stage.token("a good opaque token", opaque);
         if let Some(fault) = fault {
             stage.fixture.clerk.fault_all(fault);
         }
-        if let Some(cut) = cut {
-            stage.wire.cut(cut).await;
+        if let Some(fault_connections) = fault_connections {
+            stage.proxy.fail(fault_connections).await;
         }
         for verifier in &verifiers {
             stage.ask_clerk(verifier).await;
@@ -398,7 +402,7 @@ async fn drive_clerk_talks(stage: &mut Stage) {
             }
         }
         stage.fixture.clerk.heal_all();
-        stage.wire.heal();
+        stage.proxy.heal();
         stage.fixture.advance(300);
     }
 }

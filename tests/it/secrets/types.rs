@@ -164,10 +164,10 @@ fn services(shown: &mut Shown, fixture: &Fixture, token: &str) {
         AccessPolicyLayer::new(AccessPolicy::new().default_scopes(Scopes::none()), resource());
     shown.add("AccessPolicyLayer", &layer);
     let inner = || {
-        let answer = |_: Request<RequestBody<Body>>| async {
+        let response = |_: Request<RequestBody<Body>>| async {
             Ok::<_, Infallible>(Response::new(Body::default()))
         };
-        service_fn(answer)
+        service_fn(response)
     };
     let mut service = layer.layer(Plain(inner()));
     shown.add("AccessPolicyService", &service);
@@ -247,9 +247,9 @@ async fn documents(shown: &mut Shown, fixture: &Fixture) {
 async fn traffic(shown: &mut Shown, fixture: &Fixture, token: &str) {
     let verifier = fixture.verifier();
     shown.add("AuthInfo", &verify_clerk_token(&verifier, token).await.unwrap());
-    let answer = call(&guarded(BearerAuthLayer::new(verifier, resource())), &token[1..]).await;
-    shown.add("Rejection", answer.extensions.get::<Rejection>().unwrap());
-    shown.add("RejectionReason", &answer.extensions.get::<Rejection>().unwrap().reason());
+    let response = call(&guarded(BearerAuthLayer::new(verifier, resource())), &token[1..]).await;
+    shown.add("Rejection", response.extensions.get::<Rejection>().unwrap());
+    shown.add("RejectionReason", &response.extensions.get::<Rejection>().unwrap().reason());
     let body = Response::new(Bytes::from(format!("{token} {KEY}")));
     fixture.clerk.fault_all(Fault::Answer(body));
     let verifier: ClerkVerifier = fixture.verifier();
