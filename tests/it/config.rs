@@ -101,7 +101,12 @@ fn rejects_invalid_environments_and_says_what_to_set() {
             Kind::Conflict,
             "one instance",
         ),
-        (&[good, ("CLERK_FAPI", "http://clerk.example.com")], "CLERK_FAPI", Kind::Invalid, "https:"),
+        (
+            &[good, ("CLERK_FAPI", "http://clerk.example.com")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "https:",
+        ),
         (
             &[good, ("CLERK_FAPI", "https://clerk.example.com/path")],
             "CLERK_FAPI",
