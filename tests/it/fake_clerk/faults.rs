@@ -1,3 +1,5 @@
+//! Injected faults, recorded requests, and the manual clock.
+
 use std::time::Duration;
 
 use clerk_mcp_tools::clock::Clock;
@@ -15,7 +17,7 @@ fn spawn_get(
     tokio::spawn(http().get(format!("{}{JWKS}", clerk.issuer())).send())
 }
 
-/// Returns once the server has got the next request; the tasks of a test share one thread.
+/// Waits until a request has been received. The tasks of a test share one thread.
 async fn called(clerk: &FakeClerk) {
     while clerk.calls(Route::Jwks) == 0 {
         tokio::task::yield_now().await;
@@ -38,7 +40,7 @@ async fn down_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn hang_lasts_until_it_is_healed() {
+async fn hang_lasts_until_the_route_is_healed() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Hang);
     let request = spawn_get(&clerk);
@@ -66,7 +68,7 @@ async fn a_held_request_waits_for_the_gate() {
 }
 
 #[tokio::test]
-async fn a_held_request_goes_on_to_the_next_fault() {
+async fn a_held_request_gets_the_next_fault() {
     let clerk = FakeClerk::start().await.unwrap();
     let (fault, gate) = Fault::hold();
     clerk.fault(Route::Jwks, fault);
@@ -84,7 +86,7 @@ async fn a_held_request_goes_on_to_the_next_fault() {
 }
 
 #[tokio::test]
-async fn answers_can_be_replaced() {
+async fn responses_can_be_replaced() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Status { status: 500, retry_after: None });
     assert!(get(&clerk, JWKS).await.json["errors"][0]["code"].is_string());
@@ -119,7 +121,7 @@ async fn answers_can_be_replaced() {
 }
 
 #[tokio::test]
-async fn bodies_can_end_early_or_never() {
+async fn bodies_can_be_truncated_endless_or_stalled() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Truncated);
     let response = spawn_get(&clerk).await.unwrap().unwrap();
@@ -152,7 +154,7 @@ async fn bodies_can_be_long() {
     }
 }
 
-/// The time of the runtime goes by as fast as nothing else happens in it.
+/// With tokio's clock paused, sleeps end as soon as all tasks are idle.
 #[tokio::test(start_paused = true)]
 async fn a_body_can_come_byte_by_byte() {
     let clerk = FakeClerk::start().await.unwrap();
@@ -168,7 +170,7 @@ async fn a_body_can_come_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn it_can_stand_behind_another_origin() {
+async fn the_public_origin_can_be_set() {
     let clerk = FakeClerk::builder().origin("https://Clerk.example.com/").start().await.unwrap();
     assert_eq!(clerk.issuer(), "https://clerk.example.com");
     assert_eq!(clerk.backend_api_url(), clerk.issuer());
@@ -216,7 +218,7 @@ async fn requests_are_recorded() {
 }
 
 #[test]
-fn the_clock_moves_by_hand() {
+fn the_manual_clock_sets_wall_and_monotonic_time_separately() {
     let clock = ManualClock::new(100);
     let same = clock.clone();
     clock.advance(Duration::from_secs(5));
