@@ -40,7 +40,8 @@ fn verification(criterion: &mut Criterion) {
     let forged = fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt();
     fixture.runtime.block_on(verify_clerk_token(&caching, &jwt)).unwrap();
     fixture.runtime.block_on(verify_clerk_token(&caching, &opaque)).unwrap();
-    // The first invalid signature causes a fetch of the keys; the measured ones must not wait for it.
+    // The first invalid signature causes a fetch of the keys; the measured ones must not wait for
+    // it.
     fixture.runtime.block_on(verify_clerk_token(&caching, &forged)).unwrap_err();
 
     let mut group = criterion.benchmark_group("verify");

@@ -22,8 +22,8 @@ struct TestResponse {
     body: String,
 }
 
-/// Sends requests until the load test stops. Every second connection sends only requests that do not
-/// depend on Clerk, and so runs at full speed throughout.
+/// Sends requests until the load test stops. Every second connection sends only requests that do
+/// not depend on Clerk, and so runs at full speed throughout.
 pub(crate) async fn connection(load: Arc<Load>, lane: u64) -> Tally {
     let mut random = Random::new(lane + 1);
     let mut tally = Tally::default();

@@ -54,8 +54,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const SECONDS: u64 = 30;
 const CONNECTIONS: u64 = 64;
-/// The bound on the growth of the heap since the warm-up: 10,000 cached rejections, and the overhead
-/// of the allocator.
+/// The bound on the growth of the heap since the warm-up: 10,000 cached rejections, and the
+/// overhead of the allocator.
 const MAX_HEAP_GROWTH: isize = 8 * 1024 * 1024;
 const MAX_RSS_GROWTH: isize = 32 * 1024 * 1024;
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);

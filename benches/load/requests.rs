@@ -137,13 +137,13 @@ pub(crate) struct Requests {
 impl Requests {
     pub(crate) fn new(clerk: &FakeClerk) -> Self {
         let mint = |user: &str| clerk.mint().audience(RESOURCE).subject(user);
-        let tokens = |name: &str, count: usize, made: fn(TokenBuilder) -> String| -> Vec<Token> {
+        let tokens = |name: &str, count: usize, finish: fn(TokenBuilder) -> String| -> Vec<Token> {
             let users = (0..count).map(|n| format!("user_{name}_{n}"));
-            users.map(|user| Token { text: made(mint(&user)), user }).collect()
+            users.map(|user| Token { text: finish(mint(&user)), user }).collect()
         };
         Self {
-            cached_jwts: tokens("known", CACHED, TokenBuilder::jwt),
-            new_jwts: tokens("fresh", NEW_JWTS, TokenBuilder::jwt),
+            cached_jwts: tokens("cached", CACHED, TokenBuilder::jwt),
+            new_jwts: tokens("new", NEW_JWTS, TokenBuilder::jwt),
             cached_opaque: tokens("cached_opaque", CACHED, TokenBuilder::opaque),
             new_opaque: tokens("new_opaque", NEW_OPAQUE, TokenBuilder::opaque),
             expired: mint("user_expired").expires_at(1_700_000_000).jwt(),

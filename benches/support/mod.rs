@@ -1,5 +1,5 @@
-//! What the benchmarks share: a fake Clerk with verifiers and tokens, measuring, an HTTP server, and
-//! the printed tables.
+//! What the benchmarks share: a fake Clerk with verifiers and tokens, measuring, an HTTP server,
+//! and the printed tables.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 

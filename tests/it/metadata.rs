@@ -230,8 +230,8 @@ async fn concurrent_requests_share_one_fetch() {
 async fn a_document_of_another_issuer_is_not_served() {
     let fixture = Fixture::new().await;
     let instance = FrontendApi::parse(fixture.clerk.issuer()).unwrap();
-    let good = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
-    assert_eq!(good.issuer, fixture.clerk.issuer());
+    let valid = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
+    assert_eq!(valid.issuer, fixture.clerk.issuer());
     let rows = [
         r#"{"issuer":"https://evil.example"}"#.to_owned(),
         format!(r#"{{"issuer":"{}/"}}"#, fixture.clerk.issuer()),

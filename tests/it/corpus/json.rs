@@ -1,4 +1,5 @@
-//! Invalid JSON, JSON that parsers read differently, and JSON that is expensive to parse (RFC 8259).
+//! Invalid JSON, JSON that parsers read differently, and JSON that is expensive to parse (RFC
+//! 8259).
 
 use super::entry::{
     Entry, INVALID_CLAIMS_JSON, INVALID_JWS, Reason, TokenParams, accepted, default_caller,

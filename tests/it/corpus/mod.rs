@@ -1,9 +1,9 @@
 //! A corpus of access tokens: known attacks on token verifiers, and valid tokens at the limits.
 //!
-//! Each entry has a name, a token, the expected verdict, and the rule that the verdict follows from:
-//! a section of an RFC or a documented property of Clerk. Each is verified by `verify_clerk_token`
-//! and by the bearer-auth layer, twice, and once more after its expiry: with a key set, with a
-//! single PEM key, and during an outage of Clerk.
+//! Each entry has a name, a token, the expected verdict, and the rule that the verdict follows
+//! from: a section of an RFC or a documented property of Clerk. Each is verified by
+//! `verify_clerk_token` and by the bearer-auth layer, twice, and once more after its expiry: with a
+//! key set, with a single PEM key, and during an outage of Clerk.
 
 mod algorithms;
 mod audiences;
@@ -74,10 +74,10 @@ async fn with_cached_keys_an_outage_does_not_change_verdicts_on_known_keys() {
 #[tokio::test]
 async fn the_corpus_is_large_and_every_entry_cites_its_rule() {
     let entries = entries(&Runner::new().await.params());
-    let good =
+    let valid =
         entries.iter().filter(|entry| !matches!(entry.verdict, Verdict::Rejected(_))).count();
     assert!(entries.len() >= 700, "{} entries", entries.len());
-    assert!(good >= 130, "{good} valid tokens");
+    assert!(valid >= 130, "{valid} valid tokens");
     let names: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names.len(), entries.len(), "two entries have the same name");
     let mut literals = BTreeSet::new();

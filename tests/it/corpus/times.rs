@@ -168,7 +168,8 @@ fn invalid_types(params: &TokenParams) -> Vec<Entry> {
     entries
 }
 
-/// An expired token gets 401 even if it lacks scopes: with 403 the client would ask for more scopes.
+/// An expired token gets 401 even if it lacks scopes: with 403 the client would ask for more
+/// scopes.
 fn order(params: &TokenParams) -> Vec<Entry> {
     const FIRST: &str = "RFC 6750 section 3.1";
     let expired = || params.jwt().claim("exp", NOW - 60);

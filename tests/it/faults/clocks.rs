@@ -28,18 +28,18 @@ async fn tokens_are_valid_again_after_the_wall_clock_is_corrected() {
     let fixture = ProxiedFixture::new().await;
     for upstream in [Upstream::PublicKeys, Upstream::BackendKeys, Upstream::OpaqueTokens] {
         let server = Server::new(&fixture, upstream);
-        let known = server.token();
-        server.assert_accepts(&known, "with the right time").await;
-        for (seconds, known_kind, unseen_kind) in [
+        let cached = server.token();
+        server.assert_accepts(&cached, "with the right time").await;
+        for (seconds, cached_kind, uncached_kind) in [
             (NOW + 2 * DAY, Some(Kind::Expired), Some(Kind::Expired)),
             (u64::MAX, Some(Kind::Expired), Some(Kind::Expired)),
             // Only JWTs have `nbf` and `iat`, which are not checked again for cached tokens.
             (NOW - HOUR, None, (upstream != Upstream::OpaqueTokens).then_some(Kind::NotYetValid)),
             (0, None, (upstream != Upstream::OpaqueTokens).then_some(Kind::NotYetValid)),
         ] {
-            let unseen = server.token();
+            let uncached = server.token();
             fixture.set_wall_clock(seconds);
-            for (token, rejection) in [(&known, known_kind), (&unseen, unseen_kind)] {
+            for (token, rejection) in [(&cached, cached_kind), (&uncached, uncached_kind)] {
                 let case = format!("{upstream:?} at {seconds}");
                 match rejection {
                     Some(kind) => assert_invalid_token(&server.response(token).await, kind, &case),
@@ -47,10 +47,10 @@ async fn tokens_are_valid_again_after_the_wall_clock_is_corrected() {
                 }
             }
             fixture.set_wall_clock(NOW);
-            server.assert_accepts(&known, "a cached token after the correction").await;
+            server.assert_accepts(&cached, "a cached token after the correction").await;
             // Rejections stay in the cache for ten seconds.
             fixture.clock.advance(Duration::from_secs(10));
-            server.assert_accepts(&unseen, "a new token after the correction").await;
+            server.assert_accepts(&uncached, "a new token after the correction").await;
             fixture.set_wall_clock(NOW);
         }
     }
@@ -156,13 +156,13 @@ async fn survives_a_monotonic_clock_that_goes_back() {
     let clock = NonMonotonic::default();
     clock.0.store(DAY, Ordering::SeqCst);
     let verifier = fixture.verifier_builder().clock(clock.clone()).build().unwrap();
-    let known = [fixture.jwt(), fixture.opaque()];
-    for token in &known {
+    let cached = [fixture.jwt(), fixture.opaque()];
+    for token in &cached {
         assert!(verify_clerk_token(&verifier, token).await.is_ok());
     }
     for seconds in [HOUR, 0] {
         clock.0.store(seconds, Ordering::SeqCst);
-        for token in known.iter().chain(&[fixture.jwt(), fixture.opaque()]) {
+        for token in cached.iter().chain(&[fixture.jwt(), fixture.opaque()]) {
             assert!(verify_clerk_token(&verifier, token).await.is_ok(), "{seconds}");
         }
     }

@@ -1,7 +1,7 @@
 //! How a server responds while requests to Clerk fail, and after Clerk has recovered.
 //!
-//! There are five [upstreams](upstream::Upstream), which are the calls that a server makes to Clerk.
-//! A [`Case`](failures::Case) is one failure, which is tried on each of them.
+//! There are five [upstreams](upstream::Upstream), which are the calls that a server makes to
+//! Clerk. A [`Case`](failures::Case) is one failure, which is tried on each of them.
 
 mod clocks;
 mod failures;

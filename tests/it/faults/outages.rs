@@ -13,12 +13,12 @@ async fn assert_survives(upstream: Upstream, cases: Vec<Case>, fixture: &Proxied
     old.assert_works("at the start").await;
     for case in cases {
         let new = old.another();
-        let known = old.token();
-        old.assert_accepts(&known, &case.name).await;
+        let cached = old.token();
+        old.assert_accepts(&cached, &case.name).await;
         fixture.fail(upstream, &case.failure).await;
 
         assert_fails(&new, &case).await;
-        old.assert_accepts(&known, &case.name).await;
+        old.assert_accepts(&cached, &case.name).await;
         if upstream.is_cached() {
             assert_serves_stale_values(&old, &case).await;
         }
@@ -46,13 +46,14 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
         );
     }
     let outcome = await_call(server, case, server.outcome(&server.token())).await;
-    let (failed, pause) = outcome.expect_err(name);
+    let (failed, retry_after) = outcome.expect_err(name);
     assert_eq!(failed, kind, "{upstream:?}, {name}");
     // A failed fetch of keys is retried after a second at the earliest.
-    let min_pause = matches!(upstream, Upstream::PublicKeys | Upstream::BackendKeys).then_some(1);
+    let min_retry_after =
+        matches!(upstream, Upstream::PublicKeys | Upstream::BackendKeys).then_some(1);
     assert_eq!(
-        pause.map(|pause| pause.as_secs()),
-        case.retry_after.max(min_pause),
+        retry_after.map(|retry_after| retry_after.as_secs()),
+        case.retry_after.max(min_retry_after),
         "{upstream:?}, {name}"
     );
     assert!(

@@ -95,14 +95,14 @@ async fn an_unsolicited_response_is_discarded() {
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
     };
     let unknown = framed("404 Not Found", r#"{"errors":[{"code":"resource_not_found"}]}"#);
-    let good = r#"{"object":"clerk_idp_oauth_access_token","client_id":"c","subject":"u","scopes":["profile","email"],
+    let valid = r#"{"object":"clerk_idp_oauth_access_token","client_id":"c","subject":"u","scopes":["profile","email"],
         "revoked":false,"expired":false,"aud":"https://mcp.example.com/mcp"}"#;
     // By itself, the response is accepted.
-    fixture.proxy.fail(ConnectionFault::sends(framed("200 OK", good), End::Stall)).await;
+    fixture.proxy.fail(ConnectionFault::sends(framed("200 OK", valid), End::Stall)).await;
     assert_eq!(server.outcome("oat_first").await, Ok(()));
     fixture
         .proxy
-        .fail(ConnectionFault::sends(format!("{unknown}{}", framed("200 OK", good)), End::Stall))
+        .fail(ConnectionFault::sends(format!("{unknown}{}", framed("200 OK", valid)), End::Stall))
         .await;
     for n in 0..20 {
         assert!(

@@ -37,7 +37,10 @@ proptest! {
     }
 
     #[test]
-    fn a_trailing_asterisk_matches_any_suffix(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
+    fn a_trailing_asterisk_matches_any_suffix(
+        prefix in "x:[a-z/]{0,6}",
+        uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}",
+    ) {
         prop_assume!(!prefix.contains("//"));
         let scope = Scopes::parse("s").unwrap();
         let rules = AccessPolicy::new().resource(format!("{prefix}*"), scope.clone());
@@ -53,12 +56,16 @@ proptest! {
         first in any::<bool>(),
     ) {
         let known = ["id", "method", "params", "name", "uri", "taskId"];
-        let others: Vec<_> = others.into_iter().filter(|(other, _)| !known.contains(&other.as_str())).collect();
-        let others = |seen: &str| others.iter().map(|(key, value)| format!("{seen}{}:{value}", json!(key))).collect::<Vec<_>>();
-        prop_assume!(others("").iter().all(|member| others("").iter().filter(|other| *other == member).count() == 1));
+        let is_other = |name: &str| !known.contains(&name);
+        let others = others.into_iter().filter(|(name, _)| is_other(name));
+        let others: Vec<_> =
+            others.map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+        let is_unique = |member| others.iter().filter(|other| *other == member).count() == 1;
+        prop_assume!(others.iter().all(is_unique));
         let params = format!("{{\"arguments\":{arguments},\"name\":{}}}", json!(name));
-        let mut members = vec![format!("\"method\":\"tools/call\""), format!("\"params\":{params}")];
-        members.splice(if first { 0..0 } else { 2..2 }, others(""));
+        let mut members =
+            vec!["\"method\":\"tools/call\"".to_owned(), format!("\"params\":{params}")];
+        members.splice(if first { 0..0 } else { 2..2 }, others.clone());
         let body = format!(" {{{}}}\n", members.join(", "));
         let expected = if name == "guarded" { StatusCode::FORBIDDEN } else { StatusCode::OK };
         prop_assert_eq!(response(body.clone()), expected, "{}", body);

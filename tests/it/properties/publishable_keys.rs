@@ -8,16 +8,22 @@ use proptest::prelude::*;
 
 use super::config;
 
+/// A host with a dot and an optional port.
+const HOST: &str = "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]{1,8}){1,3}(:[1-9][0-9]{0,3})?";
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_host_round_trips(host in "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]{1,8}){1,3}(:[1-9][0-9]{0,3})?") {
-        for (prefix, instance_type) in [("pk_test_", InstanceType::Development), ("pk_live_", InstanceType::Production)] {
+    fn a_host_round_trips(host in HOST) {
+        for (prefix, instance_type) in
+            [("pk_test_", InstanceType::Development), ("pk_live_", InstanceType::Production)]
+        {
             for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                 let text = format!("{prefix}{}", engine.encode(format!("{host}$")));
                 let key = PublishableKey::parse(&text).unwrap();
-                prop_assert_eq!((key.frontend_api_host(), key.instance_type()), (host.as_str(), instance_type));
+                prop_assert_eq!(key.frontend_api_host(), host.as_str());
+                prop_assert_eq!(key.instance_type(), instance_type);
                 prop_assert_eq!(key.as_str(), text.as_str());
             }
             let key = PublishableKey::for_host(instance_type, &host).unwrap();

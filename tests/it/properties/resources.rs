@@ -18,7 +18,8 @@ proptest! {
         let resource = ResourceUrl::parse(&text).unwrap();
         prop_assert_eq!(resource.as_str(), text.as_str());
         prop_assert_eq!(resource.to_string(), text.clone());
-        prop_assert_eq!(format!("{}{}{}", resource.origin(), resource.path(), resource.query()), text.clone());
+        let parts = [resource.origin(), resource.path(), resource.query()].concat();
+        prop_assert_eq!(&parts, &text);
         prop_assert!(resource.matches(&text));
     }
 
@@ -26,7 +27,10 @@ proptest! {
     fn only_the_case_of_the_host_and_the_default_port_are_ignored(text in resource_url()) {
         let resource = ResourceUrl::parse(&text).unwrap();
         let after_origin = &text[resource.origin().len()..];
-        let same = [resource.origin().to_uppercase() + after_origin, resource.origin().to_owned() + ":443" + after_origin];
+        let same = [
+            resource.origin().to_uppercase() + after_origin,
+            resource.origin().to_owned() + ":443" + after_origin,
+        ];
         let with_port = resource.authority().contains(':');
         for same in same.iter().take(if with_port { 1 } else { 2 }) {
             prop_assert!(resource.matches(same), "{same}");
@@ -53,8 +57,8 @@ proptest! {
         prop_assert_eq!(format!("{}{path}{root}{}", resource.origin(), resource.query()), text);
 
         let paths = well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource);
-        prop_assert!(paths.iter().any(|known| *known == format!("{WELL_KNOWN}{path}")), "{paths:?}");
-        prop_assert!(paths.iter().any(|known| known == WELL_KNOWN), "{paths:?}");
+        prop_assert!(paths.contains(&format!("{WELL_KNOWN}{path}")), "{paths:?}");
+        prop_assert!(paths.contains(&WELL_KNOWN.to_owned()), "{paths:?}");
     }
 
     #[test]

@@ -54,7 +54,8 @@ proptest! {
 
     #[test]
     fn only_scope_tokens_are_accepted(text in ".{0,6}") {
-        let is_token = !text.is_empty() && text.chars().all(|c| matches!(c, '!' | '#'..='[' | ']'..='~'));
+        let is_scope_char = |c| matches!(c, '!' | '#'..='[' | ']'..='~');
+        let is_token = !text.is_empty() && text.chars().all(is_scope_char);
         prop_assert_eq!(Scopes::new([&text]).is_ok(), is_token);
     }
 
@@ -81,7 +82,8 @@ proptest! {
         // Granting more scopes never revokes a permission.
         prop_assert!(!expected || hierarchy.grants_all(&granted.union(&more), &required));
 
-        let caller = AuthInfo::for_user("user_1", "token".into()).client_id("client_1").scopes(granted).build();
+        let caller = AuthInfo::for_user("user_1", "token".into()).client_id("client_1");
+        let caller = caller.scopes(granted).build();
         prop_assert_eq!(caller.require_scopes(&required, &hierarchy).is_ok(), expected);
         for scope in required.iter() {
             prop_assert_eq!(caller.has_scope(scope, &hierarchy), reached.contains(scope));

@@ -109,10 +109,10 @@ impl Recorder {
     /// Valid and invalid tokens, and other credentials.
     fn tokens(&mut self) -> Vec<String> {
         let mint = || self.mint();
-        let good = mint().jwt();
+        let valid = mint().jwt();
         let now = crate::support::NOW;
         let tokens = [
-            ("valid", good.clone()),
+            ("valid", valid.clone()),
             ("valid and opaque", mint().opaque()),
             ("without scopes", mint().scopes(["email"]).jwt()),
             ("expired", mint().expires_at(now - 60).jwt()),
@@ -136,9 +136,9 @@ impl Recorder {
             ("with a string as time", mint().claim("exp", REQUEST_MARK).jwt()),
             ("with malformed claims", mint().raw_claims(format!("{{\"{REQUEST_MARK}")).jwt()),
             ("with a malformed header", mint().raw_header(format!("{{\"{REQUEST_MARK}")).jwt()),
-            ("of four parts", format!("{good}.{REQUEST_MARK}")),
-            ("with a space", format!("{good} {REQUEST_MARK}")),
-            ("too long", format!("{good}{}", REQUEST_MARK.repeat(400))),
+            ("of four parts", format!("{valid}.{REQUEST_MARK}")),
+            ("with a space", format!("{valid} {REQUEST_MARK}")),
+            ("too long", format!("{valid}{}", REQUEST_MARK.repeat(400))),
             ("revoked", mint().revoked(true).opaque()),
             ("unknown", format!("oat_{REQUEST_MARK}")),
             ("a machine token", format!("mt_{REQUEST_MARK}")),
