@@ -4,8 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use tracing::Level;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,7 +20,16 @@ impl LogCapture {
 
     /// Captures all log lines of this thread, of `tracing` and of `log`, at every level. All tasks
     /// of a test run on its thread.
-    pub(super) fn install(&self) -> DefaultGuard {
+    ///
+    /// While there is only one dispatcher, tracing disables a log call for the whole process if a
+    /// thread without a subscriber reaches it first, as a test on another thread may. The second
+    /// dispatcher prevents that.
+    pub(super) fn install(&self) -> (DefaultGuard, Dispatch) {
+        let second = Dispatch::new(self.subscriber());
+        (self.subscriber().set_default(), second)
+    }
+
+    fn subscriber(&self) -> impl Subscriber + Send + Sync + 'static {
         tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
             .with_span_events(FmtSpan::FULL)
@@ -28,7 +37,6 @@ impl LogCapture {
             .without_time()
             .with_writer(self.clone())
             .finish()
-            .set_default()
     }
 
     fn push_line(&self, line: &str) {

@@ -350,7 +350,7 @@ fn marked_failures(token: &str) -> Vec<(Option<Fault>, Option<ConnectionFault>)>
     let faults = faults.chain([(Some(Fault::Down), None), (Some(Fault::Truncated), None)]);
     let cuts = raw
         .chain([ConnectionFault::Refused, ConnectionFault::sends("", End::Reset)])
-        .map(|fault_connections| (None, Some(fault_connections)));
+        .map(|connection_fault| (None, Some(connection_fault)));
     faults.chain(cuts).collect()
 }
 
@@ -414,16 +414,16 @@ async fn run_without_failures(recorder: &mut Recorder) {
 
 async fn run_with_failures(recorder: &mut Recorder) {
     let jwt = recorder.mint().jwt();
-    let jwt = recorder.add_token("a good JWT", jwt);
+    let jwt = recorder.add_token("a valid JWT", jwt);
     let verifiers = recorder.verifiers();
-    for (fault, fault_connections) in marked_failures(&jwt) {
+    for (fault, connection_fault) in marked_failures(&jwt) {
         let opaque = recorder.mint().opaque();
-        let opaque = recorder.add_token("a good opaque token", opaque);
+        let opaque = recorder.add_token("a valid opaque token", opaque);
         if let Some(fault) = fault {
             recorder.fixture.clerk.fault_all(fault);
         }
-        if let Some(fault_connections) = fault_connections {
-            recorder.proxy.fail(fault_connections).await;
+        if let Some(connection_fault) = connection_fault {
+            recorder.proxy.fail(connection_fault).await;
         }
         for verifier in &verifiers {
             recorder.call_clerk(verifier).await;
