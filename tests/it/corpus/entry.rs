@@ -170,7 +170,7 @@ impl Entry {
         self
     }
 
-    pub(super) fn as_missing_token(mut self) -> Self {
+    pub(super) fn counting_as_missing(mut self) -> Self {
         self.counts_as_missing = true;
         self
     }

@@ -129,7 +129,7 @@ fn other_strings() -> Vec<Entry> {
         rejected("a padding character", "RFC 9110 section 11.2", NOT_TOKEN68, "="),
         rejected("non-ASCII letters", "RFC 9110 section 11.2", NOT_TOKEN68, "\u{e4}.\u{e4}.\u{e4}"),
         rejected("a script", "RFC 9110 section 11.2", NOT_TOKEN68, "<script>alert(1)</script>"),
-        rejected("an empty token", "RFC 6750 section 3.1", NOT_TOKEN68, "").as_missing_token(),
-        rejected("only spaces", "RFC 6750 section 3.1", NOT_TOKEN68, "   ").as_missing_token(),
+        rejected("an empty token", "RFC 6750 section 3.1", NOT_TOKEN68, "").counting_as_missing(),
+        rejected("only spaces", "RFC 6750 section 3.1", NOT_TOKEN68, "   ").counting_as_missing(),
     ]
 }

@@ -42,8 +42,7 @@ struct DebugOutput(BTreeMap<&'static str, String>);
 impl DebugOutput {
     /// Adds a value, whose type has to be `Send + Sync`, as all public types are.
     fn add<T: Debug + Send + Sync>(&mut self, name: &'static str, value: &T) {
-        let type_name = std::any::type_name::<T>();
-        assert!(type_name.contains(name), "{type_name} added as {name}");
+        self.add_type::<T>(name);
         self.add_text(name, &format!("{value:?} {value:#?} "));
     }
 
@@ -56,8 +55,10 @@ impl DebugOutput {
         *self.0.entry(name).or_default() += text;
     }
 
-    /// Adds a type that has no value that could be shown here.
+    /// Adds a type without a value.
     fn add_type<T: Send + Sync>(&mut self, name: &'static str) {
+        let type_name = std::any::type_name::<T>();
+        assert!(type_name.contains(name), "{type_name} added as {name}");
         self.add_text(name, "");
     }
 }
