@@ -1,38 +1,39 @@
-//! A JSON API whose handler verifies the token itself, with `verify_clerk_token` and no layer.
+//! A JSON API whose handler verifies the token itself, with `verify_clerk_token` and without a
+//! layer.
 //!
 //! ```sh
 //! cargo run --example own_handler
 //! ```
 //!
-//! With no Clerk key set it starts a stand-in for Clerk in the same process.
+//! If no Clerk instance is configured, it starts a fake Clerk in the same process.
 //!
 //! ```sh
-//! # No token: 401, with a challenge and no error.
-//! curl -i http://127.0.0.1:3000/api/me
-//! # No token of Clerk's: 401 invalid_token.
-//! curl -i http://127.0.0.1:3000/api/me -H 'Authorization: Bearer nonsense'
-//! # The document that the challenge names:
-//! curl -s http://127.0.0.1:3000/.well-known/oauth-protected-resource/api
-//! # A good token, one without the scope and an expired one: see the lines that the server prints.
+//! # No token: 401, with a challenge and without an error.
+//! curl -i -w '\n' http://127.0.0.1:3000/api/me
+//! # Not a token of Clerk's: 401 invalid_token.
+//! curl -i -w '\n' http://127.0.0.1:3000/api/me -H 'Authorization: Bearer nonsense'
+//! # The metadata document that the challenge names:
+//! curl -s -w '\n' http://127.0.0.1:3000/.well-known/oauth-protected-resource/api
+//! # A valid token, one without the scope and an expired one: see the output of the server.
 //! ```
 //!
-//! What says nothing about the token is never answered with 401. With nobody at Clerk's address, and no secret key:
+//! A failure that says nothing about the token is never a 401, which would make the client discard
+//! its token. With an unreachable Clerk and without a secret key:
 //!
 //! ```sh
 //! CLERK_FAPI=http://127.0.0.1:9 cargo run --example own_handler
-//! # A JWT, for which the keys are missing: 503.
-//! curl -i http://127.0.0.1:3000/api/me \
+//! # A JWT, for which the keys cannot be fetched: 503.
+//! curl -i -w '\n' http://127.0.0.1:3000/api/me \
 //!     -H 'Authorization: Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImsiLCJ0eXAiOiJhdCtqd3QifQ.e30.AA'
-//! # An opaque token, for which the secret key is missing: 500.
-//! curl -i http://127.0.0.1:3000/api/me -H 'Authorization: Bearer oat_x'
+//! # An opaque token, which requires the secret key: 500.
+//! curl -i -w '\n' http://127.0.0.1:3000/api/me -H 'Authorization: Bearer oat_x'
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever started it")]
+#![allow(clippy::print_stdout, reason = "the example prints commands to try")]
 
 mod support;
 
 use std::error::Error;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -41,80 +42,61 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clerk_mcp_tools::bearer_auth::bearer_token;
-use clerk_mcp_tools::metadata::{
-    PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata, well_known_paths,
-};
-use clerk_mcp_tools::services::ProtectedResourceService;
-use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{
-    AuthInfo, ClerkVerifier, Rejection, ResourceUrl, ScopeHierarchy, Scopes, verify_clerk_token,
-};
+use clerk_mcp_tools::{AuthInfo, ClerkMcp, Rejection, verify_clerk_token};
 use serde_json::json;
-use tokio::net::TcpListener;
+
+use support::Environment;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let bind = support::var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let listener = TcpListener::bind(bind).await?;
+    support::init_tracing();
+    let listener = support::listen().await?;
     let address = listener.local_addr()?;
-    let url = support::var("MCP_RESOURCE_URL").unwrap_or_else(|| format!("http://{address}/api"));
-    let resource = ResourceUrl::parse(&url)?;
-    let scopes = Scopes::parse("profile")?;
+    let env = Environment::load(address, "/api").await?;
 
-    let (verifier, stand_in) = support::clerk(resource.clone()).await?;
-    let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
-        .scopes_supported(&scopes)
-        .build()?;
-    let api = Api { verifier, resource: resource.clone(), scopes };
-    let me_path = format!("{}/me", resource.path().trim_end_matches('/'));
-    let mut router = Router::new().route(&me_path, get(me)).with_state(Arc::new(api));
-    for path in well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, &resource) {
-        router = router.route_service(&path, ProtectedResourceService::new(&document));
+    // A server without a fake Clerk calls `ClerkMcp::from_env()` instead.
+    let clerk = ClerkMcp::builder().env_from(|name| env.var(name)).build()?;
+
+    let me_path = format!("{}/me", clerk.resource().path().trim_end_matches('/'));
+    let mut router = Router::new().route(&me_path, get(me)).with_state(clerk.clone());
+    for (path, service) in clerk.well_known_routes() {
+        router = router.route_service(&path, service);
     }
 
     println!("listening on http://{address}");
-    println!("\n# a refusal:\ncurl -i http://{address}{me_path}");
-    if let Some(stand_in) = &stand_in {
-        print_lines_to_try(stand_in, &resource, &format!("http://{address}{me_path}"));
-    }
-    axum::serve(listener, router).await?;
+    print_commands(&clerk, &env, &format!("http://{address}{me_path}"));
+    axum::serve(listener, router).with_graceful_shutdown(support::ctrl_c()).await?;
     Ok(())
 }
 
-struct Api {
-    verifier: ClerkVerifier,
-    resource: ResourceUrl,
-    scopes: Scopes,
-}
-
-async fn me(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    match api.caller(&headers).await {
-        // Chosen one by one: the serde form of `AuthInfo` contains the token.
+async fn me(State(clerk): State<ClerkMcp>, headers: HeaderMap) -> Response {
+    match authenticate(&clerk, &headers).await {
+        // Field by field: the serialized form of `AuthInfo` contains the token.
         Ok(caller) => {
             let body = json!({ "userId": caller.user_id(), "scopes": caller.scopes() });
             ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
         }
-        // A `Rejection` knows what is no 401: nobody shall throw a token away since Clerk is down.
-        Err(rejection) => rejection.into_response(&api.resource, &api.scopes).into_response(),
+        // The same response as that of the layer: 401 or 403 with a challenge, 500 or 503 without.
+        Err(rejection) => clerk.reject(rejection).into_response(),
     }
 }
 
-impl Api {
-    async fn caller(&self, headers: &HeaderMap) -> Result<AuthInfo, Rejection> {
-        let caller = verify_clerk_token(&self.verifier, bearer_token(headers)?).await?;
-        caller.require_scopes(&self.scopes, &ScopeHierarchy::new())?;
-        Ok(caller)
-    }
+async fn authenticate(clerk: &ClerkMcp, headers: &HeaderMap) -> Result<AuthInfo, Rejection> {
+    let caller = verify_clerk_token(clerk.verifier(), bearer_token(headers)?).await?;
+    caller.require_scopes(clerk.scopes(), clerk.scope_hierarchy())?;
+    Ok(caller)
 }
 
-fn print_lines_to_try(stand_in: &FakeClerk, resource: &ResourceUrl, url: &str) {
-    let token = || stand_in.mint().audience(resource.as_str());
-    for (what, token) in [
-        ("a success", token().jwt()),
-        ("a token without the scope", token().scopes(["email"]).jwt()),
+fn print_commands(clerk: &ClerkMcp, env: &Environment, url: &str) {
+    support::print_command("a rejected request", format!("curl -i -w '\\n' {url}"));
+    let Some(fake) = env.fake_clerk() else { return };
+    let token = || fake.mint().audience(clerk.resource().as_str()).scopes(clerk.scopes().iter());
+    for (comment, token) in [
+        ("a valid token", token().jwt()),
+        ("a token without the scopes", token().scopes(["openid"]).jwt()),
         ("an expired token", token().expires_at(1).jwt()),
     ] {
-        println!("\n# {what}:\ncurl -i {url} -H 'Authorization: Bearer {token}'");
+        let command = format!("curl -i -w '\\n' {url} -H 'Authorization: Bearer {token}'");
+        support::print_command(comment, command);
     }
 }

@@ -1,94 +1,89 @@
-//! An MCP server whose tools need different scopes: refused with a 403 before the tool runs, so that a client asks its
-//! user for more.
+//! An MCP server whose tools require different scopes. A call without them is rejected with a 403
+//! before the tool runs, so that the client asks its user for more.
 //!
 //! ```sh
 //! cargo run --example per_tool_scopes
 //! ```
 //!
-//! It needs no keys: a stand-in for Clerk runs in the same process, and the server prints two tokens. With them set as
-//! `READER` and `WRITER`:
+//! It starts a fake Clerk in the same process and prints two tokens, a function that calls a tool
+//! with one of them, and calls to try:
 //!
 //! ```sh
-//! call() { curl -si http://127.0.0.1:3000/mcp -H "Authorization: Bearer $1" -H 'Content-Type: application/json' \
-//!   -H 'Accept: application/json, text/event-stream' \
-//!   -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"$2\"}}"; }
 //! call "$READER" list_notes    # 200
-//! call "$READER" delete_notes  # 403, and every scope that is needed in one challenge
+//! call "$READER" delete_notes  # 403, with all required scopes in one challenge
 //! call "$WRITER" delete_notes  # 200
 //! call "$WRITER" list_notes    # 200: `public_metadata` implies `email` here
-//! # A client of MCP 2026-07-28 says in the headers what it calls, and its first challenge names the scopes of that:
-//! curl -si -X POST http://127.0.0.1:3000/mcp -H 'Mcp-Method: tools/call' -H 'Mcp-Name: delete_notes'
-//! # What the headers say has to be so; this is a 400 with the JSON-RPC error -32020:
-//! curl -si http://127.0.0.1:3000/mcp -H "Authorization: Bearer $READER" -H 'Content-Type: application/json' \
-//!   -H 'Mcp-Method: tools/call' -H 'Mcp-Name: list_notes' \
-//!   -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_notes"}}'
+//! # A client of MCP 2026-07-28 names the tool in headers as well, so that even the first
+//! # challenge, for a request without a token, names the tool's scopes:
+//! curl -si -w '\n' -X POST http://127.0.0.1:3000/mcp \
+//!   -H 'Mcp-Method: tools/call' -H 'Mcp-Name: delete_notes'
+//! # Headers that contradict the body are a 400 with the JSON-RPC error -32020:
+//! call "$READER" delete_notes -H 'Mcp-Method: tools/call' -H 'Mcp-Name: list_notes'
 //! ```
 //!
-//! Clerk grants a fixed list of scopes, so two of those stand for reading and writing here.
+//! Clerk has a fixed list of scopes, so two of those represent reading and writing here.
 
-#![allow(clippy::print_stdout, reason = "an example talks to whoever started it")]
+#![allow(clippy::print_stdout, reason = "the example prints commands to try")]
+
+mod support;
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ScopeHierarchy, Scopes};
+use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ResourceUrl, ScopeHierarchy};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
-use tokio::net::TcpListener;
 use tower::Layer;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    let resource = format!("http://{}/mcp", listener.local_addr()?);
-    let stand_in = FakeClerk::start().await?;
-    let clerk = guard(&stand_in, &resource)?;
+    support::init_tracing();
+    let listener = support::listen().await?;
+    let address = listener.local_addr()?;
+    let fake = FakeClerk::start().await?;
+    let clerk = guard(&fake, format!("http://{address}/mcp").parse()?)?;
 
-    println!("listening on http://{}", listener.local_addr()?);
-    let token =
-        |scopes: &[&str]| stand_in.mint().audience(&resource).scopes(scopes.iter().copied()).jwt();
-    println!("READER={}", token(&["profile", "email"]));
-    println!("WRITER={}", token(&["profile", "public_metadata"]));
-    axum::serve(listener, router(&clerk)).await?;
+    println!("listening on http://{address}");
+    print_commands(&fake, clerk.resource());
+    axum::serve(listener, router(&clerk)).with_graceful_shutdown(support::ctrl_c()).await?;
     Ok(())
 }
 
-/// Everybody needs `profile`; the tools need more.
-fn guard(stand_in: &FakeClerk, resource: &str) -> Result<ClerkMcp, Box<dyn Error>> {
-    let rules = AccessPolicy::new()
-        .tool("list_notes", Scopes::parse("email")?)
-        .tool("delete_notes", Scopes::parse("public_metadata")?)
-        // A tool that is added one day and forgotten here is for nobody rather than for everybody.
-        .default_scopes(Scopes::parse("private_metadata")?);
+/// Every request requires `profile`; the tools require more.
+fn guard(fake: &FakeClerk, resource: ResourceUrl) -> Result<ClerkMcp, Box<dyn Error>> {
+    let policy = AccessPolicy::new()
+        .tool("list_notes", "email".parse()?)
+        .tool("delete_notes", "public_metadata".parse()?)
+        // For tools without a rule: a new tool that is forgotten here is closed, not open.
+        .default_scopes("private_metadata".parse()?);
     let hierarchy = ScopeHierarchy::new().implies("public_metadata", ["email"])?;
-    let verifier = ClerkVerifier::builder()
-        .frontend_api(FrontendApi::parse(stand_in.frontend_api_url())?)
-        .build()?;
+    let verifier = ClerkVerifier::builder().frontend_api(fake.frontend_api()).build()?;
     let clerk = ClerkMcp::builder()
-        .resource(resource.parse()?)
+        .resource(resource)
         .verifier(verifier)
-        .scopes(Scopes::parse("profile")?)
-        .access_policy(rules)
+        .scopes("profile".parse()?)
+        .access_policy(policy)
         .scope_hierarchy(hierarchy)
         .build()?;
     Ok(clerk)
 }
 
-/// Both layers around the MCP service, and the routes of the metadata.
+/// Returns the guarded MCP service and the metadata documents.
 fn router(clerk: &ClerkMcp) -> Router {
     let notes = Notes(Arc::new(Mutex::new(vec!["buy milk".to_owned(), "call Ada".to_owned()])));
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
-        .with_json_response(true);
+        .with_json_response(true)
+        .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", clerk.resource().host()]);
     let mcp = StreamableHttpService::new(
         move || Ok(notes.clone()),
         NeverSessionManager::default().into(),
         config,
     );
+    // `auth_layer` applies the access policy, which `bearer_auth_layer` alone does not.
     let guarded = clerk.auth_layer().layer(mcp);
 
     let mut router = Router::new().route_service("/mcp", guarded);
@@ -103,7 +98,7 @@ struct Notes(Arc<Mutex<Vec<String>>>);
 
 #[tool_router]
 impl Notes {
-    #[tool(description = "All notes")]
+    #[tool(description = "Returns all notes")]
     async fn list_notes(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
@@ -117,3 +112,30 @@ impl Notes {
 
 #[tool_handler]
 impl ServerHandler for Notes {}
+
+fn print_commands(fake: &FakeClerk, resource: &ResourceUrl) {
+    let token = |scopes: [&str; 2]| fake.mint().audience(resource.as_str()).scopes(scopes).jwt();
+    println!("\nREADER={}", token(["profile", "email"]));
+    println!("WRITER={}", token(["profile", "public_metadata"]));
+    println!("{}", call_function(resource));
+    support::print_command("200", r#"call "$READER" list_notes"#);
+    support::print_command(
+        "403, with all required scopes in one challenge",
+        r#"call "$READER" delete_notes"#,
+    );
+    support::print_command("200", r#"call "$WRITER" delete_notes"#);
+    support::print_command(
+        "400: the headers contradict the body",
+        r#"call "$READER" delete_notes -H 'Mcp-Method: tools/call' -H 'Mcp-Name: list_notes'"#,
+    );
+}
+
+/// Returns a shell function: `call TOKEN TOOL [CURL OPTIONS]`.
+fn call_function(url: &ResourceUrl) -> String {
+    format!(
+        r#"call() {{ TOKEN=$1 TOOL=$2; shift 2; curl -si -w '\n' '{url}' "$@" \
+  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+  -H 'Accept: application/json, text/event-stream' \
+  -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"'"$TOOL"'"}}}}'; }}"#
+    )
+}

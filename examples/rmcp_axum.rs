@@ -4,76 +4,73 @@
 //! cargo run --example rmcp_axum
 //! ```
 //!
-//! With no key set it starts a stand-in for Clerk in the same process, and prints the lines to try:
+//! If no Clerk instance is configured, it starts a fake Clerk in the same process and prints the
+//! commands to try:
 //!
 //! ```sh
-//! # A refusal, with the challenge that makes a client sign its user in:
-//! curl -i -X POST http://127.0.0.1:3000/mcp
-//! # The document that the challenge names:
-//! curl -s http://127.0.0.1:3000/.well-known/oauth-protected-resource/mcp
-//! # And a whole sign-in with the stand-in, then a call of a tool: too long for here, see what the server prints.
+//! # A rejected request, with the challenge that makes a client sign its user in:
+//! curl -i -w '\n' -X POST http://127.0.0.1:3000/mcp
+//! # The metadata document that the challenge names:
+//! curl -s -w '\n' http://127.0.0.1:3000/.well-known/oauth-protected-resource/mcp
+//! # A tool call with a token, and a whole sign-in: see the output of the server.
 //! ```
 //!
-//! With `CLERK_PUBLISHABLE_KEY` (or `CLERK_FAPI`) and `CLERK_SECRET_KEY` set it guards with that Clerk instance; the
-//! README lists every variable.
+//! With `CLERK_PUBLISHABLE_KEY` (or `CLERK_FAPI`) and `CLERK_SECRET_KEY` it uses that Clerk
+//! instance. The README lists all variables.
 
-#![allow(clippy::print_stdout, reason = "an example talks to whoever started it")]
+#![allow(clippy::print_stdout, reason = "the example prints commands to try")]
+
+mod support;
 
 use std::error::Error;
 
 use axum::Router;
 use clerk_mcp_tools::clerk::{ClerkClient, User};
+use clerk_mcp_tools::metadata::protected_resource_metadata_url;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, Scopes};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
-use serde_json::Value;
-use tokio::net::TcpListener;
+use serde_json::{Value, json};
 use tower::Layer;
-use tracing_subscriber::EnvFilter;
+
+use support::Environment;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-
-    let listener =
-        TcpListener::bind(var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned())).await?;
-    let stand_in = if has_clerk_settings() { None } else { Some(FakeClerk::start().await?) };
+    support::init_tracing();
+    let listener = support::listen().await?;
     let address = listener.local_addr()?;
-    // The stand-in is one more Clerk instance, with settings of the same names.
-    let of_stand_in = |name: &str| stand_in.as_ref().and_then(|clerk| clerk.env_var(name));
-    let default = |name: &str| match name {
-        "MCP_RESOURCE_URL" => Some(format!("http://{address}/mcp")),
-        "MCP_SCOPES" => Some("profile email".to_owned()),
-        _ => None,
-    };
+    let env = Environment::load(address, "/mcp").await?;
+
+    // A server without a fake Clerk calls `.env()` here.
     let clerk = ClerkMcp::builder()
-        .env_from(|name| of_stand_in(name).or_else(|| var(name)).or_else(|| default(name)))
+        .env_from(|name| env.var(name))
         .access_policy(access_policy()?)
         .customize_metadata(|document| document.resource_name("clerk-mcp-tools example"))
         .build()?;
 
     let router = router(&clerk);
-    println!("listening on http://{}", listener.local_addr()?);
-    print_lines_to_try(&clerk, stand_in.as_ref());
-    axum::serve(listener, router).with_graceful_shutdown(stopped()).await?;
+    println!("listening on http://{address}");
+    print_commands(&clerk, env.fake_clerk());
+    axum::serve(listener, router).with_graceful_shutdown(support::ctrl_c()).await?;
     Ok(())
 }
 
-/// What single tools need, besides the scopes that every request needs.
+/// Returns the scopes of single tools, which are required in addition to those of every request.
 pub fn access_policy() -> Result<AccessPolicy, ConfigError> {
-    Ok(AccessPolicy::new().tool("get_public_metadata", Scopes::parse("public_metadata")?))
+    Ok(AccessPolicy::new().tool("get_public_metadata", "public_metadata".parse()?))
 }
 
-/// All that guards an MCP server: the two layers around it, and the routes of the metadata.
+/// Returns the guarded MCP service at the path of the resource URL, and the metadata documents.
 pub fn router(clerk: &ClerkMcp) -> Router {
     let tools = Tools { clerk: clerk.verifier().client().cloned() };
-    // rmcp refuses requests for any other host; behind a proxy, the public one has to be on its list.
+    // rmcp rejects requests whose `Host` is not on this list. Behind a proxy, that is the public
+    // host of the resource URL.
     let host = clerk.resource().host();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -86,6 +83,7 @@ pub fn router(clerk: &ClerkMcp) -> Router {
     );
     let guarded = clerk.auth_layer().layer(mcp);
 
+    // With and without a trailing slash: users type both.
     let path = clerk.resource().path().trim_end_matches('/');
     let mut router = Router::new().route_service(&format!("{path}/"), guarded.clone());
     if !path.is_empty() {
@@ -99,34 +97,33 @@ pub fn router(clerk: &ClerkMcp) -> Router {
 
 #[derive(Clone)]
 struct Tools {
+    /// `None` without a secret key.
     clerk: Option<ClerkClient>,
 }
 
 #[tool_router]
 impl Tools {
-    #[tool(description = "Who is calling, by way of which client, and with which scopes")]
+    #[tool(description = "Returns the caller's user ID, client ID and scopes")]
     async fn whoami(
         &self,
         Extension(parts): Extension<Parts>,
     ) -> Result<CallToolResult, ErrorData> {
         let caller = caller(&parts)?;
-        answer(&serde_json::json!({
+        success(&json!({
             "userId": caller.user_id(),
             "clientId": caller.client_id(),
             "scopes": caller.scopes(),
         }))
     }
 
-    #[tool(
-        description = "The profile of the user who is calling: names, picture and primary e-mail address"
-    )]
+    #[tool(description = "Returns the caller's profile: names, picture, primary e-mail address")]
     async fn get_clerk_user_data(
         &self,
         Extension(parts): Extension<Parts>,
     ) -> Result<CallToolResult, ErrorData> {
-        // Chosen one by one: a user also has private metadata, which is nobody's but the server's.
-        self.of_user(&parts, |user| {
-            serde_json::json!({
+        // Field by field: a user also has private metadata, which only the server may read.
+        self.with_user(&parts, |user| {
+            json!({
                 "id": user.id,
                 "username": user.username,
                 "firstName": user.first_name,
@@ -138,40 +135,40 @@ impl Tools {
         .await
     }
 
-    /// Whoever gets here has the scope `public_metadata`: a call without it was refused before rmcp heard of it.
+    // The access policy rejects calls without the scope before they reach rmcp.
     #[tool(
-        description = "The public metadata of the user who is calling; needs the scope public_metadata"
+        description = "Returns the caller's public metadata. Requires the scope public_metadata"
     )]
     async fn get_public_metadata(
         &self,
         Extension(parts): Extension<Parts>,
     ) -> Result<CallToolResult, ErrorData> {
-        self.of_user(
+        self.with_user(
             &parts,
-            |user| serde_json::json!({"id": user.id, "publicMetadata": user.extra.get("public_metadata")}),
+            |user| json!({ "id": user.id, "publicMetadata": user.extra.get("public_metadata") }),
         )
         .await
     }
 }
 
 impl Tools {
-    /// What is shown of the user who is calling.
-    async fn of_user(
+    /// Fetches the calling user and returns what `to_json` selects.
+    async fn with_user(
         &self,
         parts: &Parts,
-        show: impl FnOnce(&User) -> Value,
+        to_json: impl FnOnce(&User) -> Value,
     ) -> Result<CallToolResult, ErrorData> {
         let caller = caller(parts)?;
         let Some(clerk) = &self.clerk else {
             return Ok(failure(
-                "user data needs the Backend API: set CLERK_SECRET_KEY and start the server again",
+                "user data requires the Backend API: set CLERK_SECRET_KEY and restart the server",
             ));
         };
         match clerk.get_user(caller.user_id()).await {
-            Ok(user) => answer(&show(&user)),
+            Ok(user) => success(&to_json(&user)),
             Err(error) => {
-                tracing::warn!(%error, cause = ?error, "a user could not be fetched");
-                Ok(failure("the user's data cannot be fetched at the moment"))
+                tracing::warn!(%error, cause = ?error, "failed to fetch the user");
+                Ok(failure("the user's data is not available at the moment"))
             }
         }
     }
@@ -185,66 +182,57 @@ fn caller(parts: &Parts) -> Result<&AuthInfo, ErrorData> {
         .ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))
 }
 
-fn answer(value: &impl serde::Serialize) -> Result<CallToolResult, ErrorData> {
+fn success(value: &Value) -> Result<CallToolResult, ErrorData> {
     Ok(CallToolResult::success(vec![ContentBlock::json(value)?]))
 }
 
-fn failure(text: &str) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(text)])
+fn failure(message: &str) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(message)])
 }
 
-fn var(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
-}
-
-fn has_clerk_settings() -> bool {
-    const SETTINGS: [&str; 5] = [
-        "CLERK_PUBLISHABLE_KEY",
-        "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
-        "CLERK_FAPI",
-        "CLERK_SECRET_KEY",
-        "CLERK_JWT_KEY",
-    ];
-    SETTINGS.iter().any(|name| var(name).is_some())
-}
-
-fn print_lines_to_try(clerk: &ClerkMcp, stand_in: Option<&FakeClerk>) {
+fn print_commands(clerk: &ClerkMcp, fake: Option<&FakeClerk>) {
     let url = clerk.resource();
-    let metadata = clerk_mcp_tools::metadata::protected_resource_metadata_url(url);
-    println!("\n# a refusal, with the challenge for the client:\ncurl -i -X POST {url}");
-    println!("\n# the document that the challenge names:\ncurl -s {metadata}");
-    let Some(stand_in) = stand_in else { return };
-    println!(
-        "\n# no key is set, so a stand-in for Clerk runs at {}: sign in there and call a tool:",
-        stand_in.issuer()
+    support::print_command(
+        "a rejected request, with the challenge for the client",
+        format!("curl -i -w '\\n' -X POST {url}"),
     );
-    println!("{}", sign_in_and_call(clerk, stand_in));
+    support::print_command(
+        "the metadata document that the challenge names",
+        format!("curl -s -w '\\n' {}", protected_resource_metadata_url(url)),
+    );
+    let Some(fake) = fake else { return };
+    let scopes = clerk.scopes().iter();
+    let token = fake.mint().audience(url.as_str()).scopes(scopes).jwt();
+    println!(
+        "\n# no Clerk instance is configured, so a stand-in for Clerk runs at {}",
+        fake.issuer()
+    );
+    support::print_command(
+        "a tool call with a token of the stand-in",
+        format!("TOKEN={token}\n{}", support::call_tool(url, "whoami")),
+    );
+    support::print_command("a whole sign-in, and a tool call with its token", sign_in(clerk, fake));
 }
 
-/// The OAuth flow of a client (RFC 6749 section 4.1 with PKCE; the pair is that of RFC 7636 appendix B), then a call.
-fn sign_in_and_call(clerk: &ClerkMcp, stand_in: &FakeClerk) -> String {
+/// Returns the authorization code flow as one shell line (RFC 6749 section 4.1, with the PKCE
+/// values of RFC 7636 appendix B).
+fn sign_in(clerk: &ClerkMcp, fake: &FakeClerk) -> String {
     const REDIRECT_URI: &str = "http://127.0.0.1/callback";
-    let (issuer, resource) = (stand_in.issuer(), clerk.resource());
-    let client = stand_in.register_client(REDIRECT_URI);
+    let (issuer, resource) = (fake.issuer(), clerk.resource());
+    let client = fake.register_client(REDIRECT_URI);
     let scope = clerk.scopes().to_string().replace(' ', "+");
-    format!(
-        "CODE=$(curl -s -o /dev/null -w '%{{redirect_url}}' '{issuer}/oauth/authorize?response_type=code\
-         &client_id={client}&redirect_uri={REDIRECT_URI}&scope={scope}&resource={resource}\
+    let authorize = format!(
+        "CODE=$(curl -s -o /dev/null -w '%{{redirect_url}}' \
+         '{issuer}/oauth/authorize?response_type=code&client_id={client}\
+         &redirect_uri={REDIRECT_URI}&scope={scope}&resource={resource}\
          &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256' \
-         | sed 's/.*[?&]code=\\([^&]*\\).*/\\1/'); \
-         TOKEN=$(curl -s '{issuer}/oauth/token' -d grant_type=authorization_code -d code=\"$CODE\" \
+         | sed 's/.*[?&]code=\\([^&]*\\).*/\\1/')"
+    );
+    let redeem = format!(
+        "TOKEN=$(curl -s '{issuer}/oauth/token' -d grant_type=authorization_code -d code=\"$CODE\" \
          -d client_id={client} -d redirect_uri={REDIRECT_URI} \
          -d code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk \
-         | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/'); \
-         curl -s '{resource}' -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \
-         -H 'Accept: application/json, text/event-stream' \
-         -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{{\"name\":\"get_clerk_user_data\"}}}}'"
-    )
-}
-
-async fn stopped() {
-    // Without a signal handler the server runs until it is killed, which is as well.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+         | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+    );
+    format!("{authorize}; {redeem}; {}", support::call_tool(resource, "get_clerk_user_data"))
 }

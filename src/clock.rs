@@ -1,16 +1,16 @@
-//! The time, as something that is handed in.
+//! The source of time: the `Clock` trait and the system clock.
 //!
-//! Expiry, cool-downs and limits on staleness all ask a [`Clock`], so that tests move the time by hand and
-//! never sleep.
+//! Expiry, back-off and cache lifetimes all read a [`Clock`], so that tests can set the time
+//! instead of sleeping.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Where this crate takes the time from.
+/// A source of the current time.
 ///
-/// Two readings, since they answer different questions: a token's `exp` is compared with the wall clock, while
-/// the age of something fetched must not jump when somebody sets the machine's clock.
+/// There are two readings because they serve different purposes: the `exp` of a token is compared
+/// with the wall clock, while the age of a cached value must not change when the wall clock is set.
 ///
 /// # Example
 ///
@@ -18,11 +18,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// use std::time::Duration;
 /// use clerk_mcp_tools::clock::Clock;
 ///
-/// /// A clock that stands still, for a test.
+/// /// A clock for tests that always shows the same time.
 /// #[derive(Debug)]
-/// struct Noon;
+/// struct FixedClock;
 ///
-/// impl Clock for Noon {
+/// impl Clock for FixedClock {
 ///     fn unix_time(&self) -> Duration {
 ///         Duration::from_secs(1_767_182_400)
 ///     }
@@ -32,21 +32,22 @@ use std::time::{Duration, Instant, SystemTime};
 /// }
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The wall clock: time since 1970-01-01T00:00:00Z, leap seconds not counted (RFC 7519 section 2, `NumericDate`).
+    /// Returns the wall-clock time since 1970-01-01T00:00:00Z, without leap seconds (`NumericDate`
+    /// of RFC 7519 section 2).
     fn unix_time(&self) -> Duration;
 
-    /// Time since an arbitrary, fixed moment. Never goes back.
+    /// Returns the time since an arbitrary but fixed moment. Must never decrease.
     fn monotonic(&self) -> Duration;
 }
 
-/// The machine's own clocks.
+/// The clocks of the operating system.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     start: Instant,
 }
 
 impl SystemClock {
-    /// A clock whose [`monotonic`](Clock::monotonic) reading starts at zero now.
+    /// Creates a clock whose [`monotonic`](Clock::monotonic) reading starts at zero.
     #[must_use]
     pub fn new() -> Self {
         Self { start: Instant::now() }
@@ -61,7 +62,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn unix_time(&self) -> Duration {
-        // On a machine whose clock stands before 1970 every token counts as expired: the safe side.
+        // With a wall clock before 1970 every token counts as expired, which is the safe default.
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::MAX)
     }
 

@@ -1,20 +1,20 @@
-//! Guards an MCP server with [Clerk](https://clerk.com): only requests with a good OAuth access token of one Clerk
-//! instance pass, and every other one gets the answer from which an MCP client learns how to sign its user in.
+//! Guards MCP servers with [Clerk](https://clerk.com): only requests with a valid OAuth access token
+//! of one Clerk instance reach the server. Every other request gets the response from which an MCP
+//! client learns how to sign its user in, or to ask for more scopes.
 //!
-//! Everything is a tower service or layer over [`http`] types, so it goes around rmcp, axum, hyper or whatever else
-//! speaks tower.
+//! Everything is a tower layer or service over [`http`] types, so it works with rmcp, axum, hyper
+//! and anything else that speaks tower.
 //!
-//! - [`ClerkMcp`] makes all parts from one endpoint URL and one list of scopes. Start here.
-//! - [`BearerAuthLayer`] guards a service with any [`VerifyToken`]; [`ClerkVerifier`] is Clerk's.
-//! - [`AccessPolicy`] says which tools, prompts, resources and methods need further scopes, and
-//!   [`AccessPolicyLayer`] asks for them before the service hears of the call.
-//! - [`bearer_token`], [`verify_clerk_token`] and [`Rejection`] are for a handler of your own: the token of a request, who
-//!   presents it, and the response if it is not good.
-//! - [`ProtectedResourceMetadata`] and [`AuthorizationServerMetadata`] are the two documents (RFC 9728, RFC 8414),
-//!   [`ProtectedResourceService`] and [`AuthorizationServerService`] answer with them, and [`WellKnownLayer`] puts them
-//!   where clients look.
-//! - [`ClerkClient`] fetches the user behind a token.
-//! - With the feature `testing`, the module `testing` has an in-process stand-in for Clerk, for your own tests.
+//! - [`ClerkMcp`] builds all parts from one endpoint URL and one list of scopes. **Start here.**
+//! - [`AccessPolicy`] says which tools, prompts, resources and methods need further scopes.
+//! - [`AuthInfo`] describes the caller; handlers find it in the request's extensions.
+//! - [`verify_clerk_token`], [`bearer_auth::bearer_token`] and [`Rejection`] are for handlers that
+//!   verify tokens themselves.
+//! - [`bearer_auth`] guards a service with any [`VerifyToken`](bearer_auth::VerifyToken), and
+//!   [`access_policy`] applies rules behind it.
+//! - [`metadata`] has the two documents that clients read (RFC 9728, RFC 8414), and [`services`]
+//!   serves them and answers CORS preflights.
+//! - [`clerk::ClerkClient`] fetches the user behind a token.
 //!
 //! # Example
 //!
@@ -22,8 +22,8 @@
 //! use axum::Router;
 //! use clerk_mcp_tools::{ClerkMcp, Scopes};
 //! use rmcp::ServerHandler;
+//! use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 //! use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
-//! use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 //! use tower::Layer;
 //!
 //! # #[derive(Clone)]
@@ -31,14 +31,20 @@
 //! # impl ServerHandler for Tools {}
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // CLERK_PUBLISHABLE_KEY and CLERK_SECRET_KEY say which Clerk instance it is.
-//! let clerk = ClerkMcp::builder().resource("https://mcp.example.com/mcp".parse()?).scopes(Scopes::parse("profile email")?).build()?;
+//! // CLERK_PUBLISHABLE_KEY and CLERK_SECRET_KEY name the Clerk instance.
+//! let clerk = ClerkMcp::builder()
+//!     .env()
+//!     .resource("https://mcp.example.com/mcp".parse()?)
+//!     .scopes(Scopes::parse("profile email")?)
+//!     .build()?;
 //!
-//! // rmcp refuses every public host that is not on its list.
-//! let config = StreamableHttpServerConfig::default().with_allowed_hosts([clerk.resource().host()]);
-//! let mcp: StreamableHttpService<Tools, LocalSessionManager> =
-//!     StreamableHttpService::new(|| Ok(Tools), Default::default(), config);
-//! let mut router = Router::new().route_service("/mcp", clerk.bearer_auth_layer().layer(mcp));
+//! // rmcp rejects every public host that is not on its list. Without sessions, no session can be
+//! // taken over by another user.
+//! let config = StreamableHttpServerConfig::default()
+//!     .with_legacy_session_mode(false)
+//!     .with_allowed_hosts([clerk.resource().host()]);
+//! let mcp = StreamableHttpService::new(|| Ok(Tools), NeverSessionManager::default().into(), config);
+//! let mut router = Router::new().route_service("/mcp", clerk.auth_layer().layer(mcp));
 //! for (path, service) in clerk.well_known_routes() {
 //!     router = router.route_service(&path, service);
 //! }
@@ -51,35 +57,47 @@
 //! # The way of a request
 //!
 //! ```text
-//!                 request
-//!                    │
-//!   WellKnownLayer ──┼── a well-known path ──► metadata_service ──► document, 204, 405, 503
-//!                    │
-//!   BearerAuthLayer ─┼── a CORS preflight ───► 204
-//!                    │
-//!          credentials: one Authorization header, scheme Bearer, a token of the right form
-//!                    │
-//!                    ▼            ┌─ JWT: header ► key by `kid` ► signature ► issuer ► time
-//!          VerifyToken (Clerk's) ─┤                                                     ├─► audience ─► AuthInfo
-//!                    │            └─ opaque: Backend API ► revoked? ► expired? ─────────┘
-//!                    │
-//!          scopes: every one that is needed, or one that implies it
-//!                    │
-//!   AccessPolicy ─┼── POST: the operation in the body, the same as in the headers ──► its scopes
-//!   Layer            │
-//!                    │                  any step that says no ──► rejection ──► 400, 401, 403, 413, 421, 500, 503
-//!                    ▼
-//!        the service, with AuthInfo in the request's extensions
+//!                  request
+//!                     │
+//!    WellKnownLayer ──┼── well-known path ──► metadata document, 204, 405, 503
+//!                     │
+//!    BearerAuthLayer ─┼── CORS preflight ───► 204
+//!                     │
+//!           credentials: one Authorization header, scheme Bearer, syntax of a token
+//!                     │
+//!                     ▼       ┌─ JWT: header ► key by `kid` ► signature ► issuer ► time
+//!           VerifyToken ──────┤                                              ├─► audience ─► AuthInfo
+//!                     │       └─ opaque: Backend API ► revoked ► expired ────┘
+//!                     │
+//!           scopes: every required one, or one that implies it
+//!                     │
+//!    AccessPolicy ────┼── POST: the operation in the body, which the headers must not contradict
+//!    Layer            │         ► the scopes of the method and of its tool, prompt or resource
+//!                     │
+//!                     │         any step that fails ──► Rejection ──► 400, 401, 403, 413, 421, 500, 503
+//!                     ▼
+//!         the service, with AuthInfo in the request's extensions
 //! ```
 //!
-//! The left side never hears of Clerk and the right side never builds a response; they meet in [`VerifyToken`]. Every
-//! refusal is made in one place, from a [`RejectionReason`].
+//! # Crate features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `metrics` | Counters of the [`metrics`](https://docs.rs/metrics) crate beside [`ClerkVerifier::stats`]. |
+//! | `testing` | The module `testing`: an in-process stand-in for Clerk. For tests only. |
 //!
 //! # Errors
 //!
-//! What cannot work is refused when it is built, with a [`ConfigError`] that says what to set. A token that is not
-//! accepted is a [`VerifyError`], a call to Clerk that fails a [`ClerkError`]; both have a `kind()` for the program and
-//! one fixed sentence for the caller. Causes go to `tracing`. No error, no `Debug` and no event shows a token or a key.
+//! What cannot work is rejected at build time, by a [`ConfigError`] that says what to set. A token
+//! that is not accepted is a [`VerifyError`], a call to Clerk that failed a [`ClerkError`]; both
+//! have a `kind()` for the program. A caller gets one fixed sentence per kind; causes go to
+//! `tracing`. No error, `Debug` output or event contains a token or a key.
+//!
+//! # Minimum Rust version
+//!
+//! Rust 1.88. Raising it is a minor release.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -93,6 +111,8 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod instance;
 mod jwt;
 mod mcp;

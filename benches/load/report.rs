@@ -77,8 +77,8 @@ impl Report {
             format!("{failure_count} failures of Clerk: {names}"),
             format!(
                 "{} hits, {} misses, {} calls to Clerk, {} failed, {} fetches of the key set",
-                stats.hits,
-                stats.misses,
+                stats.cache_hits,
+                stats.cache_misses,
                 stats.upstream_calls,
                 stats.upstream_failures,
                 clerk.calls(Route::Jwks),

@@ -62,7 +62,7 @@ fn verification(fixture: &Fixture, tokens: &[String]) {
             }),
         ],
     );
-    assert_eq!(full.stats().hits, 0, "each token is new");
+    assert_eq!(full.stats().cache_hits, 0, "each token is new");
     assert!((100..TOKENS).contains(&full.stats().cached_tokens), "the cache is full");
     let [baseline, first, without_cache, cached] = times[..] else { unreachable!() };
     print_head(&format!(

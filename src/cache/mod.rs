@@ -1,7 +1,9 @@
-//! Values that are fetched, and calls that are shared. Knows neither Clerk nor HTTP.
+//! Values that are fetched and kept (RFC 5861), and calls that concurrent callers share.
+//!
+//! Knows neither Clerk nor HTTP.
 
 mod refreshing;
 mod single_flight;
 
-pub(crate) use refreshing::{RefreshTimes, RefreshingCache, Source};
-pub(crate) use single_flight::{NoAnswer, SingleFlight};
+pub(crate) use refreshing::{RefreshError, RefreshTimes, RefreshingCache, Source};
+pub(crate) use single_flight::{Interrupted, Key, SingleFlight};

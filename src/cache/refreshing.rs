@@ -1,241 +1,244 @@
-//! One value that is fetched now and then, and served while nobody can fetch it.
+//! A cached value with stale-while-revalidate and stale-if-error semantics (RFC 5861).
 //!
-//! The key set and the authorization server's metadata both live by these rules:
-//!
-//! - One fetch serves all who wait for it; whoever gives up waiting harms nobody.
-//! - Past [`RefreshTimes::refresh_after`] the value at hand is still served, and a fetch starts beside the request.
-//! - Past [`RefreshTimes::max_age`] a request waits for a fetch, and takes the value at hand if that fails.
-//! - Past [`RefreshTimes::stale_if_error`] the value at hand is gone.
-//! - Who misses something in the value has it fetched anew, once per [`RefreshTimes::min_refresh_interval`].
-//! - After a failure nobody asks again for a while: twice as long each time, or as long as Clerk says.
+//! - Concurrent callers share one fetch, and a caller that is cancelled does not stop it.
+//! - Past [`RefreshTimes::refresh_after`] the value is still served, and a fetch starts in the
+//!   background (RFC 5861 section 3).
+//! - Past [`RefreshTimes::max_age`] a caller waits for a fetch, and gets the old value if that
+//!   fails.
+//! - Past [`RefreshTimes::stale_if_error`] the value is no longer served (RFC 5861 section 4).
+//! - A caller that misses something in the value, such as an unknown `kid`, may force a refresh, at
+//!   most once per [`RefreshTimes::min_refresh_interval`].
+//! - After a failure no fetch starts for a while: twice as long after each further failure, or as
+//!   long as the source asked for.
 
-use std::fmt;
+use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::single_flight::{Flight, Interrupted, Key, SingleFlight};
 use crate::clock::Clock;
-use crate::error::{ClerkError, ClerkErrorKind};
 
 /// Where a value comes from.
 #[async_trait]
 pub(crate) trait Source: Send + Sync + 'static {
     type Value: Send + Sync + 'static;
+    type Error: RefreshError;
 
-    async fn fetch(&self) -> Result<Self::Value, ClerkError>;
+    async fn fetch(&self) -> Result<Self::Value, Self::Error>;
 
-    /// What takes the place of `old` when `new` has come.
-    fn succeed(&self, old: &Self::Value, new: Self::Value) -> Self::Value {
+    /// Returns the value to cache when `new` replaces `old`.
+    fn reconcile(&self, old: &Self::Value, new: Self::Value) -> Self::Value {
         let _ = old;
         new
     }
 }
 
-/// Ages, all by the clock that cannot be set.
+/// The error of a fetch, which all callers that wait for it share.
+pub(crate) trait RefreshError: Error + Clone + Send + Sync + 'static {
+    /// Returns how long the source asked callers to wait.
+    fn retry_after(&self) -> Option<Duration>;
+
+    /// Returns the same error with the time until the next fetch.
+    fn with_retry_after(self, wait: Duration) -> Self;
+
+    /// Returns the error of a fetch that has no outcome.
+    fn interrupted(why: Interrupted) -> Self;
+}
+
+/// Ages and intervals, measured on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefreshTimes {
     pub(crate) refresh_after: Duration,
     pub(crate) max_age: Duration,
     pub(crate) stale_if_error: Duration,
-    /// How long nobody asks again on behalf of those who miss something in the value.
+    /// The minimum time between two refreshes that callers forced.
     pub(crate) min_refresh_interval: Duration,
 }
 
-/// The first pause after a failure; it doubles with each further one.
+/// The time without a fetch after a first failure. It doubles with each further one.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// How long somebody waits for a fetch that others started: longer than a fetch takes, and not for ever, should the
-/// runtime that it was started on not be driven any more.
+/// How long a caller waits for a fetch. Longer than a fetch takes, and bounded: the fetch may run
+/// on a runtime that nobody drives any more.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+/// There is one value, and so one key for its fetches.
+const KEY: Key = [0; 32];
 
-/// A value, its source, and what has become of the attempts to fetch it. A clone shares all of that.
-pub(crate) struct RefreshingCache<S: Source>(Arc<Inner<S>>);
+/// A value, its source, and the state of the fetches. Clones share them.
+pub(crate) struct RefreshingCache<V, E>(Arc<Inner<V, E>>);
 
-struct Inner<S: Source> {
-    source: S,
-    limits: RefreshTimes,
+struct Inner<V, E> {
+    source: Box<dyn Source<Value = V, Error = E>>,
+    times: RefreshTimes,
     clock: Arc<dyn Clock>,
-    state: RwLock<State<S::Value>>,
-    /// Held while somebody fetches.
-    flight: Arc<Mutex<()>>,
+    state: RwLock<State<V, E>>,
+    fetches: SingleFlight<Result<Arc<V>, E>>,
 }
 
-struct State<T> {
-    held: Option<Held<T>>,
-    /// How many attempts have begun.
+struct State<V, E> {
+    cached: Option<Cached<V>>,
+    /// The number of fetches that have begun.
     begun: u64,
-    /// How many attempts have ended.
-    ended: u64,
-    failure: Option<Failure>,
-    /// When the last fetch that was made because somebody missed something brought a value.
-    demanded_at: Option<Duration>,
+    failure: Option<Failure<E>>,
+    /// When the last refresh that a caller forced brought a value.
+    forced_at: Option<Duration>,
 }
 
-struct Held<T> {
-    value: Arc<T>,
+struct Cached<V> {
+    value: Arc<V>,
     fetched_at: Duration,
-    /// Which attempt brought it, counted from 1.
-    attempt: u64,
+    /// The number of the fetch that brought the value, counted from 1.
+    fetch: u64,
 }
 
-struct Failure {
-    error: ClerkError,
+struct Failure<E> {
+    error: E,
     in_a_row: u32,
+    /// No fetch starts before this time.
     not_before: Duration,
 }
 
-/// A fetch that has ended.
-struct Attempt {
+/// A fetch that is in flight or has ended.
+struct Fetch {
     number: u64,
-    started: Duration,
-    cause: Cause,
+    started_at: Duration,
+    reason: RefreshReason,
 }
 
-/// Why a fetch is made.
 #[derive(Clone, Copy, PartialEq)]
-enum Cause {
-    Age,
-    /// Somebody missed something in the value at hand.
-    Demand,
+enum RefreshReason {
+    /// There is no value, or it is too old.
+    Expired,
+    /// A caller missed something in the value.
+    Miss,
 }
 
-/// How many attempts had begun when a request came. What a later one brings is as new as that request can want it.
+/// A point between two fetches. A fetch that starts after it is fresh enough for a request that
+/// came at this point.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark(u64);
+pub(crate) struct Generation(u64);
 
-impl<S: Source> RefreshingCache<S> {
-    pub(crate) fn new(source: S, limits: RefreshTimes, clock: Arc<dyn Clock>) -> Self {
-        let state = State { held: None, begun: 0, ended: 0, failure: None, demanded_at: None };
+impl<V: Send + Sync + 'static, E: RefreshError> RefreshingCache<V, E> {
+    pub(crate) fn new(
+        source: impl Source<Value = V, Error = E>,
+        times: RefreshTimes,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let state = State { cached: None, begun: 0, failure: None, forced_at: None };
         Self(Arc::new(Inner {
-            source,
-            limits,
+            source: Box::new(source),
+            times,
             clock,
             state: RwLock::new(state),
-            flight: Arc::default(),
+            fetches: SingleFlight::new(1),
         }))
     }
 
-    /// How old the value at hand is.
+    /// Returns the age of the cached value.
     pub(crate) fn age(&self) -> Option<Duration> {
-        self.0.held().map(|(_, age)| age)
+        self.0.cached().map(|(_, age)| age)
     }
 
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.0.read().begun)
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.0.read().begun)
     }
 
-    /// The value, new enough to be used.
-    pub(crate) async fn get(&self) -> Result<Arc<S::Value>, ClerkError> {
-        let Some((value, age)) = self.0.held() else {
-            return self.0.fetch(Cause::Age).await;
+    /// Returns the value, fetched anew if it is too old.
+    pub(crate) async fn get(&self) -> Result<Arc<V>, E> {
+        let Some((value, age)) = self.0.cached() else {
+            return self.0.fetch(None, RefreshReason::Expired).await;
         };
-        let limits = self.0.limits;
-        if age < limits.refresh_after {
+        let times = self.0.times;
+        if age < times.refresh_after {
             return Ok(value);
         }
-        // Who has just been let down need not make every request wait for the next time.
-        let is_usable = age < limits.stale_if_error;
-        if age < limits.max_age || is_usable && self.0.read().failure.is_some() {
-            self.0.fetch_beside();
+        let is_servable = age < times.stale_if_error;
+        // After a failed refresh, serve the stale value at once instead of making every caller wait
+        // for the next attempt.
+        if age < times.max_age || is_servable && self.0.has_failed() {
+            self.0.spawn_refresh(&value);
             return Ok(value);
         }
-        let fetched = self.0.fetch(Cause::Age).await;
-        if is_usable { Ok(fetched.unwrap_or(value)) } else { fetched }
+        let fetched = self.0.fetch(Some(&value), RefreshReason::Expired).await;
+        if is_servable { Ok(fetched.unwrap_or(value)) } else { fetched }
     }
 
-    /// A value newer than one in which something was missed. The same one again where its fetch began after the request
-    /// came, or where it is too early to ask.
+    /// Returns a newer value than `seen`, in which the caller missed something.
+    ///
+    /// Returns `seen` itself if its fetch started after `generation`, or if the last forced refresh
+    /// is too recent.
     pub(crate) async fn newer_than(
         &self,
-        seen: &Arc<S::Value>,
-        mark: Mark,
-    ) -> Result<Arc<S::Value>, ClerkError> {
-        if let Some(answer) = self.0.answer_to_demand(seen, mark) {
-            return answer;
+        seen: &Arc<V>,
+        generation: Generation,
+    ) -> Result<Arc<V>, E> {
+        if let Some(outcome) = self.0.settled(Some(seen)) {
+            return outcome;
         }
-        let flight = self.0.flight().await?;
-        // What somebody else fetched while we waited may be all that we need.
-        if let Some(answer) = self.0.answer_to_demand(seen, mark) {
-            return answer;
+        if !self.0.may_force_refresh(generation) {
+            return self.0.last_error().map_or_else(|| Ok(Arc::clone(seen)), Err);
         }
-        self.0.launch(flight, Cause::Demand).await
+        self.0.fetch(Some(seen), RefreshReason::Miss).await
     }
 }
 
-impl<S: Source> Inner<S> {
-    fn held(&self) -> Option<(Arc<S::Value>, Duration)> {
+impl<V: Send + Sync + 'static, E: RefreshError> Inner<V, E> {
+    fn cached(&self) -> Option<(Arc<V>, Duration)> {
         let state = self.read();
-        let held = state.held.as_ref()?;
-        Some((Arc::clone(&held.value), self.clock.monotonic().saturating_sub(held.fetched_at)))
+        let cached = state.cached.as_ref()?;
+        let age = self.clock.monotonic().saturating_sub(cached.fetched_at);
+        Some((Arc::clone(&cached.value), age))
     }
 
-    /// Fetches, or shares the outcome of the fetch that is under way.
-    async fn fetch(self: &Arc<Self>, cause: Cause) -> Result<Arc<S::Value>, ClerkError> {
-        if let Some(error) = self.failure_in_pause() {
-            return Err(error);
-        }
-        let ended = self.read().ended;
-        let flight = self.flight().await?;
-        match self.outcome_since(ended) {
-            Some(outcome) => outcome,
-            None => self.launch(flight, cause).await,
-        }
-    }
-
-    /// The right to fetch, once nobody else does.
-    async fn flight(&self) -> Result<OwnedMutexGuard<()>, ClerkError> {
-        if Handle::try_current().is_err() {
-            return Err(ClerkError::new(
-                ClerkErrorKind::InvalidRequest,
-                "calls need a tokio runtime",
-            ));
-        }
-        let turn = Arc::clone(&self.flight).lock_owned();
-        tokio::time::timeout(MAX_WAIT, turn).await.map_err(|_| {
-            ClerkError::new(ClerkErrorKind::Unavailable, "a fetch that others started does not end")
-        })
-    }
-
-    /// Starts a fetch that no request waits for, unless one is under way or it is too early.
-    fn fetch_beside(self: &Arc<Self>) {
-        if self.failure_in_pause().is_some() {
-            return;
-        }
-        let Ok(flight) = Arc::clone(&self.flight).try_lock_owned() else {
-            return;
-        };
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(Arc::clone(self).run(flight, Cause::Age));
-        }
-    }
-
-    /// Fetches on a task of its own: whoever waits may give up without harm to the others, and nobody can make the
-    /// server ask again and again by giving up again and again.
-    async fn launch(
+    /// Fetches the value, or shares the outcome of the fetch in flight.
+    async fn fetch(
         self: &Arc<Self>,
-        flight: OwnedMutexGuard<()>,
-        cause: Cause,
-    ) -> Result<Arc<S::Value>, ClerkError> {
-        tokio::spawn(Arc::clone(self).run(flight, cause)).await.unwrap_or_else(|error| {
-            Err(ClerkError::new(ClerkErrorKind::Unavailable, "the fetch was stopped")
-                .with_source(error))
-        })
+        seen: Option<&Arc<V>>,
+        reason: RefreshReason,
+    ) -> Result<Arc<V>, E> {
+        let flight = match self.join_or_start(seen, reason) {
+            Ok(Flight::Settled(outcome)) => return outcome,
+            flight => flight.map_err(E::interrupted)?,
+        };
+        let outcome = async {
+            match flight.outcome().await {
+                // The fetch ended with the runtime of another caller.
+                Err(Interrupted::Stopped) => self.join_or_start(seen, reason)?.outcome().await,
+                // It was the end of the very fetch that brought `seen`.
+                Ok(Ok(value)) if seen.is_some_and(|seen| Arc::ptr_eq(&value, seen)) => {
+                    self.join_or_start(Some(&value), reason)?.outcome().await
+                }
+                outcome => outcome,
+            }
+        };
+        tokio::time::timeout(MAX_WAIT, outcome)
+            .await
+            .unwrap_or(Err(Interrupted::TimedOut))
+            .unwrap_or_else(|why| Err(E::interrupted(why)))
     }
 
-    async fn run(
-        self: Arc<Self>,
-        flight: OwnedMutexGuard<()>,
-        cause: Cause,
-    ) -> Result<Arc<S::Value>, ClerkError> {
-        let started = self.clock.monotonic();
-        let attempt = self.begin();
+    /// Starts a fetch in the background, unless one is in flight or it is too early for one.
+    fn spawn_refresh(self: &Arc<Self>, seen: &Arc<V>) {
+        // Without a runtime the value is refreshed by a later caller.
+        let _ = self.join_or_start(Some(seen), RefreshReason::Expired);
+    }
+
+    fn join_or_start(
+        self: &Arc<Self>,
+        seen: Option<&Arc<V>>,
+        reason: RefreshReason,
+    ) -> Result<Flight<Result<Arc<V>, E>>, Interrupted> {
+        let run = || Arc::clone(self).run(reason);
+        self.fetches.join_or_start(KEY, || self.settled(seen), run)
+    }
+
+    async fn run(self: Arc<Self>, reason: RefreshReason) -> Result<Arc<V>, E> {
+        let started_at = self.clock.monotonic();
+        let fetch = Fetch { number: self.begin(), started_at, reason };
         let outcome = self.source.fetch().await;
-        let outcome = self.record(outcome, Attempt { number: attempt, started, cause });
-        drop(flight);
-        outcome
+        self.record(outcome, &fetch)
     }
 
     fn begin(&self) -> u64 {
@@ -244,115 +247,87 @@ impl<S: Source> Inner<S> {
         state.begun
     }
 
-    /// What other attempts came to since this many had ended.
-    fn outcome_since(&self, ended: u64) -> Option<Result<Arc<S::Value>, ClerkError>> {
+    /// Returns what a caller that has `seen` gets without a fetch: a newer value, or the last error
+    /// while no fetch may start.
+    fn settled(&self, seen: Option<&Arc<V>>) -> Option<Result<Arc<V>, E>> {
         let state = self.read();
-        if state.ended == ended {
-            return None;
+        let newer = state.cached.as_ref().map(|cached| &cached.value);
+        let newer = newer.filter(|value| !seen.is_some_and(|seen| Arc::ptr_eq(value, seen)));
+        if let Some(value) = newer {
+            return Some(Ok(Arc::clone(value)));
         }
-        match (&state.failure, &state.held) {
-            (Some(failure), _) => Some(Err(failure.error.clone())),
-            (None, Some(held)) => Some(Ok(Arc::clone(&held.value))),
-            (None, None) => None,
-        }
+        let failure = state.failure.as_ref()?;
+        let wait = failure.not_before.saturating_sub(self.clock.monotonic());
+        (!wait.is_zero()).then(|| Err(failure.error.clone().with_retry_after(wait)))
     }
 
-    /// The answer to somebody who misses something, where no fetch is needed for it or none is due.
-    fn answer_to_demand(
-        &self,
-        seen: &Arc<S::Value>,
-        mark: Mark,
-    ) -> Option<Result<Arc<S::Value>, ClerkError>> {
-        if let Some((value, _)) = self.held().filter(|(value, _)| !Arc::ptr_eq(value, seen)) {
-            return Some(Ok(value));
-        }
-        if let Some(error) = self.failure_in_pause() {
-            return Some(Err(error));
-        }
+    /// Whether a refresh could bring something new to a request of this generation, and is due.
+    fn may_force_refresh(&self, generation: Generation) -> bool {
         let now = self.clock.monotonic();
         let state = self.read();
-        let too_early = state
-            .demanded_at
-            .is_some_and(|at| now.saturating_sub(at) < self.limits.min_refresh_interval);
-        let is_newest = state.held.as_ref().is_some_and(|held| held.attempt > mark.0);
-        if !is_newest && !too_early {
-            return None;
-        }
-        Some(
-            state
-                .failure
-                .as_ref()
-                .map_or_else(|| Ok(Arc::clone(seen)), |failure| Err(failure.error.clone())),
-        )
+        let is_fresh = state.cached.as_ref().is_some_and(|cached| cached.fetch > generation.0);
+        let is_too_early = state
+            .forced_at
+            .is_some_and(|at| now.saturating_sub(at) < self.times.min_refresh_interval);
+        !is_fresh && !is_too_early
     }
 
-    fn record(
-        &self,
-        outcome: Result<S::Value, ClerkError>,
-        attempt: Attempt,
-    ) -> Result<Arc<S::Value>, ClerkError> {
+    fn record(&self, outcome: Result<V, E>, fetch: &Fetch) -> Result<Arc<V>, E> {
         let now = self.clock.monotonic();
         let mut state = self.write();
-        state.ended += 1;
         match outcome {
             Ok(value) => {
-                if attempt.cause == Cause::Demand {
-                    state.demanded_at = Some(now);
+                if fetch.reason == RefreshReason::Miss {
+                    state.forced_at = Some(now);
                 }
-                let value = Arc::new(match &state.held {
-                    Some(held) => self.source.succeed(&held.value, value),
+                let value = Arc::new(match &state.cached {
+                    Some(old) => self.source.reconcile(&old.value, value),
                     None => value,
                 });
-                let (fetched_at, attempt) = (attempt.started, attempt.number);
-                state.held = Some(Held { value: Arc::clone(&value), fetched_at, attempt });
+                state.cached = Some(Cached {
+                    value: Arc::clone(&value),
+                    fetched_at: fetch.started_at,
+                    fetch: fetch.number,
+                });
                 state.failure = None;
                 Ok(value)
             }
             Err(error) => {
-                let in_a_row =
-                    state.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
-                let pause = pause_after(in_a_row, error.retry_after());
-                let error = error.with_retry_after(Some(pause));
-                let not_before = now.saturating_add(pause);
+                let before = state.failure.as_ref().map_or(0, |failure| failure.in_a_row);
+                let in_a_row = before.saturating_add(1);
+                let wait = backoff(in_a_row).max(error.retry_after().unwrap_or_default());
+                let error = error.with_retry_after(wait);
+                let not_before = now.saturating_add(wait);
                 state.failure = Some(Failure { error: error.clone(), in_a_row, not_before });
                 Err(error)
             }
         }
     }
 
-    fn failure_in_pause(&self) -> Option<ClerkError> {
-        let state = self.read();
-        let failure = state.failure.as_ref()?;
-        let left = failure
-            .not_before
-            .checked_sub(self.clock.monotonic())
-            .filter(|left| !left.is_zero())?;
-        Some(failure.error.clone().with_retry_after(Some(left)))
+    fn has_failed(&self) -> bool {
+        self.read().failure.is_some()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State<S::Value>> {
+    fn last_error(&self) -> Option<E> {
+        self.read().failure.as_ref().map(|failure| failure.error.clone())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<V, E>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State<S::Value>> {
+    fn write(&self) -> RwLockWriteGuard<'_, State<V, E>> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn pause_after(failures_in_a_row: u32, retry_after: Option<Duration>) -> Duration {
-    let doubled =
-        MIN_BACKOFF.saturating_mul(2_u32.saturating_pow(failures_in_a_row.saturating_sub(1)));
-    doubled.min(MAX_BACKOFF).max(retry_after.unwrap_or_default())
+fn backoff(failures_in_a_row: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(failures_in_a_row.saturating_sub(1));
+    MIN_BACKOFF.saturating_mul(factor).min(MAX_BACKOFF)
 }
 
-impl<S: Source> Clone for RefreshingCache<S> {
+impl<V, E> Clone for RefreshingCache<V, E> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S: Source> fmt::Debug for RefreshingCache<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshingCache").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }

@@ -1,114 +1,136 @@
-//! One call for all who ask the same thing at the same time.
+//! Single flight: concurrent callers with the same key share one call.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// Calls that are under way, by what they ask. A clone shares them.
-pub(crate) struct SingleFlight<K, T> {
-    under_way: Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>,
-    most: usize,
+/// Identifies what a call asks for, such as a digest of its arguments.
+pub(crate) type Key = [u8; 32];
+
+/// The calls that are in flight.
+pub(crate) struct SingleFlight<T> {
+    in_flight: Arc<Mutex<InFlight<T>>>,
+    max_in_flight: usize,
 }
 
-/// Why there is no answer.
+/// The calls by their keys. A receiver holds `None` until its call has ended.
+type InFlight<T> = HashMap<Key, watch::Receiver<Option<T>>>;
+
+/// Why a shared call has no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoAnswer {
-    /// As many calls as may be are under way already.
+pub(crate) enum Interrupted {
+    /// As many calls as are allowed are already in flight.
     TooMany,
-    /// The call was stopped, with the runtime that it ran on.
+    /// The caller is not on a tokio runtime.
+    NoRuntime,
+    /// The call panicked, or the runtime that it ran on was shut down.
     Stopped,
+    /// The caller has waited as long as it may.
+    TimedOut,
 }
 
-impl<K, T> SingleFlight<K, T>
-where
-    K: Clone + Eq + Hash + Send + 'static,
-    T: Clone + Send + Sync + 'static,
-{
-    pub(crate) fn new(most: usize) -> Self {
-        Self { under_way: Arc::default(), most }
+/// The outcome of a call, now or later.
+pub(crate) enum Flight<T> {
+    /// No call is needed.
+    Settled(T),
+    InFlight(watch::Receiver<Option<T>>),
+}
+
+impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
+    pub(crate) fn new(max_in_flight: usize) -> Self {
+        Self { in_flight: Arc::default(), max_in_flight }
     }
 
-    /// Joins the call that asks this, or makes it.
+    /// Joins the call in flight for this key, or starts it, and waits for its outcome.
     ///
-    /// It runs on a task of its own: whoever waits may give up without harm to the others, and the number of calls is
-    /// bounded by their number and not by the callers' patience.
-    pub(crate) async fn join<F>(&self, asked: K, call: impl FnOnce() -> F) -> Result<T, NoAnswer>
+    /// The call runs on a task of its own. A caller that is cancelled therefore does not stop it
+    /// for the others, and the number of calls in flight stays bounded even when callers are
+    /// cancelled.
+    pub(crate) async fn join<F>(&self, key: Key, call: impl FnOnce() -> F) -> Result<T, Interrupted>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut answer = self.under_way_or_made(asked, call)?;
-        let answered = answer.wait_for(Option::is_some).await;
-        answered.ok().and_then(|answer| answer.clone()).ok_or(NoAnswer::Stopped)
+        self.join_or_start(key, || None, call)?.outcome().await
     }
 
-    fn under_way_or_made<F>(
+    /// Joins the call in flight for this key, or starts it, unless `settled` returns an outcome.
+    ///
+    /// `settled` runs under the lock: no call can end between its look-up and the start of another.
+    pub(crate) fn join_or_start<F>(
         &self,
-        asked: K,
+        key: Key,
+        settled: impl FnOnce() -> Option<T>,
         call: impl FnOnce() -> F,
-    ) -> Result<watch::Receiver<Option<T>>, NoAnswer>
+    ) -> Result<Flight<T>, Interrupted>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let runtime = Handle::try_current().map_err(|_| NoAnswer::Stopped)?;
-        let mut under_way = self.lock();
-        if let Some(answer) = under_way.get(&asked) {
-            return Ok(answer.clone());
+        let mut in_flight = lock(&self.in_flight);
+        if let Some(outcome) = settled() {
+            return Ok(Flight::Settled(outcome));
         }
-        if under_way.len() >= self.most {
-            return Err(NoAnswer::TooMany);
+        let runtime = Handle::try_current().map_err(|_| Interrupted::NoRuntime)?;
+        if let Some(receiver) = in_flight.get(&key) {
+            return Ok(Flight::InFlight(receiver.clone()));
         }
-        let (sender, answer) = watch::channel(None);
-        under_way.insert(asked.clone(), answer.clone());
-        drop(under_way);
-        let landing = Landing { flights: self.clone(), asked };
+        if in_flight.len() >= self.max_in_flight {
+            return Err(Interrupted::TooMany);
+        }
+        let (sender, receiver) = watch::channel(None);
+        in_flight.insert(key, receiver.clone());
+        drop(in_flight);
+        let entry = RemoveOnDrop { in_flight: Arc::clone(&self.in_flight), key };
         let call = call();
         runtime.spawn(async move {
-            let answer = call.await;
-            // Nobody joins from here on; those who have joined get the answer.
-            drop(landing);
-            sender.send_replace(Some(answer));
+            let outcome = call.await;
+            // From here on nobody can join; those who have joined get the outcome.
+            drop(entry);
+            sender.send_replace(Some(outcome));
         });
-        Ok(answer)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<T>>>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Flight::InFlight(receiver))
     }
 }
 
-/// Takes the call off the list, also when it panics or its runtime is shut down.
-struct Landing<K, T>
-where
-    K: Clone + Eq + Hash + Send + 'static,
-    T: Clone + Send + Sync + 'static,
-{
-    flights: SingleFlight<K, T>,
-    asked: K,
-}
-
-impl<K, T> Drop for Landing<K, T>
-where
-    K: Clone + Eq + Hash + Send + 'static,
-    T: Clone + Send + Sync + 'static,
-{
-    fn drop(&mut self) {
-        self.flights.lock().remove(&self.asked);
+impl<T: Clone> Flight<T> {
+    /// Waits for the outcome.
+    pub(crate) async fn outcome(self) -> Result<T, Interrupted> {
+        match self {
+            Self::Settled(outcome) => Ok(outcome),
+            Self::InFlight(mut receiver) => {
+                let outcome = receiver.wait_for(Option::is_some).await;
+                outcome.ok().and_then(|outcome| outcome.clone()).ok_or(Interrupted::Stopped)
+            }
+        }
     }
 }
 
-impl<K, T> Clone for SingleFlight<K, T> {
-    fn clone(&self) -> Self {
-        Self { under_way: Arc::clone(&self.under_way), most: self.most }
-    }
-}
-
-impl<K, T> fmt::Debug for SingleFlight<K, T> {
+impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SingleFlight").field("most", &self.most).finish_non_exhaustive()
+        f.write_str(match self {
+            Self::TooMany => "too many calls are in flight",
+            Self::NoRuntime => "calls need a tokio runtime",
+            Self::Stopped => "the call was stopped",
+            Self::TimedOut => "a call that another caller started takes too long",
+        })
     }
+}
+
+/// Removes the call from the map, also when it panics or its runtime is shut down.
+struct RemoveOnDrop<T> {
+    in_flight: Arc<Mutex<InFlight<T>>>,
+    key: Key,
+}
+
+impl<T> Drop for RemoveOnDrop<T> {
+    fn drop(&mut self) {
+        lock(&self.in_flight).remove(&self.key);
+    }
+}
+
+fn lock<T>(in_flight: &Mutex<InFlight<T>>) -> MutexGuard<'_, InFlight<T>> {
+    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,31 +1,49 @@
+//! The settings of a verifier.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::ClerkClient;
 use super::env::Env;
+use super::header_cache::HeaderCache;
 use super::http::Http;
 use super::introspection::{Introspection, IntrospectionConfig};
-use super::jwks::{DEFAULT_STALE_KEYS_TTL, Endpoint, JwksFetcher, RemoteJwks};
+use super::jwks::{DEFAULT_STALE_KEYS_TTL, JwksEndpoint, JwksFetcher, RemoteJwks};
 use super::stats::Counters;
 use super::token_cache::TokenCache;
 use super::verifier::{ClerkVerifier, Inner, JwtKeys};
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::instance::{BackendApi, FrontendApi, InstanceType, PublishableKey, SecretKey};
-use crate::jwt::{HeaderCache, JwtKey};
+use crate::jwt::JwtKey;
 use crate::oauth::{Audience, ResourceUrl};
 
-/// What Clerk's own SDK allows.
+/// The default of Clerk's own SDK.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
-/// Clerk takes 1,000 in 10 seconds.
+/// A production instance accepts 1,000 calls in 10 seconds.
 const MAX_CONCURRENT_CALLS: usize = 1_000;
 
-/// Builds a [`ClerkVerifier`].
+/// A builder of a [`ClerkVerifier`].
 ///
-/// Needed is one of the publishable key and the Frontend API's origin: they say who issues the tokens. `Debug` shows
-/// no key.
+/// The publishable key or the Frontend API is required: they identify the issuer of the tokens.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use clerk_mcp_tools::{ClerkVerifier, PublishableKey, SecretKey};
+///
+/// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
+/// let verifier = ClerkVerifier::builder()
+///     .publishable_key(key)
+///     .secret_key(SecretKey::parse("sk_test_0123456789")?)
+///     .opaque_token_cache_ttl(Duration::from_secs(10))
+///     .build()?;
+/// assert!(verifier.client().is_some());
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkVerifierBuilder {
@@ -38,14 +56,14 @@ pub struct ClerkVerifierBuilder {
     resource: Option<ResourceUrl>,
     audience: Audience,
     leeway: Duration,
-    jwts_for: Duration,
-    opaque_tokens_for: Duration,
-    refusals_for: Duration,
+    jwt_cache_ttl: Duration,
+    opaque_token_cache_ttl: Duration,
+    rejection_cache_ttl: Duration,
     token_cache_bytes: u64,
     max_concurrent_calls: usize,
-    stale_keys_for: Duration,
+    stale_keys_ttl: Duration,
     clock: Option<Arc<dyn Clock>>,
-    /// The first setting of the environment that cannot be used; `build` reports it.
+    /// The first invalid variable of the environment; `build` returns it.
     problem: Option<ConfigError>,
 }
 
@@ -61,22 +79,23 @@ impl ClerkVerifierBuilder {
             resource: None,
             audience: Audience::default(),
             leeway: DEFAULT_LEEWAY,
-            jwts_for: Duration::from_secs(300),
-            opaque_tokens_for: Duration::from_secs(60),
-            refusals_for: Duration::from_secs(10),
+            jwt_cache_ttl: Duration::from_secs(300),
+            opaque_token_cache_ttl: Duration::from_secs(60),
+            rejection_cache_ttl: Duration::from_secs(10),
             token_cache_bytes: 16 * 1024 * 1024,
             max_concurrent_calls: 64,
-            stale_keys_for: DEFAULT_STALE_KEYS_TTL,
+            stale_keys_ttl: DEFAULT_STALE_KEYS_TTL,
             clock: None,
             problem: None,
         }
     }
 
-    /// Takes the settings of the environment.
+    /// Reads the settings from the environment.
     ///
     /// | variable | meaning |
     /// | --- | --- |
-    /// | `CLERK_PUBLISHABLE_KEY`, or else `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY` | [`publishable_key`](Self::publishable_key) |
+    /// | `CLERK_PUBLISHABLE_KEY` | [`publishable_key`](Self::publishable_key) |
+    /// | `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY` | the same, if `CLERK_PUBLISHABLE_KEY` is not set |
     /// | `CLERK_FAPI` | [`frontend_api`](Self::frontend_api) |
     /// | `CLERK_SECRET_KEY` | [`secret_key`](Self::secret_key) |
     /// | `CLERK_JWT_KEY` | [`jwt_key`](Self::jwt_key) |
@@ -84,12 +103,13 @@ impl ClerkVerifierBuilder {
     /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
     /// | `MCP_AUDIENCE` | [`audience`](Self::audience): `require`, `if-present` or `any` |
     ///
-    /// A variable that is empty counts as not set. What cannot be used is reported by [`build`](Self::build).
+    /// An empty variable counts as not set. [`build`](Self::build) returns an error for an invalid
+    /// one.
     pub fn env(self) -> Self {
         self.env_from(|name| std::env::var(name).ok())
     }
 
-    /// Takes the settings of [`env`](Self::env) from somewhere else, such as a file or a test's own list.
+    /// Reads the variables of [`env`](Self::env) from `var`, such as a file or a test's own list.
     pub fn env_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
         if let Err(problem) = self.read_env(&Env::new(&var)) {
             self.problem.get_or_insert(problem);
@@ -110,169 +130,197 @@ impl ClerkVerifierBuilder {
         Ok(())
     }
 
-    /// The instance, by its publishable key.
+    /// Sets the publishable key, which identifies the instance.
     pub fn publishable_key(mut self, key: PublishableKey) -> Self {
         self.publishable_key = Some(key);
         self
     }
 
-    /// The instance, by the origin of its Frontend API; overrides what the publishable key says.
+    /// Sets the Frontend API, which identifies the instance. Defaults to that of the publishable
+    /// key.
     pub fn frontend_api(mut self, instance: FrontendApi) -> Self {
         self.frontend_api = Some(instance);
         self
     }
 
-    /// Opens the Backend API: opaque tokens need it, and so does [`ClerkVerifier::client`].
+    /// Sets the secret key of the Backend API, for opaque tokens and [`ClerkVerifier::client`].
+    /// Defaults to none: an opaque token is then
+    /// [`Misconfigured`](crate::VerifyErrorKind::Misconfigured).
     pub fn secret_key(mut self, key: SecretKey) -> Self {
         self.secret_key = Some(key);
         self
     }
 
-    /// Sets the instance's public key. JWTs are then verified without any network, and a change of the instance's key has
-    /// to be followed by hand.
+    /// Sets the instance's public key. Defaults to none: the key set is fetched.
+    ///
+    /// With it, JWTs are verified without a network, and a rotation of the instance's key requires
+    /// a new value here.
     pub fn jwt_key(mut self, key: JwtKey) -> Self {
         self.jwt_key = Some(key);
         self
     }
 
-    /// Sets where the Backend API is called. Defaults to [`BackendApi::default`].
+    /// Sets the origin and version of the Backend API. Defaults to [`BackendApi::default`].
     pub fn backend_api(mut self, api: BackendApi) -> Self {
         self.backend_api = api;
         self
     }
 
-    /// Fetches the key set from the Backend API, with the secret key, and not from the Frontend API.
+    /// Fetches the key set from the Backend API, with the secret key. Defaults to the Frontend API.
     pub fn keys_from_backend_api(mut self) -> Self {
         self.keys_from_backend_api = true;
         self
     }
 
-    /// The resource that tokens must be issued for. A [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer) names its own with
-    /// every request, and that one counts.
+    /// Sets the resource that tokens must be issued for. Defaults to none.
+    ///
+    /// A [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer) names its own resource with every
+    /// request, which takes precedence.
     pub fn resource(mut self, resource: ResourceUrl) -> Self {
         self.resource = Some(resource);
         self
     }
 
-    /// How a token's audience is looked at; [`Audience::Require`] unless it is said.
+    /// Sets how a token's audience is checked. Defaults to [`Audience::Require`].
     pub fn audience(mut self, audience: Audience) -> Self {
         self.audience = audience;
         self
     }
 
-    /// How far the clocks of Clerk and of this machine may be apart; 5 seconds unless it is said, 5 minutes at most. It is
-    /// for JWTs: whether an opaque token has expired is for Clerk to say.
+    /// Sets the tolerated difference between the clocks of Clerk and this machine. Defaults to 5
+    /// seconds, and is at most 5 minutes.
+    ///
+    /// It applies to JWTs. An opaque token expires without leeway.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// How long a verified JWT is taken for good without being verified again, at most: 5 minutes unless it is said, and
-    /// never past its `exp` or once its key has left the key set. Zero switches it off.
+    /// Sets the maximum time that a verified JWT is served from the cache. Defaults to 5 minutes.
+    ///
+    /// A cached JWT never outlives its `exp` (plus leeway) or its key in the key set. Zero disables
+    /// the cache for JWTs.
     pub fn jwt_cache_ttl(mut self, ttl: Duration) -> Self {
-        self.jwts_for = ttl;
+        self.jwt_cache_ttl = ttl;
         self
     }
 
-    /// How long an opaque token is taken for good without Clerk being asked again, at most: 60 seconds unless it is said,
-    /// and never past its expiration. **This is how late a revocation is seen.** Zero switches it off: every request
-    /// then costs a call to Clerk, of which a production instance has 1,000 in 10 seconds.
+    /// Sets the maximum time that a verified opaque token is served from the cache. Defaults to 60
+    /// seconds.
+    ///
+    /// **This is the maximum latency of a revocation.** A cached token never outlives its
+    /// expiration. Zero disables the cache for opaque tokens: every request then costs a call to
+    /// Clerk, of which a production instance accepts 1,000 in 10 seconds.
     pub fn opaque_token_cache_ttl(mut self, ttl: Duration) -> Self {
-        self.opaque_tokens_for = ttl;
+        self.opaque_token_cache_ttl = ttl;
         self
     }
 
-    /// How long an opaque token that was refused stays refused without Clerk being asked again: 10 seconds unless it is
-    /// said. At most 10,000 refusals are held. Zero switches it off.
+    /// Sets how long the rejection of an opaque token is cached. Defaults to 10 seconds.
+    ///
+    /// At most 10,000 rejections are cached. Zero disables this cache.
     pub fn rejection_cache_ttl(mut self, ttl: Duration) -> Self {
-        self.refusals_for = ttl;
+        self.rejection_cache_ttl = ttl;
         self
     }
 
-    /// How much memory verified tokens may take, about: 16 MiB unless it is said, which is room for some 5,000 JWTs of
-    /// Clerk's. Only tokens that were verified are held, so garbage never pushes out a good one.
+    /// Sets the approximate size in bytes of the cache of verified tokens. Defaults to 16 MiB,
+    /// enough for some 5,000 of Clerk's JWTs.
+    ///
+    /// Only valid tokens are cached, so invalid ones never evict them.
     pub fn token_cache_bytes(mut self, bytes: u64) -> Self {
         self.token_cache_bytes = bytes;
         self
     }
 
-    /// How many calls about opaque tokens are under way at the same time, at most: 64 unless it is said. Up to 1,024
-    /// wait for their turn, each for 5 seconds; past that the answer is 503.
+    /// Sets the maximum number of concurrent calls about opaque tokens, between 1 and 1,000.
+    /// Defaults to 64.
+    ///
+    /// Up to 1,024 calls are in flight or wait for their turn, for at most 5 seconds each. Further
+    /// tokens are [`Unavailable`](crate::VerifyErrorKind::Unavailable).
     pub fn max_concurrent_calls(mut self, calls: usize) -> Self {
         self.max_concurrent_calls = calls;
         self
     }
 
-    /// How long the last good key set serves while no other can be fetched: 24 hours unless it is said.
-    pub fn stale_keys_ttl(mut self, limit: Duration) -> Self {
-        self.stale_keys_for = limit;
+    /// Sets how long the last good key set is used while no other can be fetched. Defaults to 24
+    /// hours.
+    pub fn stale_keys_ttl(mut self, ttl: Duration) -> Self {
+        self.stale_keys_ttl = ttl;
         self
     }
 
-    /// Where the time comes from; the machine's clocks unless it is said.
+    /// Sets the clock. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// The verifier.
+    /// Builds the verifier.
     ///
     /// # Errors
     ///
-    /// When the instance is not named, when a setting cannot be used, or when two contradict each other, such as a live
-    /// publishable key and a test secret key.
+    /// Returns an error if neither the publishable key nor the Frontend API is set, if a setting is
+    /// invalid, or if two contradict each other, such as a live publishable key and a test secret
+    /// key.
     pub fn build(self) -> Result<ClerkVerifier, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        self.check_environments()?;
-        if self.leeway > MAX_LEEWAY {
-            return Err(ConfigError::invalid(
-                "leeway",
-                "is longer than 5 minutes: set the machine's clock right instead",
-            ));
-        }
-        if self.max_concurrent_calls == 0 || self.max_concurrent_calls > MAX_CONCURRENT_CALLS {
-            return Err(ConfigError::invalid("max_concurrent_calls", "is not between 1 and 1,000"));
-        }
+        self.check_instance_types()?;
+        self.check_limits()?;
         let instance = self.instance()?;
         let client = self.client()?;
-        let public = Http::new(instance.issuer())?;
+        let frontend_http = Http::new(instance.issuer())?;
         let clock: Arc<dyn Clock> =
             self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
         let counters = Arc::<Counters>::default();
-        let known = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
+        let token_cache = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
         let introspection = client.clone().map(|client| {
             Introspection::new(IntrospectionConfig {
                 client,
-                known: Arc::clone(&known),
-                known_ttl: self.opaque_tokens_for,
-                refused_ttl: self.refusals_for,
-                most_calls: self.max_concurrent_calls,
+                audience: self.audience,
+                token_cache: Arc::clone(&token_cache),
+                token_cache_ttl: self.opaque_token_cache_ttl,
+                rejection_cache_ttl: self.rejection_cache_ttl,
+                max_concurrent_calls: self.max_concurrent_calls,
                 clock: Arc::clone(&clock),
                 counters: Arc::clone(&counters),
             })
         });
         Ok(ClerkVerifier(Arc::new(Inner {
-            jwt_keys: self.jwt_keys(&public, client.as_ref(), &counters, &clock)?,
+            jwt_keys: self.jwt_keys(&frontend_http, client.as_ref(), &counters, &clock)?,
             header_cache: HeaderCache::default(),
             instance,
             client,
             introspection,
-            public,
+            frontend_http,
             resource: self.resource,
             audience: self.audience,
             leeway: self.leeway,
-            known,
-            known_jwt_ttl: self.jwts_for,
+            token_cache,
+            jwt_cache_ttl: self.jwt_cache_ttl,
             clock,
             counters,
         })))
     }
 
+    fn check_limits(&self) -> Result<(), ConfigError> {
+        if self.leeway > MAX_LEEWAY {
+            return Err(ConfigError::invalid(
+                "leeway",
+                "is longer than 5 minutes: correct the clock of this machine instead",
+            ));
+        }
+        if self.max_concurrent_calls == 0 || self.max_concurrent_calls > MAX_CONCURRENT_CALLS {
+            return Err(ConfigError::invalid("max_concurrent_calls", "is not between 1 and 1,000"));
+        }
+        Ok(())
+    }
+
     fn jwt_keys(
         &self,
-        public: &Http,
+        frontend_http: &Http,
         client: Option<&ClerkClient>,
         counters: &Arc<Counters>,
         clock: &Arc<dyn Clock>,
@@ -281,12 +329,12 @@ impl ClerkVerifierBuilder {
             return Ok(JwtKeys::Pem(key.clone().into_verification_key()));
         }
         let endpoint = if self.keys_from_backend_api {
-            Endpoint::BackendApi(client.cloned().ok_or_else(key_set_needs_secret_key)?)
+            JwksEndpoint::BackendApi(client.cloned().ok_or_else(key_set_needs_secret_key)?)
         } else {
-            Endpoint::FrontendApi(public.clone())
+            JwksEndpoint::FrontendApi(frontend_http.clone())
         };
-        let source = JwksFetcher { endpoint, counters: Arc::clone(counters) };
-        Ok(JwtKeys::Set(RemoteJwks::new(source, self.stale_keys_for, Arc::clone(clock))))
+        let fetcher = JwksFetcher { endpoint, counters: Arc::clone(counters) };
+        Ok(JwtKeys::Remote(RemoteJwks::new(fetcher, self.stale_keys_ttl, Arc::clone(clock))))
     }
 
     /// Builds the client of the Backend API; `None` without a secret key.
@@ -305,24 +353,26 @@ impl ClerkVerifierBuilder {
         self.frontend_api.clone().or_else(by_key).ok_or_else(|| {
             ConfigError::missing(
                 "CLERK_PUBLISHABLE_KEY",
-                "is not set: copy it from the Clerk Dashboard, page API keys; it says whose tokens to accept",
+                "is not set: copy it from the Clerk Dashboard, page API keys; it identifies the \
+                 instance whose tokens are accepted",
             )
         })
     }
 
-    /// RemoteJwks of two instances do not go together, and most often this is how one notices.
-    fn check_environments(&self) -> Result<(), ConfigError> {
+    /// Rejects a live key beside a test key: they belong to two instances.
+    fn check_instance_types(&self) -> Result<(), ConfigError> {
         let (Some(publishable), Some(secret)) = (&self.publishable_key, &self.secret_key) else {
             return Ok(());
         };
         if publishable.instance_type() == secret.instance_type() {
             return Ok(());
         }
-        let name = |environment: InstanceType| environment.infix();
+        let name = |instance_type: InstanceType| instance_type.infix();
         Err(ConfigError::conflict(
             "CLERK_SECRET_KEY",
             format!(
-                "is a {} key and CLERK_PUBLISHABLE_KEY a {} one: copy both from one instance in the Clerk Dashboard, page API keys",
+                "is a {} key and CLERK_PUBLISHABLE_KEY is a {} key: copy both from one \
+                 instance in the Clerk Dashboard, page API keys",
                 name(secret.instance_type()),
                 name(publishable.instance_type()),
             ),
@@ -333,7 +383,8 @@ impl ClerkVerifierBuilder {
 fn key_set_needs_secret_key() -> ConfigError {
     ConfigError::missing(
         "CLERK_SECRET_KEY",
-        "is not set, and the key set is to come from the Backend API: copy it from the Clerk Dashboard, page API keys",
+        "is required to fetch the key set from the Backend API: copy it from the Clerk Dashboard, \
+         page API keys",
     )
 }
 

@@ -1,4 +1,4 @@
-//! The Backend API, as far as guarding a server needs it.
+//! A client of the Backend API, for the calls that this crate needs.
 
 use std::fmt;
 
@@ -12,12 +12,13 @@ use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::instance::{BackendApi, SecretKey};
 use crate::jwt::KeySet;
 
-/// The edition of the Backend API whose answers this crate reads.
+/// The dated version of the Backend API whose responses this crate parses.
 const CLERK_API_VERSION: &str = "2026-05-12";
 
-/// A client of Clerk's Backend API: bounded in time (3 s to connect, 5 s in all) and size (512 KiB), never redirected.
+/// A client of Clerk's Backend API.
 ///
-/// A clone is cheap and shares its connections.
+/// Calls are bounded in time (3 seconds to connect, 5 seconds in total) and in size (512 KiB), and
+/// redirects are not followed. Cloning is cheap; clones share their connections.
 ///
 /// # Example
 ///
@@ -26,7 +27,8 @@ const CLERK_API_VERSION: &str = "2026-05-12";
 /// use clerk_mcp_tools::SecretKey;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let clerk = ClerkClient::builder().secret_key("sk_test_0123456789".parse()?).build()?;
+/// let key = SecretKey::parse("sk_test_0123456789")?;
+/// let clerk = ClerkClient::builder().secret_key(key).build()?;
 /// let user = clerk.get_user("user_2abc").await?;
 /// println!("{:?}", user.primary_email_address());
 /// # Ok(())
@@ -54,29 +56,29 @@ impl ClerkClient {
         Self::builder().env().build()
     }
 
-    /// A user, by an id such as the one of [`AuthInfo::user_id`](crate::AuthInfo::user_id).
+    /// Returns the user with this id, such as [`AuthInfo::user_id`](crate::AuthInfo::user_id).
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ClerkErrorKind::NotFound) when there is no such user, [`InvalidRequest`](ClerkErrorKind::InvalidRequest)
-    /// when the text cannot be an id, and otherwise as the call failed.
+    /// Returns an error if the call fails: [`NotFound`](ClerkErrorKind::NotFound) if there is no
+    /// such user, [`InvalidRequest`](ClerkErrorKind::InvalidRequest) if the id has an invalid form.
     pub async fn get_user(&self, user_id: &str) -> Result<User, ClerkError> {
-        // The id becomes a part of a path.
+        // The id becomes a segment of the path.
         let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if user_id.is_empty() || user_id.len() > 128 || !user_id.bytes().all(is_id) {
             return Err(ClerkError::new(
                 ClerkErrorKind::InvalidRequest,
-                "the text cannot be a user id",
+                "the user id has an invalid form",
             ));
         }
         let body = send(self.authorized(self.http.get(&self.path(&format!("users/{user_id}")))))
             .await?
             .ok_with_key()?;
-        let user: User = json(&body, "the answer is not a user")?;
+        let user: User = json(&body, "the response is not a user")?;
         if user.id != user_id {
             return Err(ClerkError::new(
                 ClerkErrorKind::InvalidResponse,
-                "the answer is about another user",
+                "the response is about another user",
             ));
         }
         Ok(user)
@@ -87,7 +89,7 @@ impl ClerkClient {
         KeySet::parse(&body)
     }
 
-    /// Clerk's answer about an opaque token. A 200 is no proof yet.
+    /// Returns Clerk's response about an opaque token. A 200 does not mean that the token is valid.
     pub(super) async fn verify_access_token(
         &self,
         token: &str,
@@ -127,7 +129,7 @@ impl fmt::Debug for ClerkClient {
 pub struct ClerkClientBuilder {
     secret_key: Option<SecretKey>,
     backend_api: BackendApi,
-    /// The first invalid setting of the environment; `build` reports it.
+    /// The first invalid variable of the environment; `build` returns it.
     problem: Option<ConfigError>,
 }
 
@@ -138,15 +140,15 @@ impl ClerkClientBuilder {
 
     /// Reads `CLERK_SECRET_KEY`, `CLERK_API_URL` and `CLERK_API_VERSION` from the environment.
     ///
-    /// A variable that is empty counts as not set. [`build`](Self::build) reports an invalid value.
+    /// An empty variable counts as not set. [`build`](Self::build) returns an error for an invalid
+    /// one.
     pub fn env(self) -> Self {
         self.env_from(|name| std::env::var(name).ok())
     }
 
     /// Reads the variables of [`env`](Self::env) from `var`, such as a file or a test's own list.
     pub fn env_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
-        let env = Env::new(&var);
-        if let Err(problem) = self.read_env(&env) {
+        if let Err(problem) = self.read_env(&Env::new(&var)) {
             self.problem.get_or_insert(problem);
         }
         self
@@ -162,13 +164,13 @@ impl ClerkClientBuilder {
         Ok(())
     }
 
-    /// Sets the secret key.
+    /// Sets the secret key. Required.
     pub fn secret_key(mut self, key: SecretKey) -> Self {
         self.secret_key = Some(key);
         self
     }
 
-    /// Sets where the Backend API is called. Defaults to [`BackendApi::default`].
+    /// Sets the origin and version of the Backend API. Defaults to [`BackendApi::default`].
     pub fn backend_api(mut self, api: BackendApi) -> Self {
         self.backend_api = api;
         self

@@ -1,11 +1,13 @@
-//! The variables of the environment that describe a Clerk instance.
+//! The environment variables that describe a Clerk instance and an MCP endpoint.
 
 use crate::error::ConfigError;
 use crate::instance::{BackendApi, FrontendApi, PublishableKey, SecretKey};
 use crate::jwt::JwtKey;
 use crate::oauth::{Audience, ResourceUrl, Scopes};
 
-/// A source of variables. One that is empty or blank counts as not set, and surrounding white space is removed: files with
+/// A source of variables.
+///
+/// An empty or blank variable counts as not set. Surrounding white space is removed: files with
 /// variables and mounted secrets often end with a newline.
 pub(crate) struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
 
@@ -23,7 +25,9 @@ impl<'a> Env<'a> {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, ConfigError> {
-        self.var(name).map(|value| parse(&value)).transpose()
+        self.var(name)
+            .map(|value| parse(&value).map_err(|error| error.in_variable(name)))
+            .transpose()
     }
 
     pub(crate) fn publishable_key(&self) -> Result<Option<PublishableKey>, ConfigError> {
@@ -45,21 +49,19 @@ impl<'a> Env<'a> {
         self.parse("CLERK_JWT_KEY", JwtKey::parse)
     }
 
-    /// Returns `current` with what the environment says in its place; `None` if it says nothing.
+    /// Returns `current` with the changes of the environment; `None` if there are none.
     pub(crate) fn backend_api(
         &self,
         current: &BackendApi,
     ) -> Result<Option<BackendApi>, ConfigError> {
         let origin = self.parse("CLERK_API_URL", BackendApi::parse)?;
-        match self.var("CLERK_API_VERSION") {
-            None => match origin {
-                Some(api) => api.with_version(current.version()).map(Some),
-                None => Ok(None),
-            },
-            Some(version) => {
-                origin.unwrap_or_else(|| current.clone()).with_version(&version).map(Some)
-            }
+        let version = self.var("CLERK_API_VERSION");
+        if origin.is_none() && version.is_none() {
+            return Ok(None);
         }
+        let version = version.as_deref().unwrap_or(current.version());
+        let api = origin.unwrap_or_else(|| current.clone()).with_version(version);
+        api.map(Some).map_err(|error| error.in_variable("CLERK_API_VERSION"))
     }
 
     pub(crate) fn resource(&self) -> Result<Option<ResourceUrl>, ConfigError> {
@@ -75,13 +77,14 @@ impl<'a> Env<'a> {
     }
 }
 
-/// Separated by spaces, as in OAuth. RFC 6749 section 3.3 allows a comma within a scope; no scope of Clerk has one, so
-/// whoever writes it means a list.
+/// Parses scopes separated by spaces (RFC 6749 section 3.3). A comma may be part of a scope there,
+/// but no scope of Clerk has one: it is rejected as a mistaken separator.
 fn parse_scopes(list: &str) -> Result<Scopes, ConfigError> {
     if list.contains(',') {
         return Err(ConfigError::invalid(
             "MCP_SCOPES",
-            "contains a comma: separate the scopes with spaces, such as MCP_SCOPES='profile email'",
+            "contains a comma: separate the scopes with spaces, such as \
+             MCP_SCOPES='profile email'",
         ));
     }
     Scopes::parse(list)

@@ -1,4 +1,4 @@
-//! One call to Clerk: bounded in time and in size, never redirected.
+//! HTTP calls to Clerk: bounded in time and size, never redirected.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,30 +14,30 @@ use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::oauth::{is_loopback, parse_uri};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// For the whole call, from the first byte sent to the last one received.
+/// The whole call, from the first byte sent to the last one received.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Clerk's largest answer, a user, has some kilobytes.
-const MAX_BYTES: usize = 512 * 1024;
-/// A `Retry-After` beyond this is taken for a mistake.
+/// Clerk's largest response, a user, has a few kilobytes.
+const MAX_BODY_BYTES: usize = 512 * 1024;
+/// A longer `Retry-After` is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 
-/// A client for one origin. A clone shares its connections.
+/// A client for one origin. Clones share their connections.
 #[derive(Clone)]
 pub(super) struct Http {
     client: Client,
     base: String,
 }
 
-/// A whole answer.
-pub(super) struct Answer {
+/// A response whose body was read to the end.
+pub(super) struct FullResponse {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
     pub(super) retry_after: Option<Duration>,
 }
 
 impl Http {
-    /// A client for this origin, which has been checked: https, or http on loopback.
+    /// Builds a client for an origin that was checked before: https, or http on a loopback host.
     pub(super) fn new(base: impl Into<String>) -> Result<Self, ConfigError> {
         let base = base.into();
         let on_loopback = parse_uri(&base).is_some_and(|uri| is_loopback(&uri));
@@ -45,18 +45,18 @@ impl Http {
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
-            // A redirect could carry the secret key, or a token, to somebody else.
+            // A redirect could send the secret key or a token to another host.
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
-            // Nothing that another crate switches on for the whole process.
+            // Another crate may enable these features of the HTTP client for the whole process.
             .no_gzip()
             .no_brotli()
             .no_zstd()
             .no_deflate()
             .tls_version_min(tls::Version::TLS_1_2)
             .https_only(!on_loopback);
-        // What is on this machine is not behind a proxy, and a proxy would see it in the clear.
+        // A proxy would see plain HTTP to this machine, with its secrets.
         let builder = if on_loopback { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|_| {
             ConfigError::invalid(
@@ -82,64 +82,66 @@ impl fmt::Debug for Http {
     }
 }
 
-/// Sends a request and reads the whole answer.
-pub(super) async fn send(request: RequestBuilder) -> Result<Answer, ClerkError> {
-    // The HTTP client would panic without it.
+/// Sends a request and reads the whole response.
+pub(super) async fn send(request: RequestBuilder) -> Result<FullResponse, ClerkError> {
+    // The HTTP client would panic without a runtime.
     if Handle::try_current().is_err() {
         return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "calls need a tokio runtime"));
     }
-    let response = request.send().await.map_err(unreachable)?;
+    let response = request.send().await.map_err(call_error)?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
-    let body = read(response).await?;
-    Ok(Answer { status, body, retry_after })
+    let body = read_body(response).await?;
+    Ok(FullResponse { status, body, retry_after })
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Bytes, ClerkError> {
-    let too_long = || ClerkError::new(ClerkErrorKind::InvalidResponse, "the answer is too long");
-    if response.content_length().is_some_and(|length| length > MAX_BYTES as u64) {
-        return Err(too_long());
+async fn read_body(mut response: reqwest::Response) -> Result<Bytes, ClerkError> {
+    let too_large =
+        || ClerkError::new(ClerkErrorKind::InvalidResponse, "the response is too large");
+    if response.content_length().is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        return Err(too_large());
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_BYTES {
-            return Err(too_long());
+    while let Some(chunk) = response.chunk().await.map_err(call_error)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-impl Answer {
-    /// The body of a 200 to a request that carried our secret key.
+impl FullResponse {
+    /// Returns the body of a 200 to a request with the secret key.
     pub(super) fn ok_with_key(self) -> Result<Bytes, ClerkError> {
         if self.status == StatusCode::UNAUTHORIZED {
             return Err(ClerkError::new(
                 ClerkErrorKind::Unauthorized,
-                "Clerk answered 401: set CLERK_SECRET_KEY to a secret key of this very instance; the Clerk Dashboard \
-                 shows it on the page API keys",
+                "Clerk responded with 401: set CLERK_SECRET_KEY to a secret key of this instance, \
+                 which the Clerk Dashboard shows on the page API keys",
             ));
         }
         self.ok()
     }
 
-    /// The body of a 200; for any other status what it means to us.
+    /// Returns the body of a 200, and an error for any other status.
     pub(super) fn ok(self) -> Result<Bytes, ClerkError> {
         let kind = match self.status {
             StatusCode::OK => return Ok(self.body),
-            // Any web server says 404. Only what Clerk's API says in its own words is about the thing we asked for.
-            StatusCode::NOT_FOUND if is_error_of_clerk(&self.body) => ClerkErrorKind::NotFound,
+            // Any web server may return a 404. Only one in the format of Clerk's API is about the
+            // requested object.
+            StatusCode::NOT_FOUND if is_clerk_error(&self.body) => ClerkErrorKind::NotFound,
             StatusCode::TOO_MANY_REQUESTS => ClerkErrorKind::Unavailable,
             status if status.is_server_error() => ClerkErrorKind::Unavailable,
             _ => ClerkErrorKind::InvalidResponse,
         };
-        let detail = format!("Clerk answered {}", self.status.as_u16());
+        let detail = format!("Clerk responded with {}", self.status.as_u16());
         Err(ClerkError::new(kind, detail).with_retry_after(self.retry_after))
     }
 }
 
-/// `{"errors": [{"code": …}]}`, as every error of the Backend API has it.
-fn is_error_of_clerk(body: &[u8]) -> bool {
+/// Whether the body is an error of the Backend API, `{"errors": [{"code": …}]}`.
+fn is_clerk_error(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Errors {
         errors: Vec<Error>,
@@ -152,7 +154,8 @@ fn is_error_of_clerk(body: &[u8]) -> bool {
     serde_json::from_slice::<Errors>(body).is_ok_and(|body| !body.errors.is_empty())
 }
 
-/// Reads an answer's JSON. The error says where it is wrong and shows nothing of it: it may be about a user or a token.
+/// Parses the JSON of a response. The error says where the JSON is wrong and contains nothing of
+/// it, which may be about a user or a token.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, ClerkError> {
     serde_json::from_slice(body).map_err(|error| {
         let place = format!(
@@ -165,14 +168,14 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Resu
     })
 }
 
-/// Seconds, as many as can be meant; a date, which Clerk does not send, counts as nothing said.
+/// Parses `Retry-After` in seconds. A date, which Clerk does not send, is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
-fn unreachable(error: reqwest::Error) -> ClerkError {
-    // The URL would be the only thing in the error that came from us; the path may name a user.
+fn call_error(error: reqwest::Error) -> ClerkError {
+    // The path may contain the id of a user.
     ClerkError::new(ClerkErrorKind::Unavailable, "the call failed or took too long")
         .with_source(error.without_url())
 }

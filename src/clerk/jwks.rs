@@ -1,6 +1,7 @@
-//! The key set of a Clerk instance, fetched, and how new it has to be.
+//! The key set of a Clerk instance (RFC 7517 section 5), fetched and kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -10,68 +11,72 @@ use super::stats::Counters;
 use crate::cache::{RefreshTimes, RefreshingCache, Source};
 use crate::clock::Clock;
 use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
-use crate::jwt::{KeySet, Proven, UnverifiedToken, unknown_key};
-use std::time::Duration;
+use crate::jwt::{KeySet, UnverifiedToken, VerifiedSignature, unknown_key};
 
 const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
-const DEMAND_INTERVAL: Duration = Duration::from_secs(30);
-/// How long the last good keys serve while no others can be fetched, unless it is said.
-pub(crate) const DEFAULT_STALE_KEYS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the last good key set is used while no other can be fetched.
+pub(super) const DEFAULT_STALE_KEYS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The keys of one instance, fetched when they are needed.
-#[derive(Debug)]
-pub(crate) struct RemoteJwks<S: Source<Value = KeySet>>(RefreshingCache<S>);
+/// The public keys of one instance, fetched when they are needed.
+pub(super) struct RemoteJwks(RefreshingCache<KeySet, ClerkError>);
 
-impl<S: Source<Value = KeySet>> RemoteJwks<S> {
-    pub(crate) fn new(source: S, stale_if_error: Duration, clock: Arc<dyn Clock>) -> Self {
-        let limits = RefreshTimes {
+impl RemoteJwks {
+    pub(super) fn new(
+        fetcher: JwksFetcher,
+        stale_if_error: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let times = RefreshTimes {
             refresh_after: REFRESH_AFTER.min(stale_if_error),
             max_age: MAX_AGE.min(stale_if_error),
             stale_if_error,
-            min_refresh_interval: DEMAND_INTERVAL,
+            min_refresh_interval: MIN_REFRESH_INTERVAL,
         };
-        Self(RefreshingCache::new(source, limits, clock))
+        Self(RefreshingCache::new(fetcher, times, clock))
     }
 
-    /// Fetches the keys if there are none, or too old ones.
-    pub(crate) async fn warm_up(&self) -> Result<(), ClerkError> {
+    /// Fetches the key set if there is none or if it is too old.
+    pub(super) async fn warm_up(&self) -> Result<(), ClerkError> {
         self.0.get().await.map(drop)
     }
 
-    /// How old the keys at hand are.
-    pub(crate) fn age(&self) -> Option<Duration> {
+    /// Returns the age of the key set.
+    pub(super) fn age(&self) -> Option<Duration> {
         self.0.age()
     }
 
-    /// Proves a token's signature.
+    /// Verifies a token's signature.
     ///
-    /// Where the keys at hand do not prove it, it may have been made with a newer one, be it of another id or of the
-    /// same (Clerk's is that of the instance): then newer keys are asked for, once per interval. They are asked for a
-    /// second time where those that came had been under way before this request.
-    pub(crate) async fn verify_signature<'a>(
+    /// A token that no key of the set verifies may be signed with a newer key, which may have
+    /// another id or the same one: Clerk's key id is the id of the instance. The key set is then
+    /// refreshed, at most once per interval, and a second time if the first refresh had begun
+    /// before this request came.
+    pub(super) async fn verify_signature<'a>(
         &self,
         token: &'a UnverifiedToken<'_>,
-    ) -> Result<Proven<'a>, VerifyError> {
-        let id = token.key_id().ok_or_else(|| unknown_key("the header names no key"))?;
-        let mark = self.0.mark();
-        let mut set = self.0.get().await?;
-        let mut outcome = set.verify_signature(token, id);
+    ) -> Result<VerifiedSignature<'a>, VerifyError> {
+        let id = token.key_id().ok_or_else(|| unknown_key("the header has no `kid`"))?;
+        let generation = self.0.generation();
+        let mut keys = self.0.get().await?;
+        let mut outcome = keys.verify_signature(token, id);
         for _ in 0..2 {
-            let Err(refusal) = &outcome else { break };
-            let newer = match self.0.newer_than(&set, mark).await {
+            let Err(rejection) = &outcome else { break };
+            let newer = match self.0.newer_than(&keys, generation).await {
                 Ok(newer) => newer,
-                // A key of that id is at hand, so the verdict stands; otherwise there can be none.
-                Err(error) if refusal.kind() == VerifyErrorKind::UnknownKey => {
+                // Newer keys may include the one that signed the token.
+                Err(error) if rejection.kind() == VerifyErrorKind::UnknownKey => {
                     return Err(error.into());
                 }
+                // A key with this id is known, and it did not sign the token.
                 Err(_) => break,
             };
-            if Arc::ptr_eq(&newer, &set) {
+            if Arc::ptr_eq(&newer, &keys) {
                 break;
             }
             outcome = newer.verify_signature(token, id);
-            set = newer;
+            keys = newer;
         }
         outcome
     }
@@ -79,12 +84,12 @@ impl<S: Source<Value = KeySet>> RemoteJwks<S> {
 
 /// Fetches the key set of an instance.
 pub(super) struct JwksFetcher {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: JwksEndpoint,
     pub(super) counters: Arc<Counters>,
 }
 
-/// Which of Clerk's two key set endpoints is asked.
-pub(super) enum Endpoint {
+/// The endpoint that serves the key set.
+pub(super) enum JwksEndpoint {
     FrontendApi(Http),
     BackendApi(ClerkClient),
 }
@@ -92,20 +97,21 @@ pub(super) enum Endpoint {
 #[async_trait]
 impl Source for JwksFetcher {
     type Value = KeySet;
+    type Error = ClerkError;
 
     async fn fetch(&self) -> Result<KeySet, ClerkError> {
         let fetched = match &self.endpoint {
-            Endpoint::FrontendApi(http) => fetch_public(http).await,
-            Endpoint::BackendApi(client) => client.key_set().await,
+            JwksEndpoint::FrontendApi(http) => fetch_public(http).await,
+            JwksEndpoint::BackendApi(client) => client.key_set().await,
         };
-        self.counters.call(fetched.is_err());
+        self.counters.upstream_call(fetched.is_err());
         fetched.inspect_err(|error| {
-            tracing::warn!(error = %error, cause = ?error, "the key set of the Clerk instance could not be fetched");
+            tracing::warn!(%error, cause = ?error, "failed to fetch the key set");
         })
     }
 
-    fn succeed(&self, old: &KeySet, new: KeySet) -> KeySet {
-        new.succeeding(old)
+    fn reconcile(&self, old: &KeySet, new: KeySet) -> KeySet {
+        new.replacing(old)
     }
 }
 

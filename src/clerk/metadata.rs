@@ -1,4 +1,4 @@
-//! The authorization server's own metadata.
+//! The authorization server metadata of a Clerk instance (RFC 8414), fetched.
 
 use async_trait::async_trait;
 
@@ -8,16 +8,16 @@ use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::instance::FrontendApi;
 use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata};
 
-/// Fetches the authorization server metadata of a Clerk instance (RFC 8414), named by its publishable key or its
-/// [`FrontendApi`].
+/// Fetches the authorization server metadata of a Clerk instance (RFC 8414), which is identified by
+/// its publishable key or its [`FrontendApi`].
 ///
-/// Nothing is kept: a server that shows the document uses
-/// [`AuthorizationServerService`](crate::services::AuthorizationServerService), which does keep it.
+/// The document is not cached. A server that publishes it should use
+/// [`AuthorizationServerService`](crate::services::AuthorizationServerService), which caches it.
 ///
 /// # Errors
 ///
-/// When the instance cannot be reached, or when the document is not one, speaks for another issuer (RFC 8414
-/// section 3.3), or names an endpoint that is not https.
+/// Returns an error if the instance cannot be reached, or if the document is malformed, has another
+/// `issuer` (RFC 8414 section 3.3), or names an endpoint that is not https.
 ///
 /// # Example
 ///
@@ -40,7 +40,7 @@ pub async fn fetch_clerk_authorization_server_metadata(
     source.fetch().await
 }
 
-/// Where the service that shows the document gets it from.
+/// Fetches the metadata of one instance.
 #[derive(Clone, Debug)]
 pub(crate) struct MetadataSource {
     pub(super) http: Http,
@@ -56,8 +56,9 @@ impl MetadataSource {
 #[async_trait]
 impl Source for MetadataSource {
     type Value = AuthorizationServerMetadata;
+    type Error = ClerkError;
 
-    async fn fetch(&self) -> Result<Self::Value, ClerkError> {
+    async fn fetch(&self) -> Result<AuthorizationServerMetadata, ClerkError> {
         let body = send(self.http.get(AUTHORIZATION_SERVER_WELL_KNOWN)).await?.ok()?;
         let invalid = |why: &'static str| ClerkError::new(ClerkErrorKind::InvalidResponse, why);
         let document: AuthorizationServerMetadata =

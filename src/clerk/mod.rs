@@ -1,12 +1,17 @@
-//! Everything that talks to Clerk. The only module that knows the HTTP client.
+//! The Clerk column: the verifier, the Backend API client, and all other calls to Clerk.
+//!
+//! The only module that knows the HTTP client.
 
+mod audience;
 pub(crate) mod builder;
 mod client;
 pub(crate) mod env;
+mod header_cache;
 mod http;
 mod introspection;
 mod jwks;
 mod metadata;
+mod refresh_error;
 mod stats;
 mod token_cache;
 mod token_format;

@@ -1,9 +1,10 @@
-//! What a verifier has done so far, for a health page and for counters.
+//! Cache sizes and call counters of a verifier.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A verifier at one moment; see [`ClerkVerifier::stats`](crate::ClerkVerifier::stats).
+/// Cache sizes and counters of a verifier at one moment, from
+/// [`ClerkVerifier::stats`](crate::ClerkVerifier::stats).
 ///
 /// With the feature `metrics`, the four counters are also counters of the `metrics` crate, as
 /// `clerk_mcp_tools_token_cache_hits_total`, `clerk_mcp_tools_token_cache_misses_total`,
@@ -11,27 +12,27 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifierStats {
-    /// How old the key set is; `None` where there is none, or none is needed.
+    /// The age of the key set; `None` if none has been fetched, or if a PEM key is used.
     pub key_set_age: Option<Duration>,
-    /// How many verified tokens are held.
+    /// The number of verified tokens in the cache.
     pub cached_tokens: usize,
-    /// How many refused opaque tokens are held.
+    /// The number of rejected opaque tokens in the cache.
     pub rejected_tokens: usize,
-    /// How often a token was known.
-    pub hits: u64,
+    /// How often a token was found in the cache.
+    pub cache_hits: u64,
     /// How often a token had to be verified.
-    pub misses: u64,
-    /// How many calls were made to Clerk, for key sets and tokens.
+    pub cache_misses: u64,
+    /// How many calls were made to Clerk for key sets and opaque tokens.
     pub upstream_calls: u64,
-    /// How many of them failed. A token that Clerk refused is no failure.
+    /// How many of those calls failed. A call that rejects a token has not failed.
     pub upstream_failures: u64,
 }
 
 /// The counters behind a [`VerifierStats`].
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    hits: AtomicU64,
-    misses: AtomicU64,
+#[derive(Default)]
+pub(super) struct Counters {
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
     upstream_calls: AtomicU64,
     upstream_failures: AtomicU64,
 }
@@ -45,27 +46,27 @@ macro_rules! count {
 }
 
 impl Counters {
-    pub(crate) fn hit(&self) {
-        count!(self.hits, "token_cache_hits");
+    pub(super) fn cache_hit(&self) {
+        count!(self.cache_hits, "token_cache_hits");
     }
 
-    pub(crate) fn miss(&self) {
-        count!(self.misses, "token_cache_misses");
+    pub(super) fn cache_miss(&self) {
+        count!(self.cache_misses, "token_cache_misses");
     }
 
-    /// A call to Clerk that has ended.
-    pub(crate) fn call(&self, failed: bool) {
+    /// Counts a call to Clerk that has ended.
+    pub(super) fn upstream_call(&self, failed: bool) {
         count!(self.upstream_calls, "upstream_calls");
         if failed {
             count!(self.upstream_failures, "upstream_failures");
         }
     }
 
-    pub(crate) fn read(&self) -> VerifierStats {
+    pub(super) fn read(&self) -> VerifierStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         VerifierStats {
-            hits: read(&self.hits),
-            misses: read(&self.misses),
+            cache_hits: read(&self.cache_hits),
+            cache_misses: read(&self.cache_misses),
             upstream_calls: read(&self.upstream_calls),
             upstream_failures: read(&self.upstream_failures),
             ..VerifierStats::default()

@@ -1,9 +1,8 @@
-//! Tokens that have been verified already, so that a client's next request costs a look-up and no signature or call.
+//! Verified tokens: a client's next request costs a look-up, and neither a signature nor a call.
 //!
-//! The cache belongs to one verifier, and the resource that a token was presented to is part of what is looked up: no
-//! answer comes from other settings. What is found is still asked whether its time is over, by the injected clock.
+//! The cache belongs to one verifier, and the resource that a token was presented to is part of the
+//! look-up: a hit never comes from other settings. Its expiry is still checked at each look-up.
 
-use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,116 +14,116 @@ use crate::clock::Clock;
 use crate::jwt::VerificationKey;
 use crate::oauth::{AuthInfo, ResourceUrl, TokenRequest};
 
-/// What an entry weighs besides its token's text and what is known of the caller, in bytes: the entry itself, its place in
-/// the table, and what all of them waste.
+/// The weight of an entry in bytes besides its token and its [`AuthInfo`]: the entry itself, its
+/// place in the table, and the overhead of the allocations.
 const ENTRY_BYTES: u64 = 1024;
 
-/// How many bytes of a token are digested, from its end. In a JWT those are of its signature, and no two tokens with the
-/// same signature are good; an opaque token is shorter.
-const DIGESTED: usize = 32;
+/// How many bytes of a token are hashed, from its end. In a JWT these belong to the signature, and
+/// no two valid tokens have the same one; an opaque token is about this long.
+const HASHED_BYTES: usize = 32;
 
 /// Verified tokens, bounded by the memory that they take.
-pub(crate) struct TokenCache {
-    /// By a keyed digest (SipHash with a key of this process). A digest that two tokens share is no danger: an entry
-    /// counts only for the text that it was made for.
-    entries: Cache<u64, Arc<Known>, ByBytes>,
-    digest: RandomState,
+pub(super) struct TokenCache {
+    /// By a keyed hash (SipHash, with a key of this process). Hash collisions are harmless: a hit
+    /// is compared with the full token.
+    entries: Cache<u64, Arc<CachedToken>, ByBytes>,
+    hasher: RandomState,
     clock: Arc<dyn Clock>,
 }
 
-struct Known {
+struct CachedToken {
     caller: AuthInfo,
     resource: Option<ResourceUrl>,
-    /// By the clock that cannot be set.
+    /// Measured on the monotonic clock.
     evict_at: Duration,
     /// The first second, since 1970-01-01T00:00:00Z, at which the token is expired.
     expires_at: Option<u64>,
-    /// What it was verified with, where that was a key of ours.
+    /// The key that verified it; an opaque token has none.
     key: Option<Arc<VerificationKey>>,
     weight: u64,
 }
 
-/// How long a verified token is taken for good.
-pub(crate) struct Lifetime {
-    /// At most this long, whatever else.
-    pub(crate) ttl: Duration,
-    pub(crate) expires_at: Option<u64>,
-    pub(crate) key: Option<Arc<VerificationKey>>,
+/// How long a verified token is served from the cache.
+pub(super) struct Lifetime {
+    /// The maximum time, whatever the token says.
+    pub(super) ttl: Duration,
+    pub(super) expires_at: Option<u64>,
+    pub(super) key: Option<Arc<VerificationKey>>,
 }
 
 impl TokenCache {
-    pub(crate) fn new(bytes: u64, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(bytes: u64, clock: Arc<dyn Clock>) -> Self {
         let items = usize::try_from(bytes / (2 * ENTRY_BYTES)).unwrap_or(usize::MAX).max(1);
         Self {
             entries: Cache::with_weighter(items, bytes, ByBytes),
-            digest: RandomState::new(),
+            hasher: RandomState::new(),
             clock,
         }
     }
 
-    /// Where the token of this request is, or would be.
-    pub(crate) fn entry<'a>(&'a self, request: TokenRequest<'a>) -> Entry<'a> {
-        Entry { tokens: self, request, digest: self.digest.hash_one(Presented(request)) }
+    /// Returns the entry of a token at the resource that it is presented to.
+    pub(super) fn entry<'a>(&'a self, request: TokenRequest<'a>) -> Entry<'a> {
+        Entry { cache: self, request, hash: self.hasher.hash_one(Presented(request)) }
     }
 
-    /// How many tokens are held, those among them that nobody has asked for since they expired.
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of cached tokens. Expired ones count until they are evicted.
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 }
 
-/// The place of one token as it is presented to one resource.
-pub(crate) struct Entry<'a> {
-    tokens: &'a TokenCache,
+/// The entry of one token at one resource, occupied or not.
+pub(super) struct Entry<'a> {
+    cache: &'a TokenCache,
     request: TokenRequest<'a>,
-    digest: u64,
+    hash: u64,
 }
 
 impl Entry<'_> {
-    /// Who presents the token, if that is known. Never waits: where somebody is writing just now, nothing is known.
-    pub(crate) fn try_get(&self) -> Option<AuthInfo> {
-        self.still_good(&*self.tokens.entries.try_get(&self.digest).ok()??)
+    /// Returns the caller if the token is cached. Never blocks: a concurrent insert is a miss.
+    pub(super) fn try_get(&self) -> Option<AuthInfo> {
+        self.valid_caller(&*self.cache.entries.try_get(&self.hash).ok()??)
     }
 
-    /// The same, by somebody who is ready to do worse things than to wait for another's write.
-    pub(crate) fn get(&self) -> Option<AuthInfo> {
-        self.still_good(&*self.tokens.entries.get(&self.digest)?)
+    /// Like [`try_get`](Self::try_get), but may block briefly on a concurrent insert.
+    pub(super) fn get(&self) -> Option<AuthInfo> {
+        self.valid_caller(&*self.cache.entries.get(&self.hash)?)
     }
 
-    pub(crate) fn insert(&self, caller: &AuthInfo, lifetime: Lifetime) {
+    pub(super) fn insert(&self, caller: &AuthInfo, lifetime: Lifetime) {
         if lifetime.ttl.is_zero() {
             return;
         }
         let bytes = caller.token().expose().len().saturating_add(caller.approximate_size());
-        let known = Known {
+        let token = CachedToken {
             weight: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_BYTES),
             caller: caller.clone(),
             resource: self.request.resource().cloned(),
-            evict_at: self.tokens.clock.monotonic().saturating_add(lifetime.ttl),
+            evict_at: self.cache.clock.monotonic().saturating_add(lifetime.ttl),
             expires_at: lifetime.expires_at,
             key: lifetime.key,
         };
-        self.tokens.entries.insert(self.digest, Arc::new(known));
+        self.cache.entries.insert(self.hash, Arc::new(token));
     }
 
-    fn still_good(&self, known: &Known) -> Option<AuthInfo> {
-        let (request, clock) = (self.request, &self.tokens.clock);
-        let is_the_same = known.caller.token().expose() == request.token()
-            && known.resource.as_ref() == request.resource();
-        let is_over = clock.monotonic() >= known.evict_at
-            || known.expires_at.is_some_and(|expires_at| clock.unix_time().as_secs() >= expires_at)
-            || known.key.as_ref().is_some_and(|key| key.is_retired());
-        (is_the_same && !is_over).then(|| known.caller.clone())
+    fn valid_caller(&self, token: &CachedToken) -> Option<AuthInfo> {
+        let (request, clock) = (self.request, &self.cache.clock);
+        let is_the_same = token.caller.token().expose() == request.token()
+            && token.resource.as_ref() == request.resource();
+        let is_over = clock.monotonic() >= token.evict_at
+            || token.expires_at.is_some_and(|expires_at| clock.unix_time().as_secs() >= expires_at)
+            || token.key.as_ref().is_some_and(|key| key.is_retired());
+        (is_the_same && !is_over).then(|| token.caller.clone())
     }
 }
 
-/// What is looked up: the token, and the resource that it is presented to.
+/// What is hashed for a look-up.
 struct Presented<'a>(TokenRequest<'a>);
 
 impl Hash for Presented<'_> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let token = self.0.token().as_bytes();
-        token.get(token.len().saturating_sub(DIGESTED)..).hash(state);
+        token.get(token.len().saturating_sub(HASHED_BYTES)..).hash(state);
         self.0.resource().map(ResourceUrl::as_str).hash(state);
     }
 }
@@ -132,14 +131,8 @@ impl Hash for Presented<'_> {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<u64, Arc<Known>> for ByBytes {
-    fn weight(&self, _: &u64, known: &Arc<Known>) -> u64 {
-        known.weight
-    }
-}
-
-impl fmt::Debug for TokenCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("len", &self.len()).finish_non_exhaustive()
+impl Weighter<u64, Arc<CachedToken>> for ByBytes {
+    fn weight(&self, _: &u64, token: &Arc<CachedToken>) -> u64 {
+        token.weight
     }
 }

@@ -1,62 +1,61 @@
-//! What can be told of a token by its outside, without a call and before any work.
+//! Clerk's token formats: cheap syntactic checks before any verification.
 
-use crate::error::{VerifyError, VerifyErrorKind as Kind};
-use crate::oauth::MAX_BYTES;
+use crate::error::{VerifyError, VerifyErrorKind};
+use crate::oauth::MAX_TOKEN_BYTES;
 
-/// An opaque token has some forty characters.
+/// An opaque token has about forty characters.
 const MAX_OPAQUE_BYTES: usize = 512;
 
-/// Clerk's two formats of OAuth access tokens.
+/// The format of an OAuth access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenFormat {
+pub(super) enum TokenFormat {
     Jwt,
     Opaque,
 }
 
-/// Tells the formats apart by their beginning, and refuses every other kind of token. What is no kind at all counts as
-/// a JWT, whose parts will not be there.
-pub(crate) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
-    if token.len() > MAX_BYTES {
-        return Err(refuse(Kind::Malformed, "the text is too long for a token"));
+/// Returns the format of a token by its prefix, and rejects Clerk's other kinds of tokens and keys.
+/// Anything else counts as a JWT, and fails to parse as one.
+pub(super) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(malformed("the token is too long"));
     }
     if let Some(rest) = token.strip_prefix("oat_") {
-        let is_word = !rest.is_empty()
+        let is_valid = !rest.is_empty()
             && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        if !is_word || token.len() > MAX_OPAQUE_BYTES {
-            return Err(refuse(Kind::Malformed, "the text after oat_ is not that of a token"));
+        if !is_valid || token.len() > MAX_OPAQUE_BYTES {
+            return Err(malformed("the token has an invalid form after oat_"));
         }
         return Ok(TokenFormat::Opaque);
     }
     if ["mt_", "ak_", "sk_", "pk_"].iter().any(|prefix| token.starts_with(prefix)) {
-        return Err(refuse(
-            Kind::WrongTokenType,
-            "the text is a machine token, an API key or a key of Clerk's",
-        ));
+        return Err(VerifyError::new(VerifyErrorKind::WrongTokenType)
+            .with_detail("the token is a machine token, an API key or a key of Clerk's"));
     }
     Ok(TokenFormat::Jwt)
 }
 
-/// Refuses what cannot be a token, whatever its parts say.
-pub(crate) fn precheck(token: &str) -> Result<(), VerifyError> {
+/// Rejects a string that cannot be a token, without decoding any part of it.
+pub(super) fn precheck(token: &str) -> Result<(), VerifyError> {
     match token_format(token)? {
         TokenFormat::Jwt if token.split('.').take(4).count() != 3 => {
-            Err(refuse(Kind::Malformed, "the text is neither a JWT nor an opaque token of Clerk's"))
+            Err(malformed("the token is neither a JWT nor an opaque token of Clerk's"))
         }
         TokenFormat::Jwt | TokenFormat::Opaque => Ok(()),
     }
 }
 
-fn refuse(kind: Kind, detail: &'static str) -> VerifyError {
-    VerifyError::new(kind).with_detail(detail)
+fn malformed(detail: &'static str) -> VerifyError {
+    VerifyError::new(VerifyErrorKind::Malformed).with_detail(detail)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::VerifyErrorKind as Kind;
 
     #[test]
-    fn refuses_at_a_glance_what_can_be_no_token() {
-        let long = "a".repeat(MAX_BYTES);
+    fn prechecks_tokens() {
+        let long = "a".repeat(MAX_TOKEN_BYTES);
         let rows: [(&str, Result<(), Kind>); 19] = [
             ("a.b.c", Ok(())),
             ("..", Ok(())),
@@ -75,7 +74,7 @@ mod tests {
             ("a.b", Err(Kind::Malformed)),
             ("a.b.c.d", Err(Kind::Malformed)),
             ("a.b.c.d.e", Err(Kind::Malformed)),
-            // The parts are looked at when they are decoded.
+            // The parts are checked when they are decoded.
             ("a.b=.ç d", Ok(())),
             (&long, Err(Kind::Malformed)),
         ];

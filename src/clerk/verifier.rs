@@ -1,14 +1,18 @@
+//! The verifier of one Clerk instance's access tokens.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::audience::check_audience;
 use super::builder::ClerkVerifierBuilder;
 use super::client::ClerkClient;
+use super::header_cache::HeaderCache;
 use super::http::Http;
-use super::introspection::{Introspection, IntrospectionResponse};
-use super::jwks::{JwksFetcher, RemoteJwks};
+use super::introspection::Introspection;
+use super::jwks::RemoteJwks;
 use super::metadata::MetadataSource;
 use super::stats::{Counters, VerifierStats};
 use super::token_cache::{Entry, Lifetime, TokenCache};
@@ -16,19 +20,22 @@ use super::token_format::{TokenFormat, precheck, token_format};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
 use crate::instance::FrontendApi;
-use crate::jwt::{HeaderCache, Policy, UnverifiedToken, VerificationKey};
+use crate::jwt::{Policy, UnverifiedToken, ValidClaims, VerificationKey};
 use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenRequest, VerifyToken};
 
 /// Verifies a Clerk access token, JWT or opaque, as `verifyClerkToken` of `@clerk/mcp-tools` does.
 ///
-/// For handlers of your own; the [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer) does the same and answers the refusals
-/// too. The token must have been issued for the verifier's own resource
-/// ([`ClerkVerifierBuilder::resource`]), unless [`Audience`] says otherwise.
+/// This is for handlers that verify tokens themselves. The
+/// [`BearerAuthLayer`](crate::bearer_auth::BearerAuthLayer) does the same and also responds to
+/// rejected requests. The token must have been issued for the verifier's own resource
+/// ([`ClerkVerifierBuilder::resource`]), unless its [`Audience`] allows others.
 ///
 /// # Errors
 ///
-/// By [`VerifyErrorKind`]. [`Unavailable`](VerifyErrorKind::Unavailable) and
-/// [`Misconfigured`](VerifyErrorKind::Misconfigured) say nothing about the token: answer 503 and 500, never 401.
+/// Returns an error if the token is not valid or cannot be verified; see [`VerifyErrorKind`].
+/// [`Unavailable`](VerifyErrorKind::Unavailable) and
+/// [`Misconfigured`](VerifyErrorKind::Misconfigured) say nothing about the token: respond with 503
+/// and 500, never with 401.
 ///
 /// # Example
 ///
@@ -38,7 +45,7 @@ use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenReques
 /// # async fn example(token: &str) -> Result<(), clerk_mcp_tools::ConfigError> {
 /// let verifier = ClerkVerifier::from_env()?;
 /// match verify_clerk_token(&verifier, token).await {
-///     Ok(caller) => println!("{} by way of {}", caller.user_id(), caller.client_id()),
+///     Ok(caller) => println!("{}, client {:?}", caller.user_id(), caller.client_id()),
 ///     Err(error) if error.kind().is_invalid_token() => println!("401: {error}"),
 ///     Err(error) if error.kind() == VerifyErrorKind::Unavailable => println!("503: {error}"),
 ///     Err(error) => println!("500: {error}"),
@@ -50,22 +57,24 @@ pub async fn verify_clerk_token(
     verifier: &ClerkVerifier,
     token: &str,
 ) -> Result<AuthInfo, VerifyError> {
-    // Not by the trait, which would put the future into a box.
+    // Bypasses the trait to avoid boxing the future.
     verifier.verify(TokenRequest::new(token)).await
 }
 
-/// Tells good access tokens of one Clerk instance from all others.
+/// A verifier of the OAuth access tokens of one Clerk instance.
 ///
-/// JWTs are verified on this machine, by the instance's public keys; opaque tokens (`oat_…`) by a call to the Backend
-/// API, which needs the secret key. A clone is cheap and shares keys and connections.
+/// JWTs are verified locally with the instance's public keys. Opaque tokens (`oat_…`) are verified
+/// by a call to the Backend API, which needs the secret key. Cloning is cheap; clones share keys,
+/// caches and connections.
 ///
 /// # Example
 ///
 /// ```
 /// use clerk_mcp_tools::{ClerkVerifier, PublishableKey, SecretKey};
 ///
+/// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
 /// let verifier = ClerkVerifier::builder()
-///     .publishable_key(PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?)
+///     .publishable_key(key)
 ///     .secret_key(SecretKey::parse("sk_test_0123456789")?)
 ///     .resource("https://mcp.example.com/mcp".parse()?)
 ///     .build()?;
@@ -81,12 +90,12 @@ pub(super) struct Inner {
     pub(super) header_cache: HeaderCache,
     pub(super) client: Option<ClerkClient>,
     pub(super) introspection: Option<Introspection>,
-    pub(super) public: Http,
+    pub(super) frontend_http: Http,
     pub(super) resource: Option<ResourceUrl>,
     pub(super) audience: Audience,
     pub(super) leeway: Duration,
-    pub(super) known: Arc<TokenCache>,
-    pub(super) known_jwt_ttl: Duration,
+    pub(super) token_cache: Arc<TokenCache>,
+    pub(super) jwt_cache_ttl: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Arc<Counters>,
 }
@@ -94,46 +103,50 @@ pub(super) struct Inner {
 /// Where the keys of JWTs come from.
 pub(super) enum JwtKeys {
     Pem(Arc<VerificationKey>),
-    Set(RemoteJwks<JwksFetcher>),
+    Remote(RemoteJwks),
 }
 
 impl ClerkVerifier {
-    /// Starts a verifier with settings of your own.
+    /// Returns a builder. A [publishable key](ClerkVerifierBuilder::publishable_key) or a
+    /// [Frontend API](ClerkVerifierBuilder::frontend_api) is required.
     pub fn builder() -> ClerkVerifierBuilder {
         ClerkVerifierBuilder::new()
     }
 
-    /// A verifier with the settings of the environment; see [`ClerkVerifierBuilder::env`] for the variables.
+    /// Builds a verifier from the environment; see [`ClerkVerifierBuilder::env`] for the variables.
     ///
-    /// Where tokens are verified without a layer that names the resource, `MCP_RESOURCE_URL` has to be among them:
-    /// without any resource no token can be found to be meant for it, and each is
+    /// Set `MCP_RESOURCE_URL` too if tokens are verified without a layer that names the resource.
+    /// Without a resource no token can be issued for it, and each is
     /// [`Misconfigured`](VerifyErrorKind::Misconfigured).
     ///
     /// # Errors
     ///
-    /// When neither `CLERK_PUBLISHABLE_KEY` nor `CLERK_FAPI` is set, or when a setting cannot be used.
+    /// Returns an error if neither `CLERK_PUBLISHABLE_KEY` nor `CLERK_FAPI` is set, or if a setting
+    /// is invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder().env().build()
     }
 
-    /// The Frontend API of the instance, whose origin is the issuer of the tokens.
+    /// Returns the Frontend API of the instance, whose origin is the issuer of the tokens.
     #[must_use]
     pub fn frontend_api(&self) -> &FrontendApi {
         &self.0.instance
     }
 
-    /// The Backend API of the instance, where a secret key is set.
+    /// Returns the Backend API client of the instance, if a secret key is set.
     #[must_use]
     pub fn client(&self) -> Option<&ClerkClient> {
         self.0.client.as_ref()
     }
 
-    /// Fetches the keys now, so that no request has to wait for them: at the start of a server, or for a probe that
-    /// asks whether it is ready.
+    /// Fetches the key set now, so that no request has to wait for it.
+    ///
+    /// Call this when the server starts, or in a readiness probe.
     ///
     /// # Errors
     ///
-    /// When there are no keys and they cannot be fetched. The verifier works all the same as soon as they can.
+    /// Returns an error if there is no key set and none can be fetched. The verifier stays usable
+    /// and fetches it later.
     ///
     /// # Example
     ///
@@ -147,11 +160,13 @@ impl ClerkVerifier {
     pub async fn warm_up(&self) -> Result<(), ClerkError> {
         match &self.0.jwt_keys {
             JwtKeys::Pem(_) => Ok(()),
-            JwtKeys::Set(keys) => keys.warm_up().await,
+            JwtKeys::Remote(keys) => keys.warm_up().await,
         }
     }
 
-    /// What this verifier and its clones hold and have done so far, for a health page.
+    /// Returns cache sizes and call counters, such as for a health page. Clones share them.
+    ///
+    /// # Example
     ///
     /// ```
     /// # use clerk_mcp_tools::instance::FrontendApi;
@@ -165,24 +180,25 @@ impl ClerkVerifier {
     pub fn stats(&self) -> VerifierStats {
         let key_set_age = match &self.0.jwt_keys {
             JwtKeys::Pem(_) => None,
-            JwtKeys::Set(keys) => keys.age(),
+            JwtKeys::Remote(keys) => keys.age(),
         };
+        let introspection = self.0.introspection.as_ref();
         VerifierStats {
             key_set_age,
-            cached_tokens: self.0.known.len(),
-            rejected_tokens: self.0.introspection.as_ref().map_or(0, Introspection::refused_tokens),
+            cached_tokens: self.0.token_cache.len(),
+            rejected_tokens: introspection.map_or(0, Introspection::rejected_tokens),
             ..self.0.counters.read()
         }
     }
 
-    /// The resource that tokens must be issued for, unless a request names one.
+    /// Returns the resource that tokens must be issued for, unless a request names another one.
     #[must_use]
     pub fn resource(&self) -> Option<&ResourceUrl> {
         self.0.resource.as_ref()
     }
 
     pub(crate) fn metadata_source(&self) -> MetadataSource {
-        MetadataSource { http: self.0.public.clone(), instance: self.0.instance.clone() }
+        MetadataSource { http: self.0.frontend_http.clone(), instance: self.0.instance.clone() }
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -190,14 +206,14 @@ impl ClerkVerifier {
     }
 
     async fn verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        self.look_up_or_prove(request).await.inspect_err(log)
+        self.look_up_or_verify(request).await.inspect_err(log)
     }
 
-    async fn look_up_or_prove(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+    async fn look_up_or_verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let request = self.with_resource(request);
-        let entry = self.0.known.entry(request);
+        let entry = self.0.token_cache.entry(request);
         if let Some(caller) = entry.get() {
-            self.0.counters.hit();
+            self.0.counters.cache_hit();
             return Ok(caller);
         }
         match token_format(request.token())? {
@@ -206,7 +222,7 @@ impl ClerkVerifier {
         }
     }
 
-    /// The resource that a request does not name is the verifier's own.
+    /// Names the verifier's own resource if the request names none.
     fn with_resource<'a>(&'a self, request: TokenRequest<'a>) -> TokenRequest<'a> {
         match (request.resource(), &self.0.resource) {
             (None, Some(own)) => request.for_resource(own),
@@ -219,50 +235,42 @@ impl ClerkVerifier {
         request: TokenRequest<'_>,
         entry: &Entry<'_>,
     ) -> Result<AuthInfo, VerifyError> {
-        let token = UnverifiedToken::parse(request.token(), &self.0.header_cache)?;
-        self.0.counters.miss();
+        let known_header = self.0.header_cache.get();
+        let token = UnverifiedToken::parse(request.token(), known_header.as_ref())?;
+        self.0.counters.cache_miss();
         let (signed, key) = match &self.0.jwt_keys {
             JwtKeys::Pem(key) => (token.verify_signature(key)?, Arc::clone(key)),
-            JwtKeys::Set(keys) => keys.verify_signature(&token).await?,
+            JwtKeys::Remote(keys) => keys.verify_signature(&token).await?,
         };
         let leeway = self.0.leeway;
-        let claims =
-            signed.validate(&Policy { issuer: self.0.instance.issuer(), leeway }, self.now())?;
-        let expires_at = claims.expires_at;
-        let caller = AuthInfo::for_user(claims.subject, request.token().into())
-            .client_id(claims.client_id)
-            .scopes(claims.scopes)
-            .expires_at(expires_at)
-            .set_if_some(claims.org_id, AuthInfoBuilder::org_id)
-            .set_if_some(claims.actor, AuthInfoBuilder::actor)
-            .claims(claims.rest);
-        let caller = check_audience(self.0.audience, caller, claims.audience, request)?;
-        let expires_at = Some(expires_at.saturating_add(leeway.as_secs()));
-        let lifetime = Lifetime { ttl: self.0.known_jwt_ttl, expires_at, key: Some(key) };
-        self.0.header_cache.remember(token.header());
+        let policy = Policy { issuer: self.0.instance.issuer(), leeway };
+        let claims = signed.validate(&policy, self.0.clock.unix_time().as_secs())?;
+        let expires_at = Some(claims.expires_at.saturating_add(leeway.as_secs()));
+        let caller = self.auth_info(request, claims)?;
+        self.0.header_cache.store(token.header());
+        let lifetime = Lifetime { ttl: self.0.jwt_cache_ttl, expires_at, key: Some(key) };
         entry.insert(&caller, lifetime);
         Ok(caller)
     }
 
-    async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        self.0.counters.miss();
-        let introspection = self.0.introspection.as_ref().ok_or_else(no_secret_key)?;
-        let audience = self.0.audience;
-        let accept = move |request: TokenRequest<'_>, token: IntrospectionResponse| {
-            let caller = AuthInfo::for_user(token.subject, request.token().into())
-                .client_id(token.client_id)
-                .scopes(token.scopes)
-                .set_if_some(token.expires_at, AuthInfoBuilder::expires_at)
-                .set_if_some(token.org_id, AuthInfoBuilder::org_id)
-                .set_if_some(token.actor, AuthInfoBuilder::actor)
-                .claims(token.rest);
-            check_audience(audience, caller, token.audience, request)
-        };
-        introspection.ask(request, accept).await
+    fn auth_info(
+        &self,
+        request: TokenRequest<'_>,
+        claims: ValidClaims,
+    ) -> Result<AuthInfo, VerifyError> {
+        let builder = AuthInfo::for_user(claims.subject, request.token().into())
+            .client_id(claims.client_id)
+            .scopes(claims.scopes)
+            .expires_at(claims.expires_at)
+            .set_if_some(claims.org_id, AuthInfoBuilder::org_id)
+            .set_if_some(claims.actor, AuthInfoBuilder::actor)
+            .claims(claims.rest);
+        check_audience(self.0.audience, builder, claims.audience, request)
     }
 
-    fn now(&self) -> u64 {
-        self.0.clock.unix_time().as_secs()
+    async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        self.0.counters.cache_miss();
+        self.0.introspection.as_ref().ok_or_else(no_secret_key)?.verify(request).await
     }
 }
 
@@ -273,49 +281,37 @@ impl VerifyToken for ClerkVerifier {
     }
 
     fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
-        if let Some(caller) = self.0.known.entry(self.with_resource(request)).try_get() {
-            self.0.counters.hit();
+        if let Some(caller) = self.0.token_cache.entry(self.with_resource(request)).try_get() {
+            self.0.counters.cache_hit();
             return Some(Ok(caller));
         }
-        // What cannot be a token needs no more than a look at it.
         precheck(request.token()).err().map(|error| Err(error).inspect_err(log))
     }
 }
 
-/// The last question, the same for both formats: is the token meant for this server?
-fn check_audience(
-    mode: Audience,
-    caller: AuthInfoBuilder,
-    audience: Option<Vec<String>>,
-    request: TokenRequest<'_>,
-) -> Result<AuthInfo, VerifyError> {
-    let named = mode.check(request.resource(), audience.as_deref())?.map(str::to_owned);
-    let caller = caller.set_if_some(named, AuthInfoBuilder::resource);
-    Ok(caller.audience(audience.unwrap_or_default()).build())
-}
-
-/// The cause, for the operator; the caller gets one fixed sentence.
+/// Logs the cause for the operator. The caller only gets a fixed description.
 fn log(error: &VerifyError) {
     let (kind, detail) = (error.kind(), error.detail());
     match kind {
         VerifyErrorKind::Misconfigured => {
-            tracing::error!(?kind, cause = ?error, "an access token could not be verified");
+            tracing::error!(?kind, cause = ?error, "failed to verify an access token");
         }
         VerifyErrorKind::Unavailable => {
-            tracing::warn!(?kind, cause = ?error, "an access token could not be verified");
+            tracing::warn!(?kind, cause = ?error, "failed to verify an access token");
         }
-        // What the settings of a client or of this server may be to blame for.
+        // These often point to a mistake in the settings of the client or of this server.
         VerifyErrorKind::InvalidAudience | VerifyErrorKind::InvalidIssuer => {
-            tracing::warn!(?kind, detail, "an access token was refused");
+            tracing::warn!(?kind, detail, "rejected an access token");
         }
-        _ => tracing::debug!(?kind, detail, "an access token was refused"),
+        _ => tracing::debug!(?kind, detail, "rejected an access token"),
     }
 }
 
 fn no_secret_key() -> VerifyError {
     VerifyError::new(VerifyErrorKind::Misconfigured).with_detail(
-        "opaque access tokens are verified with the secret key: set CLERK_SECRET_KEY, which the Clerk Dashboard shows \
-         on the page API keys, or switch the instance to JWT access tokens (page OAuth applications)",
+        "opaque access tokens are verified with the secret key: set CLERK_SECRET_KEY, which the \
+         Clerk Dashboard shows on the page API keys, or switch the instance to JWT access tokens \
+         (page OAuth applications)",
     )
 }
 

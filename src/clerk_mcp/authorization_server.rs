@@ -1,3 +1,8 @@
+//! The service of the authorization server metadata, for a Clerk instance. It lies here since
+//! `services` does not know Clerk.
+
+use std::sync::Arc;
+
 use crate::clerk::{ClerkVerifier, MetadataSource};
 use crate::clock::SystemClock;
 use crate::error::ConfigError;
@@ -6,17 +11,17 @@ use crate::oauth::Scopes;
 use crate::services::AuthorizationServerService;
 
 impl AuthorizationServerService {
-    /// Shows the document of this Clerk instance, named by its publishable key or its [`FrontendApi`].
+    /// Builds a service for a Clerk instance, named by its publishable key or its [`FrontendApi`].
     ///
     /// # Errors
     ///
-    /// When the machine's root certificates cannot be loaded.
+    /// Returns an error if the machine's root certificates cannot be loaded.
     ///
     /// # Example
     ///
     /// ```
-    /// use clerk_mcp_tools::services::AuthorizationServerService;
     /// use clerk_mcp_tools::PublishableKey;
+    /// use clerk_mcp_tools::services::AuthorizationServerService;
     ///
     /// let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk")?;
     /// let service = AuthorizationServerService::for_clerk(&key)?;
@@ -25,16 +30,16 @@ impl AuthorizationServerService {
     /// ```
     pub fn for_clerk(instance: impl Into<FrontendApi>) -> Result<Self, ConfigError> {
         let source = MetadataSource::new(instance.into())?;
-        Ok(Self::new(source, None, std::sync::Arc::new(SystemClock::new())))
+        Ok(Self::new(source, None, Arc::new(SystemClock::new())))
     }
 
-    /// Shows the document of the instance whose tokens this verifier verifies, by the same connections and clock.
+    /// Builds a service for the instance of a verifier, which shares its connections and clock.
     #[must_use]
     pub fn for_verifier(verifier: &ClerkVerifier) -> Self {
-        Self::narrowed(verifier, None)
+        Self::restricted(verifier, None)
     }
 
-    pub(super) fn narrowed(verifier: &ClerkVerifier, narrowed_to: Option<Scopes>) -> Self {
-        Self::new(verifier.metadata_source(), narrowed_to, verifier.clock())
+    pub(super) fn restricted(verifier: &ClerkVerifier, restrict_to: Option<Scopes>) -> Self {
+        Self::new(verifier.metadata_source(), restrict_to, verifier.clock())
     }
 }

@@ -1,6 +1,9 @@
+//! The settings of an endpoint, checked before anything is built from them.
+
+use std::fmt;
 use std::sync::Arc;
 
-use super::{ClerkMcp, Parts};
+use super::{ClerkMcp, Inner};
 use crate::clerk::env::Env;
 use crate::clerk::{ClerkVerifier, ClerkVerifierBuilder};
 use crate::error::ConfigError;
@@ -9,24 +12,26 @@ use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilde
 use crate::oauth::{OFFLINE_ACCESS, ResourceUrl, ScopeHierarchy, Scopes};
 use crate::services::{AuthorizationServerService, ProtectedResourceService};
 
-type Customize =
-    Arc<dyn Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + Sync>;
+type CustomizeMetadata =
+    dyn Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + Sync;
 
 /// Builds a [`ClerkMcp`].
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkMcpBuilder {
     resource: Option<ResourceUrl>,
-    verifier: Verifier,
+    verifier: Option<ClerkVerifier>,
+    /// What the environment says about the verifier; used if no verifier is set.
+    env_verifier: Option<Box<ClerkVerifierBuilder>>,
     scopes: Scopes,
-    advertised: Option<Scopes>,
+    scopes_supported: Option<Scopes>,
     hierarchy: ScopeHierarchy,
-    operations: AccessPolicy,
+    policy: AccessPolicy,
     optional: bool,
     cors: bool,
-    narrow: bool,
-    customize: Option<Customize>,
-    /// The first setting of the environment that cannot be used; `build` reports it.
+    restrict_advertised_scopes: bool,
+    customize_metadata: Option<Arc<CustomizeMetadata>>,
+    /// The first invalid variable of the environment; `build` reports it.
     problem: Option<ConfigError>,
 }
 
@@ -34,21 +39,27 @@ impl ClerkMcpBuilder {
     pub(super) fn new() -> Self {
         Self {
             resource: None,
-            verifier: Verifier::None,
+            verifier: None,
+            env_verifier: None,
             scopes: Scopes::none(),
-            advertised: None,
+            scopes_supported: None,
             hierarchy: ScopeHierarchy::new(),
-            operations: AccessPolicy::new(),
+            policy: AccessPolicy::new(),
             optional: false,
             cors: true,
-            narrow: false,
-            customize: None,
+            restrict_advertised_scopes: false,
+            customize_metadata: None,
             problem: None,
         }
     }
 
-    /// Reads the settings from the environment: `MCP_RESOURCE_URL` for the endpoint's URL, `MCP_SCOPES` for the scopes,
-    /// separated by spaces, and the variables of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) for the verifier.
+    /// Reads the settings from the environment.
+    ///
+    /// | variable | setting |
+    /// | --- | --- |
+    /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
+    /// | `MCP_SCOPES`, separated by spaces | [`scopes`](Self::scopes) |
+    /// | those of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) | the verifier, unless [`verifier`](Self::verifier) sets one |
     ///
     /// A variable that is empty counts as not set. [`build`](Self::build) reports an invalid value.
     pub fn env(self) -> Self {
@@ -60,7 +71,9 @@ impl ClerkMcpBuilder {
         if let Err(problem) = self.read_env(&Env::new(&var)) {
             self.problem.get_or_insert(problem);
         }
-        self.verifier = Verifier::FromEnv(Box::new(ClerkVerifier::builder().env_from(var)));
+        let verifier =
+            self.env_verifier.take().map_or_else(ClerkVerifier::builder, |builder| *builder);
+        self.env_verifier = Some(Box::new(verifier.env_from(var)));
         self
     }
 
@@ -78,66 +91,78 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Sets the verifier of the tokens.
+    /// Sets the verifier of the tokens. It wins over what [`env`](Self::env) says about one.
     pub fn verifier(mut self, verifier: ClerkVerifier) -> Self {
-        self.verifier = Verifier::Given(verifier);
+        self.verifier = Some(verifier);
         self
     }
 
-    /// The scopes that every request needs (the baseline), which are named in every challenge and, unless
-    /// [`scopes_supported`](Self::scopes_supported) says otherwise, in the metadata.
+    /// Sets the scopes that every request needs (the baseline). Defaults to none.
+    ///
+    /// Every challenge names them, and so does the metadata unless
+    /// [`scopes_supported`](Self::scopes_supported) sets others.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// What single operations need besides; nothing unless it is said. The rules are applied by
-    /// [`ClerkMcp::access_policy_layer`], which has to stand around the MCP service, inside the bearer layer.
-    pub fn access_policy(mut self, rules: AccessPolicy) -> Self {
-        self.operations = rules;
+    /// Sets what single tools, prompts, resources and methods need besides the baseline. Defaults
+    /// to nothing.
+    ///
+    /// [`ClerkMcp::auth_layer`] applies it.
+    pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
+        self.policy = policy;
         self
     }
 
-    /// The scopes that the metadata names, which clients ask for at their first sign-in: those that every request needs
-    /// unless it is said. Clients that step up ask for those of single operations when one of them needs more; for clients
-    /// that do not, name here what [`access_policy`](Self::access_policy) needs as well.
+    /// Sets the scopes that the metadata names, which many clients request at their first sign-in.
+    /// Defaults to [`scopes`](Self::scopes).
+    ///
+    /// Clients that step up request further scopes when an operation needs them. For clients that
+    /// do not, name the scopes of the [access policy](Self::access_policy) here as well.
     pub fn scopes_supported(mut self, scopes: Scopes) -> Self {
-        self.advertised = Some(scopes);
+        self.scopes_supported = Some(scopes);
         self
     }
 
-    /// Which scopes imply others.
+    /// Sets which scopes imply others. Defaults to none.
     pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
         self.hierarchy = hierarchy;
         self
     }
 
-    /// Lets requests without a token pass; see [`BearerAuthLayer::optional`](crate::bearer_auth::BearerAuthLayer::optional).
+    /// Lets requests without a token pass; see
+    /// [`BearerAuthLayer::optional`](crate::bearer_auth::BearerAuthLayer::optional).
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
     }
 
-    /// Leaves CORS to a layer of your own; see [`BearerAuthLayer::without_cors`](crate::bearer_auth::BearerAuthLayer::without_cors).
+    /// Leaves CORS to a layer of your own; see
+    /// [`BearerAuthLayer::without_cors`](crate::bearer_auth::BearerAuthLayer::without_cors).
     pub fn without_cors(mut self) -> Self {
         self.cors = false;
         self
     }
 
-    /// Narrows `scopes_supported` in the authorization server's metadata to this server's, for clients that ask for all
-    /// they find there and are then refused by Clerk (`invalid_scope`).
+    /// Restricts `scopes_supported` in the mirrored authorization server metadata to those of this
+    /// server.
+    ///
+    /// Some clients request every scope that they find there, and Clerk rejects the request
+    /// (`invalid_scope`).
     pub fn restrict_advertised_scopes(mut self) -> Self {
-        self.narrow = true;
+        self.restrict_advertised_scopes = true;
         self
     }
 
-    /// Adds to the protected resource's metadata, such as a name for users to see. The resource, its authorization
-    /// server and its scopes stay those of the guard.
+    /// Adds to the protected resource metadata, such as a name to show to users. The resource, its
+    /// authorization server and its scopes cannot be changed here.
     ///
     /// ```
     /// # use clerk_mcp_tools::ClerkMcp;
-    /// let builder = ClerkMcp::builder()
-    ///     .customize_metadata(|document| document.resource_name("Example").resource_tos_uri("https://example.com/tos"));
+    /// let builder = ClerkMcp::builder().customize_metadata(|metadata| {
+    ///     metadata.resource_name("Example").resource_tos_uri("https://example.com/tos")
+    /// });
     /// # let _ = builder;
     /// ```
     pub fn customize_metadata<F>(mut self, customize: F) -> Self
@@ -147,74 +172,81 @@ impl ClerkMcpBuilder {
             + Sync
             + 'static,
     {
-        self.customize = Some(Arc::new(customize));
+        self.customize_metadata = Some(Arc::new(customize));
         self
     }
 
-    /// All parts.
+    /// Checks the settings and builds all parts.
     ///
     /// # Errors
     ///
-    /// When the URL cannot be a resource's, when the verifier is set up for another one, when a needed scope is not
-    /// among the advertised ones, or when the settings of the environment make no verifier.
-    pub fn build(self) -> Result<ClerkMcp, ConfigError> {
+    /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
+    /// another resource, if a scope that every request needs is not advertised, or if a variable of
+    /// the environment is invalid.
+    pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        let resource = self.resource.ok_or_else(|| {
+        let resource = self.resource.take().ok_or_else(|| {
             ConfigError::missing(
                 "MCP_RESOURCE_URL",
                 "is not set: it is the public URL of the MCP endpoint",
             )
         })?;
-        let verifier = self.verifier.build(&resource)?;
+        let verifier = build_verifier(self.verifier.take(), self.env_verifier.take(), &resource)?;
+        let advertised = self.scopes_supported.take().unwrap_or_else(|| self.scopes.clone());
         check_resource(&resource, &verifier)?;
-        let advertised = self.advertised.unwrap_or_else(|| self.scopes.clone());
-        check_grantable(&self.scopes.union(&self.operations.scopes()))?;
+        check_grantable(&self.scopes.union(&self.policy.scopes()))?;
         check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
-        let document = ProtectedResourceMetadata::for_clerk(verifier.frontend_api(), &resource)
-            .scopes_supported(&advertised);
-        let mut document = match self.customize {
-            Some(customize) => customize(document).build()?,
-            None => document.build()?,
-        };
-        // Whatever `customize_metadata` did: what is guarded and what is said must be the same.
-        document.authorization_servers = vec![verifier.frontend_api().issuer().to_owned()];
-        document.scopes_supported = advertised.advertisable().iter().map(str::to_owned).collect();
-        let narrowed_to = self.narrow.then_some(advertised);
-        Ok(ClerkMcp(Arc::new(Parts {
-            protected_resource: ProtectedResourceService::new(&document),
-            authorization_server: AuthorizationServerService::narrowed(&verifier, narrowed_to),
+        let metadata = self.metadata(&resource, &verifier, &advertised)?;
+        let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
+        Ok(ClerkMcp(Arc::new(Inner {
+            protected_resource: ProtectedResourceService::new(&metadata),
+            authorization_server: AuthorizationServerService::restricted(&verifier, restrict_to),
             resource,
             verifier,
             scopes: self.scopes,
             hierarchy: self.hierarchy,
-            operations: self.operations,
+            policy: self.policy,
             optional: self.optional,
             cors: self.cors,
-            document,
+            metadata,
         })))
+    }
+
+    fn metadata(
+        &self,
+        resource: &ResourceUrl,
+        verifier: &ClerkVerifier,
+        advertised: &Scopes,
+    ) -> Result<ProtectedResourceMetadata, ConfigError> {
+        let instance = verifier.frontend_api();
+        let builder =
+            ProtectedResourceMetadata::for_clerk(instance, resource).scopes_supported(advertised);
+        let mut metadata = match &self.customize_metadata {
+            Some(customize) => customize(builder).build()?,
+            None => builder.build()?,
+        };
+        // The document must describe what the layers enforce, whatever the closure did.
+        resource.as_str().clone_into(&mut metadata.resource);
+        metadata.authorization_servers = vec![instance.issuer().to_owned()];
+        metadata.scopes_supported = advertised.advertisable().iter().map(str::to_owned).collect();
+        Ok(metadata)
     }
 }
 
-/// Where the verifier comes from.
-#[derive(Clone, Debug)]
-enum Verifier {
-    None,
-    Given(ClerkVerifier),
-    FromEnv(Box<ClerkVerifierBuilder>),
-}
-
-impl Verifier {
-    fn build(self, resource: &ResourceUrl) -> Result<ClerkVerifier, ConfigError> {
-        match self {
-            Self::Given(verifier) => Ok(verifier),
-            Self::FromEnv(builder) => builder.resource(resource.clone()).build(),
-            Self::None => Err(ConfigError::missing(
-                "verifier",
-                "is not set: pass a ClerkVerifier, or read Clerk's settings from the environment with env()",
-            )),
-        }
+fn build_verifier(
+    verifier: Option<ClerkVerifier>,
+    env_verifier: Option<Box<ClerkVerifierBuilder>>,
+    resource: &ResourceUrl,
+) -> Result<ClerkVerifier, ConfigError> {
+    match (verifier, env_verifier) {
+        (Some(verifier), _) => Ok(verifier),
+        (None, Some(builder)) => builder.resource(resource.clone()).build(),
+        (None, None) => Err(ConfigError::missing(
+            "verifier",
+            "is not set: pass a ClerkVerifier, or read Clerk's settings from the environment with env()",
+        )),
     }
 }
 
@@ -223,7 +255,8 @@ fn check_resource(resource: &ResourceUrl, verifier: &ClerkVerifier) -> Result<()
         Some(other) if other != resource => Err(ConfigError::conflict(
             "MCP_RESOURCE_URL",
             format!(
-                "is {other} for the verifier and {resource} for the endpoint: name the same URL, or only the endpoint's"
+                "is {other} for the verifier and {resource} for the endpoint: use the same URL, or \
+                 set only the endpoint's"
             ),
         )),
         _ => Ok(()),
@@ -236,12 +269,12 @@ fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {
     }
     Err(ConfigError::invalid(
         "scopes",
-        "cannot hold offline_access: it is between client and authorization server, and no client would be told to \
-         ask for it (MCP 2026-07-28)",
+        "cannot contain offline_access: it concerns client and authorization server only, and no \
+         challenge may name it (MCP 2026-07-28, authorization)",
     ))
 }
 
-/// A scope that every request needs and that is not advertised is one that no client asks for at first.
+/// No client requests a scope at its first sign-in that is not advertised.
 fn check_advertised(
     needed: &Scopes,
     advertised: &Scopes,
@@ -256,10 +289,10 @@ fn check_advertised(
     }
 }
 
-impl std::fmt::Debug for ClerkMcpBuilder {
-    /// Without the resource: as long as it is not checked, it may be a key in the wrong place.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ClerkMcpBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClerkMcpBuilder")
+            .field("resource", &self.resource)
             .field("verifier", &self.verifier)
             .field("scopes", &self.scopes)
             .finish_non_exhaustive()

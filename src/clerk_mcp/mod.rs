@@ -1,4 +1,4 @@
-//! Everything that guards one MCP endpoint, from one value.
+//! The paved path: every part that guards one MCP endpoint, built from one value.
 
 mod auth_layer;
 mod authorization_server;
@@ -26,10 +26,11 @@ use crate::services::{
 pub use auth_layer::AuthLayer;
 pub use builder::ClerkMcpBuilder;
 
-/// All parts that guard one MCP endpoint with one Clerk instance: the layer, the services, the paths.
+/// Guards one MCP endpoint with one Clerk instance.
 ///
-/// They come from one endpoint URL and one list of scopes, so the challenge, the metadata document and the audience of
-/// the tokens cannot disagree. A clone is cheap.
+/// All parts (the layer, the metadata services, their paths) are built from one endpoint URL and
+/// one list of scopes, so the challenge, the metadata document and the audience of the tokens
+/// cannot disagree. A clone is cheap.
 ///
 /// # Example
 ///
@@ -45,9 +46,9 @@ pub use builder::ClerkMcpBuilder;
 ///     .scopes(Scopes::parse("profile email")?)
 ///     .build()?;
 ///
-/// // Around the MCP service, whatever it is:
+/// // Put this around the MCP service:
 /// let guard = clerk.auth_layer();
-/// // And where clients look for the documents, in a router or without one:
+/// // And serve the metadata documents, from a router or without one:
 /// let paths: Vec<String> = clerk.well_known_routes().into_iter().map(|(path, _)| path).collect();
 /// assert!(paths.contains(&"/.well-known/oauth-protected-resource/mcp".to_owned()));
 /// let without_router = clerk.well_known_layer();
@@ -55,18 +56,18 @@ pub use builder::ClerkMcpBuilder;
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ClerkMcp(Arc<Parts>);
+pub struct ClerkMcp(Arc<Inner>);
 
 #[derive(Debug)]
-struct Parts {
+struct Inner {
     resource: ResourceUrl,
     verifier: ClerkVerifier,
     scopes: Scopes,
     hierarchy: ScopeHierarchy,
-    operations: AccessPolicy,
+    policy: AccessPolicy,
     optional: bool,
     cors: bool,
-    document: ProtectedResourceMetadata,
+    metadata: ProtectedResourceMetadata,
     protected_resource: ProtectedResourceService,
     authorization_server: AuthorizationServerService,
 }
@@ -82,49 +83,53 @@ impl ClerkMcp {
     ///
     /// # Errors
     ///
-    /// Returns an error if `MCP_RESOURCE_URL` or the name of the Clerk instance is missing, or if a variable is invalid.
+    /// Returns an error if `MCP_RESOURCE_URL` or the name of the Clerk instance is missing, or if
+    /// a variable is invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder().env().build()
     }
 
-    /// Returns the layer that guards the MCP service: [`bearer_auth_layer`](Self::bearer_auth_layer) around
-    /// [`access_policy_layer`](Self::access_policy_layer).
+    /// Returns the layer that guards the MCP service: it authenticates each request, then applies
+    /// the [access policy](ClerkMcpBuilder::access_policy) if there is one.
     ///
-    /// With it, the [access policy](ClerkMcpBuilder::access_policy) cannot be forgotten. The service gets a request whose
-    /// body is a [`RequestBody`](crate::access_policy::RequestBody), which axum and rmcp take as any other.
+    /// The service gets a request whose body is a
+    /// [`RequestBody`](crate::access_policy::RequestBody), which axum and rmcp accept as any other.
     pub fn auth_layer(&self) -> AuthLayer {
         AuthLayer::new(self.bearer_auth_layer(), self.access_policy_layer())
     }
 
-    /// The layer that lets only callers with a good token pass. It does not apply the rules for single operations.
+    /// Returns the authentication layer alone, which **does not apply the access policy**.
+    ///
+    /// Use it only together with [`access_policy_layer`](Self::access_policy_layer), for a stack
+    /// that puts another layer between the two.
     pub fn bearer_auth_layer(&self) -> BearerAuthLayer<ClerkVerifier> {
         let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
             .scope_hierarchy(self.0.hierarchy.clone())
-            .access_policy(self.0.operations.clone());
+            .access_policy(self.0.policy.clone());
         let layer = if self.0.optional { layer.optional() } else { layer };
         if self.0.cors { layer } else { layer.without_cors() }
     }
 
-    /// The layer that asks for the scopes of single operations. It belongs inside
-    /// [`bearer_auth_layer`](Self::bearer_auth_layer); without
-    /// [rules](ClerkMcpBuilder::access_policy) it does nothing.
+    /// Returns the authorization layer alone, to be put inside
+    /// [`bearer_auth_layer`](Self::bearer_auth_layer).
     pub fn access_policy_layer(&self) -> AccessPolicyLayer {
-        let layer = AccessPolicyLayer::new(self.0.operations.clone(), self.0.resource.clone())
+        let layer = AccessPolicyLayer::new(self.0.policy.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
             .scope_hierarchy(self.0.hierarchy.clone());
         if self.0.cors { layer } else { layer.without_cors() }
     }
 
-    /// The response to a request that a handler refuses, such as for an [`InsufficientScope`](crate::InsufficientScope):
-    /// that of the layers, for this resource and its scopes.
+    /// Returns the response to a request that a handler rejects, such as for an
+    /// [`InsufficientScope`](crate::InsufficientScope): the one that the layers would send, with
+    /// this resource and its scopes.
     #[must_use]
     pub fn reject(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
         let response = rejection.into().into_response(&self.0.resource, &self.0.scopes);
         if self.0.cors { response } else { without_cors(response) }
     }
 
-    /// Every well-known path with the service that answers there, for a router.
+    /// Returns every well-known path with the service that answers there, for a router.
     #[must_use]
     pub fn well_known_routes(&self) -> Vec<(String, WellKnownService)> {
         let documents = [
@@ -144,48 +149,50 @@ impl ClerkMcp {
         routes.collect()
     }
 
-    /// A layer that answers every well-known path, for a stack without a router.
+    /// Returns a layer that answers every well-known path, for a stack without a router. It belongs
+    /// outside of [`auth_layer`](Self::auth_layer): clients read the documents without a token.
     pub fn well_known_layer(&self) -> WellKnownLayer {
         WellKnownLayer::new(self.well_known_routes())
     }
 
-    /// The service that answers with the protected resource's metadata.
+    /// Returns the service that answers with the protected resource metadata (RFC 9728).
     #[must_use]
     pub fn protected_resource_service(&self) -> ProtectedResourceService {
         self.0.protected_resource.clone()
     }
 
-    /// The service that answers with the authorization server's metadata.
+    /// Returns the service that answers with the authorization server metadata (RFC 8414).
     #[must_use]
     pub fn authorization_server_service(&self) -> AuthorizationServerService {
         self.0.authorization_server.clone()
     }
 
-    /// The protected resource's metadata.
+    /// Returns the protected resource metadata.
     #[must_use]
     pub fn metadata(&self) -> &ProtectedResourceMetadata {
-        &self.0.document
+        &self.0.metadata
     }
 
-    /// The endpoint's public URL.
+    /// Returns the public URL of the endpoint.
     #[must_use]
     pub fn resource(&self) -> &ResourceUrl {
         &self.0.resource
     }
 
-    /// Which scopes imply others, for [`AuthInfo::require_scopes`](crate::AuthInfo::require_scopes).
+    /// Returns the scope hierarchy, for
+    /// [`AuthInfo::require_scopes`](crate::AuthInfo::require_scopes).
     #[must_use]
     pub fn scope_hierarchy(&self) -> &ScopeHierarchy {
         &self.0.hierarchy
     }
 
-    /// The scopes that every request needs.
+    /// Returns the scopes that every request needs.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.0.scopes
     }
 
-    /// The verifier of the tokens.
+    /// Returns the verifier of the tokens.
     #[must_use]
     pub fn verifier(&self) -> &ClerkVerifier {
         &self.0.verifier

@@ -1,3 +1,5 @@
+//! The error of a call to Clerk's Backend API or Frontend API.
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -6,46 +8,51 @@ use std::time::Duration;
 
 use super::{VerifyError, VerifyErrorKind};
 
-/// How a call to Clerk failed, for a program.
+/// The reason why a call to Clerk failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClerkErrorKind {
-    /// Clerk could not be reached, took too long, asked us to slow down (429) or reported a fault of its own (5xx).
+    /// Clerk could not be reached, did not respond in time, limited the rate of calls (429) or
+    /// reported an error of its own (5xx).
     Unavailable,
-    /// Clerk refused our own secret key (401).
+    /// Clerk rejected this server's secret key (401).
     Unauthorized,
-    /// Clerk knows no such thing: a 404 in the words of its API, not just any.
+    /// The requested object does not exist. Only a 404 whose body is an error of Clerk's API
+    /// counts.
     NotFound,
-    /// Clerk's answer is not what its API describes.
+    /// The response does not have the form that Clerk's API documents.
     InvalidResponse,
-    /// What was asked for cannot be asked for, such as a user id with a slash. Clerk was not called.
+    /// The request was invalid and was not sent, for example a user id with a slash in it.
     InvalidRequest,
 }
 
 impl ClerkErrorKind {
-    fn description(self) -> &'static str {
+    /// The first part of the error's `Display`.
+    fn summary(self) -> &'static str {
         match self {
-            Self::Unavailable => "Clerk cannot be reached at the moment",
-            Self::Unauthorized => "Clerk did not accept this server's secret key",
-            Self::NotFound => "Clerk does not know what was asked for",
-            Self::InvalidResponse => "Clerk gave an answer that cannot be used",
-            Self::InvalidRequest => "the request cannot be sent to Clerk",
+            Self::Unavailable => "Clerk is unavailable",
+            Self::Unauthorized => "Clerk rejected the secret key of this server",
+            Self::NotFound => "the requested object does not exist at Clerk",
+            Self::InvalidResponse => "invalid response from Clerk",
+            Self::InvalidRequest => "the request was not sent to Clerk",
         }
     }
 }
 
-/// A call to Clerk that failed.
+/// A failed call to Clerk.
+///
+/// `Display` says how the call failed; no error contains a token or a key.
 ///
 /// # Example
 ///
 /// ```
 /// use clerk_mcp_tools::{ClerkError, ClerkErrorKind};
 ///
-/// fn is_worth_another_try(error: &ClerkError) -> bool {
+/// fn is_retryable(error: &ClerkError) -> bool {
 ///     error.kind() == ClerkErrorKind::Unavailable
 /// }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ClerkError {
     kind: ClerkErrorKind,
     detail: Cow<'static, str>,
@@ -68,13 +75,13 @@ impl ClerkError {
         self
     }
 
-    /// How the call failed.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ClerkErrorKind {
         self.kind
     }
 
-    /// When to ask again, where Clerk said so.
+    /// Returns how long to wait before the next call, if Clerk said so (`Retry-After`).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -83,28 +90,19 @@ impl ClerkError {
 
 impl fmt::Display for ClerkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.description(), self.detail)
+        write!(f, "{}: {}", self.kind.summary(), self.detail)
     }
 }
 
-impl fmt::Debug for ClerkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClerkError")
-            .field("kind", &self.kind)
-            .field("detail", &self.detail)
-            .field("retry_after", &self.retry_after)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
+// Not derived by thiserror: it would return the `Arc`, and a caller could not downcast the source.
 impl Error for ClerkError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 
-/// A call that failed says nothing about the token it was made for.
+/// A failed call is never evidence against the token that it was made for, so the result is
+/// [`VerifyErrorKind::Unavailable`] or [`VerifyErrorKind::Misconfigured`].
 impl From<ClerkError> for VerifyError {
     fn from(error: ClerkError) -> Self {
         let kind = match error.kind {

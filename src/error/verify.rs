@@ -1,51 +1,55 @@
+//! The error of token verification, and the texts that callers may see (RFC 6750 section 3.1).
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a token was not accepted, for a program.
+/// The reason why a token was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VerifyErrorKind {
-    /// The text is no token of any format this verifier knows.
+    /// The token has none of the formats that the verifier knows.
     Malformed,
-    /// A token of another class: a session token, a machine token, an API key, a JWT from a template.
+    /// The token is of another class: a session token, a machine token, an API key, or a JWT made
+    /// from a template.
     WrongTokenType,
-    /// The signature algorithm is not one the key may be used with (RFC 8725 section 3.1).
+    /// The signature algorithm is not one that the key may be used with (RFC 8725 section 3.1).
     UnsupportedAlgorithm,
-    /// No key of the instance has this key id.
+    /// No key of the Clerk instance has the token's key id.
     UnknownKey,
-    /// The signature does not belong to the token.
+    /// The signature is invalid.
     InvalidSignature,
-    /// The token was issued by somebody else.
+    /// The token was issued by another authorization server.
     InvalidIssuer,
-    /// A claim is missing or has a form that cannot be used.
+    /// A claim is missing or malformed.
     InvalidClaim,
-    /// The token's time is over.
+    /// The token has expired.
     Expired,
-    /// The token's time has not come.
+    /// The token is not valid yet.
     NotYetValid,
-    /// The token was issued for another resource, or for none in particular (RFC 8707).
+    /// The token was issued for another resource, or for no particular one (RFC 8707).
     InvalidAudience,
     /// The token was revoked.
     Revoked,
     /// The authorization server does not know the token.
     UnknownToken,
-    /// Whether the token is good cannot be found out now. Says nothing about the token.
+    /// The token cannot be verified at the moment. Says nothing about the token.
     Unavailable,
-    /// Whether the token is good cannot be found out with the settings of this server. Says nothing about the token.
+    /// The token cannot be verified with the settings of this server. Says nothing about the token.
     Misconfigured,
 }
 
 impl VerifyErrorKind {
-    /// Whether the token itself was found wanting; the other kinds say nothing about it.
+    /// Returns whether the token itself was rejected. [`Unavailable`](Self::Unavailable) and
+    /// [`Misconfigured`](Self::Misconfigured) say nothing about it.
     #[must_use]
     pub fn is_invalid_token(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Misconfigured)
     }
 
-    /// One fixed sentence that may be shown to the caller.
+    /// Returns the fixed sentence that is sent to the caller as `error_description`.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
@@ -67,26 +71,50 @@ impl VerifyErrorKind {
             Self::Misconfigured => "The server is not set up to verify this access token",
         }
     }
+
+    /// The error's `Display`, apart from [`description`](Self::description), which is fixed because
+    /// clients see it.
+    fn summary(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed access token",
+            Self::WrongTokenType => "token is not an OAuth access token",
+            Self::UnsupportedAlgorithm => "signature algorithm of the access token is not accepted",
+            Self::UnknownKey => "access token is signed with an unknown key",
+            Self::InvalidSignature => "invalid signature of the access token",
+            Self::InvalidIssuer => "access token was issued by another authorization server",
+            Self::InvalidClaim => "claim of the access token is missing or invalid",
+            Self::Expired => "access token has expired",
+            Self::NotYetValid => "access token is not valid yet",
+            Self::InvalidAudience => "access token was not issued for this resource",
+            Self::Revoked => "access token was revoked",
+            Self::UnknownToken => "access token is unknown to the authorization server",
+            Self::Unavailable => "access token cannot be verified at the moment",
+            Self::Misconfigured => "server is not configured to verify this access token",
+        }
+    }
 }
 
-/// A token that was not accepted.
+/// A token that was not accepted, or that could not be verified.
 ///
-/// Shown, it is one fixed sentence per [`kind`](Self::kind). The cause is in [`source`](Error::source) and in the
-/// `tracing` event that was emitted when the token was refused; neither ever contains the token or a key.
+/// `Display` is one fixed text per [`kind`](Self::kind). Further information for the operator is in
+/// [`detail`](Self::detail), in [`source`](Error::source) and in the `tracing` event that the
+/// verifier emits; none of them contains the token or a key.
 ///
 /// # Example
 ///
-/// A verifier of your own says what it found in the same terms:
+/// A custom verifier reports an outage of its authorization server:
 ///
 /// ```
 /// use std::time::Duration;
 /// use clerk_mcp_tools::{VerifyError, VerifyErrorKind};
 ///
-/// let error = VerifyError::new(VerifyErrorKind::Unavailable).with_retry_after(Duration::from_secs(3));
-/// assert_eq!(error.to_string(), "The access token cannot be verified at the moment");
+/// let error = VerifyError::new(VerifyErrorKind::Unavailable)
+///     .with_detail("the introspection endpoint did not respond")
+///     .with_retry_after(Duration::from_secs(3));
+/// assert_eq!(error.to_string(), "access token cannot be verified at the moment");
 /// assert!(!error.kind().is_invalid_token());
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
     detail: Option<Cow<'static, str>>,
@@ -95,46 +123,48 @@ pub struct VerifyError {
 }
 
 impl VerifyError {
-    /// An error of this kind.
+    /// Creates an error of this kind.
     #[must_use]
     pub fn new(kind: VerifyErrorKind) -> Self {
         Self { kind, detail: None, retry_after: None, source: None }
     }
 
-    /// Adds what the operator should know. It is logged, never sent: keep secrets out of it all the same.
+    /// Sets information for the operator. It is logged and never sent to the caller; it must not
+    /// contain a secret all the same. Defaults to none.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Adds when to ask again; it becomes the `Retry-After` of a 503.
+    /// Sets how long to wait before the next attempt, sent as the `Retry-After` header of a 503.
+    /// Defaults to none.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// Adds the error behind this one.
+    /// Sets the error that caused this one. Defaults to none.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Why the token was not accepted.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> VerifyErrorKind {
         self.kind
     }
 
-    /// What the operator should know, for a log.
+    /// Returns information for the operator, for a log.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }
 
-    /// When to ask again, where that is known.
+    /// Returns how long to wait before the next attempt, if that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -149,21 +179,11 @@ impl From<VerifyErrorKind> for VerifyError {
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.description())
+        f.write_str(self.kind.summary())
     }
 }
 
-impl fmt::Debug for VerifyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyError")
-            .field("kind", &self.kind)
-            .field("detail", &self.detail)
-            .field("retry_after", &self.retry_after)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
+// Not derived by thiserror: it would return the `Arc`, and a caller could not downcast the source.
 impl Error for VerifyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))

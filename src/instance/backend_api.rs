@@ -1,4 +1,4 @@
-//! Where a Clerk instance's Backend API is called.
+//! The address of Clerk's Backend API.
 
 use std::str::FromStr;
 
@@ -33,14 +33,19 @@ impl BackendApi {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not an origin, or uses `http:` on a host other than a loopback host.
+    /// Returns an error if the text is not an origin, or uses `http:` on a host other than a
+    /// loopback host.
     pub fn parse(origin: &str) -> Result<Self, ConfigError> {
-        let origin =
-            check_base_url("CLERK_API_URL", origin, "leave it out, or set https://api.clerk.com")?;
+        let origin = check_base_url(
+            "URL of Clerk's Backend API",
+            "CLERK_API_URL",
+            origin,
+            "leave it out, or set https://api.clerk.com",
+        )?;
         Ok(Self { origin: origin.to_owned(), version: DEFAULT_VERSION.to_owned() })
     }
 
-    /// Sets the version, which is the first segment of every path.
+    /// Sets the version, which is the first segment of every path. Defaults to `v1`.
     ///
     /// # Errors
     ///
@@ -48,9 +53,10 @@ impl BackendApi {
     pub fn with_version(mut self, version: &str) -> Result<Self, ConfigError> {
         let digits = version.strip_prefix('v').unwrap_or_default();
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(ConfigError::invalid(
+            return Err(ConfigError::invalid_value(
+                "version of Clerk's Backend API",
                 "CLERK_API_VERSION",
-                "is not of the form v1; leave it out, or set v1",
+                "it is not of the form v1; leave it out, or set v1",
             ));
         }
         version.clone_into(&mut self.version);
@@ -81,5 +87,26 @@ impl FromStr for BackendApi {
 
     fn from_str(origin: &str) -> Result<Self, Self::Err> {
         Self::parse(origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_is_wrong_and_what_to_set() {
+        let rows = [
+            (BackendApi::parse("'https://api.clerk.com'"), "is surrounded by quotation marks"),
+            (BackendApi::parse("https://api.clerk.com\n"), "contains white space"),
+            (BackendApi::parse("http://api.clerk.com"), "use https:"),
+            (BackendApi::parse("https://api.clerk.com/v1"), "must be an origin"),
+            (BackendApi::default().with_version("1"), "set v1"),
+        ];
+        for (outcome, expected) in rows {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("Clerk's Backend API: it"), "{error}");
+            assert!(error.contains(expected) && error.contains("leave it out"), "{error}");
+        }
     }
 }

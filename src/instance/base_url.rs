@@ -1,16 +1,19 @@
-//! The origins that tokens and keys may be sent to.
+//! The check of the origins that tokens and keys are sent to.
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, check_quotes_and_white_space};
 use crate::oauth::{check_origin, parse_uri};
 
-/// An origin that tokens and keys may be sent to, without a slash at its end.
+/// Checks that the text is an https origin and returns it without a trailing slash. `expected` and
+/// `setting` are those of [`ConfigError::invalid_value`]; `remedy` says what to set.
 pub(super) fn check_base_url<'a>(
+    expected: &'static str,
     setting: &'static str,
     text: &'a str,
     remedy: &str,
 ) -> Result<&'a str, ConfigError> {
     let invalid =
-        |why: &str| ConfigError::invalid(setting, format!("cannot be used: it {why}; {remedy}"));
+        |why: &str| ConfigError::invalid_value(expected, setting, format!("it {why}; {remedy}"));
+    check_quotes_and_white_space(text).map_err(invalid)?;
     let base = text.strip_suffix('/').unwrap_or(text);
     if base.contains('#') {
         return Err(invalid("has a fragment"));
@@ -18,7 +21,7 @@ pub(super) fn check_base_url<'a>(
     let uri = parse_uri(base).ok_or_else(|| invalid("is not a URL"))?;
     check_origin(&uri).map_err(invalid)?;
     if uri.path() != "/" || base.ends_with('/') || uri.query().is_some() {
-        return Err(invalid("has a path or a query, where only the origin belongs"));
+        return Err(invalid("has a path or a query, but must be an origin"));
     }
     Ok(base)
 }

@@ -1,6 +1,6 @@
-//! Where a Clerk instance issues its tokens.
+//! The address of a Clerk instance's Frontend API, which issues its tokens.
 
-use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::PublishableKey;
@@ -11,7 +11,8 @@ const SETTING: &str = "CLERK_FAPI";
 
 /// The origin of a Clerk instance's Frontend API, which is also the issuer of its tokens.
 ///
-/// It follows from the publishable key; [`FrontendApi::parse`] is for an instance behind another origin.
+/// The publishable key contains it; [`FrontendApi::parse`] is for an instance behind another
+/// origin, such as a proxy.
 ///
 /// # Example
 ///
@@ -23,18 +24,20 @@ const SETTING: &str = "CLERK_FAPI";
 /// assert_eq!(FrontendApi::from(&key).issuer(), "https://foo-bar-13.clerk.accounts.dev");
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FrontendApi(Arc<str>);
 
 impl FrontendApi {
-    /// Reads an origin such as `https://clerk.example.com`. It is kept as Clerk writes it: in small letters, without a
-    /// slash at the end and without a default port.
+    /// Parses an origin such as `https://clerk.example.com`. It is converted to the form in which
+    /// Clerk writes it: lower case, without a trailing slash and without a default port.
     ///
     /// # Errors
     ///
-    /// When the text is no origin, or uses `http:` off a loopback host.
+    /// Returns an error if the text is not an origin, or uses `http:` on a host other than a
+    /// loopback host.
     pub fn parse(origin: &str) -> Result<Self, ConfigError> {
         check_base_url(
+            "URL of the Frontend API",
             SETTING,
             origin,
             "set the origin of the Frontend API, such as https://clerk.example.com",
@@ -42,7 +45,8 @@ impl FrontendApi {
         .map(|base| Self(canonical(base).into()))
     }
 
-    /// The issuer of this instance's tokens (claim `iss`, RFC 8414 section 2): the origin, without a slash at the end.
+    /// Returns the issuer of this instance's tokens (claim `iss`, RFC 8414 section 2): the origin
+    /// without a trailing slash.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0
@@ -61,19 +65,22 @@ impl From<PublishableKey> for FrontendApi {
     }
 }
 
+/// For functions that take `impl Into<FrontendApi>`.
 impl From<&FrontendApi> for FrontendApi {
     fn from(api: &FrontendApi) -> Self {
         api.clone()
     }
 }
 
-impl fmt::Debug for FrontendApi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FrontendApi").field(&self.0).finish()
+impl FromStr for FrontendApi {
+    type Err = ConfigError;
+
+    fn from_str(origin: &str) -> Result<Self, Self::Err> {
+        Self::parse(origin)
     }
 }
 
-/// RFC 3986 section 6.2: issuers are compared byte by byte, so one has to be spelled like the other.
+/// Normalizes the spelling (RFC 3986 section 6.2), because issuers are compared byte by byte.
 fn canonical(origin: &str) -> String {
     let origin = origin.to_ascii_lowercase();
     let default_port = if origin.starts_with("https:") { ":443" } else { ":80" };
@@ -85,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_origins_only_and_https_off_loopback() {
+    fn accepts_https_origins_and_http_on_loopback_hosts() {
         for good in [
             "https://a.example",
             "https://a.example/",
@@ -113,6 +120,22 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(FrontendApi::parse(text).unwrap_err().setting(), SETTING, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn errors_name_quotation_marks_and_white_space() {
+        let rows = [
+            ("\"https://a.example\"", "it is surrounded by quotation marks"),
+            ("https://a.example'", "it is surrounded by quotation marks"),
+            ("https://a.example\n", "it contains white space"),
+            ("https://a.example/x", "it has a path or a query"),
+        ];
+        for (text, expected) in rows {
+            let error = FrontendApi::parse(text).unwrap_err().to_string();
+            let expected = format!("invalid URL of the Frontend API: {expected}");
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(error.ends_with("such as https://clerk.example.com"), "{error}");
         }
     }
 }

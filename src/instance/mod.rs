@@ -1,4 +1,4 @@
-//! Which Clerk instance a server belongs to: its keys and the origins of its two APIs.
+//! The Clerk instance that a server belongs to: its keys, and the addresses of its two APIs.
 
 mod backend_api;
 mod base_url;

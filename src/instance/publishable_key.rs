@@ -1,4 +1,4 @@
-//! Clerk's publishable key: where an instance's Frontend API lives.
+//! Clerk's publishable key, which contains the host of the instance's Frontend API.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, check_quotes_and_white_space};
 
 const SETTING: &str = "CLERK_PUBLISHABLE_KEY";
-const WHERE: &str =
+const REMEDY: &str =
     "copy it from the Clerk Dashboard, page API keys; it starts with pk_test_ or pk_live_";
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -18,16 +18,18 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// Which kind of Clerk instance a key belongs to.
+/// The type of a Clerk instance, which its keys name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum InstanceType {
-    /// A development instance: keys with `_test_`.
+    /// A development instance, whose keys contain `_test_`.
     Development,
-    /// A production instance: keys with `_live_`.
+    /// A production instance, whose keys contain `_live_`.
     Production,
 }
 
 impl InstanceType {
+    /// Returns the part of a key that names the type.
     pub(crate) fn infix(self) -> &'static str {
         match self {
             Self::Development => "test",
@@ -38,8 +40,9 @@ impl InstanceType {
 
 /// A Clerk publishable key, such as `pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk`.
 ///
-/// It is public, and its only content is the host of the instance's Frontend API: `pk_test_` or `pk_live_`, then
-/// base64 (padding optional, the URL-safe alphabet tolerated) of `<host>$`.
+/// It is not a secret. It consists of `pk_test_` or `pk_live_` and the base64 of `<host>$`, where
+/// the host is that of the instance's Frontend API. Padding is optional, and the URL-safe alphabet
+/// is accepted too.
 ///
 /// # Example
 ///
@@ -58,30 +61,31 @@ pub struct PublishableKey {
 }
 
 impl PublishableKey {
-    /// Reads a publishable key.
+    /// Parses a publishable key.
     ///
     /// # Errors
     ///
-    /// When the text is not a publishable key. The error says where Clerk shows the right one.
+    /// Returns an error if the text is not a publishable key. The error says where Clerk shows the
+    /// key.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        check_quotes_and_white_space(text).map_err(invalid)?;
         let (instance_type, encoded) =
-            split(text).ok_or_else(|| invalid("it has neither of Clerk's prefixes"))?;
-        let decoded =
-            decode(encoded).ok_or_else(|| invalid("the part after the prefix is not base64"))?;
+            split(text).ok_or_else(|| invalid("starts with neither pk_test_ nor pk_live_"))?;
+        let decoded = decode(encoded).ok_or_else(|| invalid("is not base64 after its prefix"))?;
         let host = decoded
             .strip_suffix('$')
-            .ok_or_else(|| invalid("the key is cut off or has something behind its end"))?;
+            .ok_or_else(|| invalid("is truncated or has extra characters at its end"))?;
         if !is_host(host) {
-            return Err(invalid("it does not name the host of a Frontend API"));
+            return Err(invalid("does not contain the host of a Frontend API"));
         }
         Ok(Self { text: text.to_owned(), host: host.to_owned(), instance_type })
     }
 
-    /// The key of an instance whose Frontend API has this host (`host` or `host:port`).
+    /// Creates the key of an instance whose Frontend API has this host (`host` or `host:port`).
     ///
     /// # Errors
     ///
-    /// When the host is not a plain host with a dot in it.
+    /// Returns an error if the host is not a valid host with a dot in it.
     pub fn for_host(instance_type: InstanceType, host: &str) -> Result<Self, ConfigError> {
         Self::parse(&format!(
             "pk_{}_{}",
@@ -90,19 +94,19 @@ impl PublishableKey {
         ))
     }
 
-    /// The host of the instance's Frontend API, with its port where the key names one.
+    /// Returns the host of the instance's Frontend API, with the port if the key contains one.
     #[must_use]
     pub fn frontend_api_host(&self) -> &str {
         &self.host
     }
 
-    /// Which kind of instance the key belongs to.
+    /// Returns the type of the instance that the key belongs to.
     #[must_use]
     pub fn instance_type(&self) -> InstanceType {
         self.instance_type
     }
 
-    /// The key's text.
+    /// Returns the key as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -141,7 +145,8 @@ fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A dotted name or address, with an optional port: nothing that could turn `https://{host}` into another origin.
+/// Returns whether the text is a dotted name or address with an optional port. Prevents a key from
+/// turning `https://{host}` into a URL with another origin, such as `host/@evil.example`.
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let labels_fit = name.split('.').all(is_label);
@@ -150,7 +155,7 @@ fn is_host(text: &str) -> bool {
     name.len() <= 253 && name.contains('.') && labels_fit && port_fits
 }
 
-/// RFC 1123 section 2.1, by length and alphabet; an underscore occurs in practice.
+/// RFC 1123 section 2.1, and the underscore, which occurs in practice.
 fn is_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=63).contains(&label.len())
@@ -159,8 +164,9 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
+/// `why` continues a sentence that begins with "it".
 fn invalid(why: &str) -> ConfigError {
-    ConfigError::invalid(SETTING, format!("is not a Clerk publishable key: {why}; {WHERE}"))
+    ConfigError::invalid_value("publishable key", SETTING, format!("it {why}; {REMEDY}"))
 }
 
 #[cfg(test)]
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_keys_in_every_tolerated_spelling() {
+    fn accepts_every_base64_spelling() {
         let rows = [
             ("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk", "foo-bar-13.clerk.accounts.dev"),
             ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k", "clerk.example.com"),
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_key() {
+    fn rejects_invalid_keys() {
         let rows = [
             String::new(),
             "pk_test_".into(),
@@ -221,7 +227,28 @@ mod tests {
     }
 
     #[test]
-    fn for_host_is_the_inverse() {
+    fn errors_say_what_is_wrong_and_where_clerk_shows_the_key() {
+        let rows = [
+            ("\"pk_live_Y2xlcmsuZXhhbXBsZS5jb20k\"", "is surrounded by quotation marks"),
+            ("'pk_live_Y2xlcmsuZXhhbXBsZS5jb20k'", "is surrounded by quotation marks"),
+            ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k'", "is surrounded by quotation marks"),
+            ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k\n", "contains white space"),
+            ("pk_live_Y2xlcmsu ZXhhbXBsZS5jb20k", "contains white space"),
+            ("sk_live_Y2xlcmsuZXhhbXBsZS5jb20k", "starts with neither pk_test_ nor pk_live_"),
+            ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20", "is truncated"),
+        ];
+        for (text, expected) in rows {
+            let error = PublishableKey::parse(text).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("invalid publishable key: it {expected}")),
+                "{error}"
+            );
+            assert!(error.contains("Clerk Dashboard"), "{error}");
+        }
+    }
+
+    #[test]
+    fn for_host_is_the_inverse_of_parse() {
         let key = PublishableKey::for_host(InstanceType::Production, "clerk.example.com").unwrap();
         assert_eq!(key.as_str(), "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k");
         assert_eq!(key.instance_type(), InstanceType::Production);

@@ -1,13 +1,16 @@
-//! Clerk's secret key, which opens the Backend API.
+//! Clerk's secret key, the credential for the Backend API.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::InstanceType;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, check_quotes_and_white_space};
 use crate::oauth::REDACTED;
 
-/// A Clerk secret key (`sk_test_…`, `sk_live_…`), which opens the Backend API.
+/// A Clerk secret key (`sk_test_…` or `sk_live_…`), the credential for the Backend API.
+///
+/// `Debug` does not show the key, and there is no `Display`.
 ///
 /// # Example
 ///
@@ -26,29 +29,30 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
-    /// Reads a secret key.
+    /// Parses a secret key.
     ///
     /// # Errors
     ///
-    /// When the text is not a Clerk secret key. The error does not repeat it.
+    /// Returns an error if the text is not a Clerk secret key. The error does not contain the text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        check_quotes_and_white_space(text).map_err(invalid)?;
         let (instance_type, rest) = if let Some(rest) = text.strip_prefix("sk_test_") {
             (InstanceType::Development, rest)
         } else if let Some(rest) = text.strip_prefix("sk_live_") {
             (InstanceType::Production, rest)
         } else {
-            return Err(invalid("it starts with neither sk_test_ nor sk_live_"));
+            return Err(invalid("starts with neither sk_test_ nor sk_live_"));
         };
         if rest.is_empty() {
-            return Err(invalid("nothing follows its prefix"));
+            return Err(invalid("ends after its prefix"));
         }
         if !rest.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(invalid("it contains white space or a character that no key has"));
+            return Err(invalid("contains a character that no key has"));
         }
         Ok(Self { text: text.into(), instance_type })
     }
 
-    /// Which kind of instance the key belongs to.
+    /// Returns the type of the instance that the key belongs to.
     #[must_use]
     pub fn instance_type(&self) -> InstanceType {
         self.instance_type
@@ -59,17 +63,28 @@ impl SecretKey {
     }
 }
 
+impl FromStr for SecretKey {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretKey({REDACTED})")
     }
 }
 
+/// `why` continues a sentence that begins with "it".
 fn invalid(why: &str) -> ConfigError {
-    ConfigError::invalid(
+    ConfigError::invalid_value(
+        "secret key",
         "CLERK_SECRET_KEY",
         format!(
-            "is not a Clerk secret key: {why}; copy it from the Clerk Dashboard, page API keys, section Secret keys"
+            "it {why}; copy it from the Clerk Dashboard, page API keys, section Secret keys; it \
+             starts with sk_test_ or sk_live_"
         ),
     )
 }
@@ -79,18 +94,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_not_a_secret_key_and_never_repeats_it() {
-        for text in [
-            "",
-            "sk_test_",
-            "pk_test_marked",
-            "sk_prod_marked",
-            "sk_test_mar ked",
-            "sk_live_marked\n",
-        ] {
+    fn errors_say_what_is_wrong_and_never_show_the_key() {
+        let rows = [
+            ("", "starts with neither sk_test_ nor sk_live_"),
+            ("pk_test_xyzzy", "starts with neither sk_test_ nor sk_live_"),
+            ("sk_prod_xyzzy", "starts with neither sk_test_ nor sk_live_"),
+            ("sk_test_", "ends after its prefix"),
+            ("sk_test_xyz\u{7f}zy", "contains a character that no key has"),
+            ("sk_test_xyz zy", "contains white space"),
+            ("sk_live_xyzzy\n", "contains white space"),
+            (" sk_live_xyzzy", "contains white space"),
+            ("\"sk_live_xyzzy\"", "is surrounded by quotation marks"),
+            ("'sk_live_xyzzy'", "is surrounded by quotation marks"),
+            ("sk_live_xyzzy\"", "is surrounded by quotation marks"),
+        ];
+        for (text, expected) in rows {
             let error = SecretKey::parse(text).unwrap_err();
             assert_eq!(error.setting(), "CLERK_SECRET_KEY");
-            assert!(!format!("{error} {error:?}").contains("mar"), "{text:?}: {error}");
+            let message = error.to_string();
+            assert!(
+                message.starts_with(&format!("invalid secret key: it {expected}")),
+                "{message}"
+            );
+            assert!(message.contains("Clerk Dashboard"), "{message}");
+            assert!(!format!("{message} {error:?}").contains("xyz"), "{text:?}: {message}");
         }
     }
 }

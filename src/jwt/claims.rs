@@ -1,172 +1,133 @@
-//! What the claims of a signed token have to say (RFC 9068 section 4, RFC 7519 section 4.1).
+//! The claims of a signed token (RFC 7519 section 4.1) and their checks (RFC 9068 section 4).
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::object::{JsonObject, Name};
-use super::refuse;
-use crate::error::{VerifyError, VerifyErrorKind as Kind};
+use super::object::JsonObject;
+use super::reject;
+use crate::error::{VerifyError, VerifyErrorKind};
 use crate::oauth::{Actor, Scopes};
 
-/// The last second of the year 9999. A time behind it is a mistake, such as milliseconds.
-const END_OF_TIME: f64 = 253_402_300_799.0;
-
-/// The claims that are looked at.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Claim {
-    Iss,
-    Sub,
-    ClientId,
-    Scope,
-    Scp,
-    Exp,
-    Nbf,
-    Iat,
-    Aud,
-    OrgId,
-    Act,
-}
-
-impl Name for Claim {
-    const COUNT: usize = 11;
-
-    fn of(text: &str) -> Option<Self> {
-        Some(match text {
-            "iss" => Self::Iss,
-            "sub" => Self::Sub,
-            "client_id" => Self::ClientId,
-            "scope" => Self::Scope,
-            "scp" => Self::Scp,
-            "exp" => Self::Exp,
-            "nbf" => Self::Nbf,
-            "iat" => Self::Iat,
-            "aud" => Self::Aud,
-            "org_id" => Self::OrgId,
-            "act" => Self::Act,
-            _ => return None,
-        })
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
+/// The last second of the year 9999. A later time is a mistake, such as milliseconds.
+const MAX_TIME: f64 = 253_402_300_799.0;
 
 /// What the claims are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy<'a> {
-    /// Who must have issued the token, byte by byte.
+    /// The required `iss`, compared byte by byte.
     pub(crate) issuer: &'a str,
-    /// How far the clocks of issuer and server may be apart.
+    /// The tolerated difference between the clocks of the issuer and this server.
     pub(crate) leeway: Duration,
 }
 
-/// The claims of a token that is signed, ours and of now. Its audience has not been looked at.
+/// The claims of a token that is signed, from the right issuer and not expired. The audience has
+/// not been checked.
 #[derive(Debug)]
 pub(crate) struct ValidClaims {
     pub(crate) subject: String,
     pub(crate) client_id: String,
     pub(crate) scopes: Scopes,
     pub(crate) expires_at: u64,
-    /// `None` where the token has no such claim, which is not the same as an empty list.
+    /// `None` if the token has no `aud`, which is not the same as an empty list.
     pub(crate) audience: Option<Vec<String>>,
     pub(crate) org_id: Option<String>,
     pub(crate) actor: Option<Actor>,
     pub(crate) rest: Map<String, Value>,
-    /// Nobody outside this module can make one.
+    /// Keeps other modules from making one.
     _proof: (),
 }
 
 impl ValidClaims {
-    /// Issuer, then time, then the rest.
+    /// Checks the issuer, then the times, then the other claims.
     pub(super) fn check(
-        mut members: JsonObject<Claim>,
+        mut claims: JsonObject<'_>,
         policy: &Policy<'_>,
         now: u64,
     ) -> Result<Self, VerifyError> {
-        if members.get(Claim::Iss).and_then(Value::as_str) != Some(policy.issuer) {
-            return Err(refuse(
-                Kind::InvalidIssuer,
+        if claims.get("iss").and_then(Value::as_str) != Some(policy.issuer) {
+            return Err(reject(
+                VerifyErrorKind::InvalidIssuer,
                 "`iss` is not the Frontend API of this Clerk instance",
             ));
         }
-        let expires_at = check_times(&members, policy.leeway.as_secs(), now)?;
-        let subject = take_string(&mut members, Claim::Sub)?
-            .ok_or_else(|| refuse(Kind::InvalidClaim, "`sub` is missing"))?;
+        let expires_at = check_times(&claims, policy.leeway.as_secs(), now)?;
+        let subject =
+            take_string(&mut claims, "sub")?.ok_or_else(|| invalid("`sub` is missing"))?;
         if subject.starts_with("mch_") {
-            return Err(refuse(Kind::WrongTokenType, "`sub` is a machine"));
+            return Err(reject(VerifyErrorKind::WrongTokenType, "`sub` is a machine"));
         }
-        let client_id = take_string(&mut members, Claim::ClientId)?
-            .ok_or_else(|| refuse(Kind::InvalidClaim, "`client_id` is missing"))?;
-        let claims = Self {
+        let client_id = take_string(&mut claims, "client_id")?
+            .ok_or_else(|| invalid("`client_id` is missing"))?;
+        Ok(Self {
             subject,
             client_id,
-            scopes: take_scopes(&mut members)?,
+            scopes: take_scopes(&mut claims)?,
             expires_at,
-            audience: take_audience(&mut members)?,
-            org_id: take_string(&mut members, Claim::OrgId)?,
-            actor: take_actor(&mut members)?,
+            audience: take_audience(&mut claims)?,
+            org_id: take_string(&mut claims, "org_id")?,
+            actor: take_actor(&mut claims)?,
+            rest: rest(claims),
             _proof: (),
-            rest: rest(members),
-        };
-        Ok(claims)
+        })
     }
 }
 
-/// Returns when the token's time is over.
-fn check_times(members: &JsonObject<Claim>, leeway: u64, now: u64) -> Result<u64, VerifyError> {
-    let expires_at = time(members, Claim::Exp, f64::floor)?
-        .ok_or_else(|| refuse(Kind::InvalidClaim, "`exp` is missing"))?;
+/// Returns the time at which the token expires.
+fn check_times(claims: &JsonObject<'_>, leeway: u64, now: u64) -> Result<u64, VerifyError> {
+    let expires_at = time(claims, "exp", f64::floor)?.ok_or_else(|| invalid("`exp` is missing"))?;
     if expires_at <= now.saturating_sub(leeway) {
-        return Err(refuse(Kind::Expired, "`exp` has passed"));
+        return Err(reject(VerifyErrorKind::Expired, "`exp` has passed"));
     }
     let latest = now.saturating_add(leeway);
-    if time(members, Claim::Nbf, f64::ceil)?.is_some_and(|not_before| not_before > latest) {
-        return Err(refuse(Kind::NotYetValid, "`nbf` has not come"));
+    if time(claims, "nbf", f64::ceil)?.is_some_and(|not_before| not_before > latest) {
+        return Err(reject(VerifyErrorKind::NotYetValid, "`nbf` is in the future"));
     }
-    if time(members, Claim::Iat, f64::ceil)?.is_some_and(|issued_at| issued_at > latest) {
-        return Err(refuse(Kind::NotYetValid, "`iat` has not come: compare this machine's clock"));
+    if time(claims, "iat", f64::ceil)?.is_some_and(|issued_at| issued_at > latest) {
+        return Err(reject(
+            VerifyErrorKind::NotYetValid,
+            "`iat` is in the future: check this machine's clock",
+        ));
     }
     Ok(expires_at)
 }
 
-/// `scp` is a list and wins over `scope`, a text with spaces. Neither means that nothing was granted.
-fn take_scopes(members: &mut JsonObject<Claim>) -> Result<Scopes, VerifyError> {
-    let scope = members.take(Claim::Scope);
-    match (members.take(Claim::Scp), scope) {
-        (Some(list), _) => {
-            let list = texts(list)
-                .ok_or_else(|| refuse(Kind::InvalidClaim, "`scp` is not a list of texts"))?;
-            Ok(Scopes::granted(list.iter().map(String::as_str)))
+/// Takes the scopes. An `scp` array takes precedence over a space-separated `scope`; a token with
+/// neither has no scopes.
+fn take_scopes(claims: &mut JsonObject<'_>) -> Result<Scopes, VerifyError> {
+    let scope = claims.take("scope");
+    match (claims.take("scp"), scope) {
+        (Some(scp), _) => {
+            let scp = strings(scp).ok_or_else(|| invalid("`scp` is not an array of strings"))?;
+            Ok(Scopes::granted(scp.iter().map(String::as_str)))
         }
-        (None, Some(Value::String(text))) => Ok(Scopes::granted(text.split(' '))),
-        (None, Some(_)) => Err(refuse(Kind::InvalidClaim, "`scope` is not a text")),
+        (None, Some(Value::String(scope))) => Ok(Scopes::granted(scope.split(' '))),
+        (None, Some(_)) => Err(invalid("`scope` is not a string")),
         (None, None) => Ok(Scopes::none()),
     }
 }
 
-fn take_audience(members: &mut JsonObject<Claim>) -> Result<Option<Vec<String>>, VerifyError> {
-    audience(members.take(Claim::Aud))
-        .ok_or_else(|| refuse(Kind::InvalidClaim, "`aud` is neither a text nor a list of texts"))
+fn take_audience(claims: &mut JsonObject<'_>) -> Result<Option<Vec<String>>, VerifyError> {
+    audience(claims.take("aud"))
+        .ok_or_else(|| invalid("`aud` is neither a string nor an array of strings"))
 }
 
-/// A text or a list of texts (RFC 7519 section 4.1.3); the outer `None` means that it is neither.
+/// Parses `aud`, a string or an array of strings (RFC 7519 section 4.1.3). The outer `None` means
+/// that it is neither.
 pub(crate) fn audience(value: Option<Value>) -> Option<Option<Vec<String>>> {
     match value {
         None => Some(None),
         Some(Value::String(one)) => Some(Some(vec![one])),
-        Some(list) => texts(list).map(Some),
+        Some(list) => strings(list).map(Some),
     }
 }
 
-fn take_actor(members: &mut JsonObject<Claim>) -> Result<Option<Actor>, VerifyError> {
-    actor(members.take(Claim::Act))
-        .ok_or_else(|| refuse(Kind::InvalidClaim, "`act` is not an actor (RFC 8693 section 4.1)"))
+fn take_actor(claims: &mut JsonObject<'_>) -> Result<Option<Actor>, VerifyError> {
+    actor(claims.take("act")).ok_or_else(|| invalid("`act` is not an actor (RFC 8693 section 4.1)"))
 }
 
-/// An object with a subject (RFC 8693 section 4.1); the outer `None` means that it is something else. By hand, since
-/// serde's own code for a struct takes a list as well.
+/// Parses `act`, an object with a `sub` (RFC 8693 section 4.1). The outer `None` means that it is
+/// anything else. By hand, since a derived `Deserialize` accepts an array too.
 pub(crate) fn actor(value: Option<Value>) -> Option<Option<Actor>> {
     let Some(value) = value else {
         return Some(None);
@@ -175,63 +136,63 @@ pub(crate) fn actor(value: Option<Value>) -> Option<Option<Actor>> {
         return None;
     };
     let mut take = |name: &str| members.remove(name).filter(|value| !value.is_null());
-    let sub = text(take("sub")?)?;
+    let sub = non_empty_string(take("sub")?)?;
     let iss = match take("iss") {
         None => None,
-        Some(iss) => Some(text(iss)?),
+        Some(iss) => Some(non_empty_string(iss)?),
     };
     let act = actor(take("act"))?.map(Box::new);
     Some(Some(Actor { sub, iss, act }))
 }
 
-fn texts(list: Value) -> Option<Vec<String>> {
+fn strings(list: Value) -> Option<Vec<String>> {
     let Value::Array(items) = list else {
         return None;
     };
-    let texts = items
-        .into_iter()
-        .map(|item| if let Value::String(text) = item { Some(text) } else { None });
-    texts.collect()
+    let string = |item| if let Value::String(string) = item { Some(string) } else { None };
+    items.into_iter().map(string).collect()
 }
 
-/// What has no place of its own.
-fn rest(mut members: JsonObject<Claim>) -> Map<String, Value> {
-    let times = [("iat", members.take(Claim::Iat)), ("nbf", members.take(Claim::Nbf))];
-    let mut rest = members.into_rest();
-    rest.extend(times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), time?))));
-    rest
+/// Returns the claims without a field of their own. `iat` and `nbf` are among them.
+fn rest(mut claims: JsonObject<'_>) -> Map<String, Value> {
+    for checked in ["iss", "exp"] {
+        claims.take(checked);
+    }
+    for time in ["iat", "nbf"] {
+        // `null` counts as absent.
+        if claims.get(time).is_none() {
+            claims.take(time);
+        }
+    }
+    claims.into_rest()
 }
 
-/// A text that is not empty.
-fn text(value: Value) -> Option<String> {
+fn take_string(claims: &mut JsonObject<'_>, name: &str) -> Result<Option<String>, VerifyError> {
+    let Some(value) = claims.take(name) else {
+        return Ok(None);
+    };
+    non_empty_string(value)
+        .map(Some)
+        .ok_or_else(|| invalid("`sub`, `client_id` or `org_id` is not a non-empty string"))
+}
+
+fn non_empty_string(value: Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text),
+        Value::String(string) if !string.is_empty() => Some(string),
         _ => None,
     }
 }
 
-fn take_string(
-    members: &mut JsonObject<Claim>,
-    name: Claim,
-) -> Result<Option<String>, VerifyError> {
-    let Some(value) = members.take(name) else {
-        return Ok(None);
-    };
-    text(value).map(Some).ok_or_else(|| {
-        refuse(Kind::InvalidClaim, "`sub`, `client_id` or `org_id` is no text or empty")
-    })
-}
-
-/// A `NumericDate` (RFC 7519 section 2), which may have a fraction.
+/// Parses a `NumericDate` (RFC 7519 section 2), which may have a fraction.
 fn time(
-    members: &JsonObject<Claim>,
-    name: Claim,
+    claims: &JsonObject<'_>,
+    name: &str,
     round: fn(f64) -> f64,
 ) -> Result<Option<u64>, VerifyError> {
-    let Some(value) = members.get(name) else {
+    let Some(value) = claims.get(name) else {
         return Ok(None);
     };
-    let seconds = value.as_f64().filter(|seconds| (0.0..=END_OF_TIME).contains(seconds));
+    let seconds = value.as_f64().filter(|seconds| (0.0..=MAX_TIME).contains(seconds));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -239,5 +200,9 @@ fn time(
     )]
     seconds
         .map(|seconds| Some(round(seconds) as u64))
-        .ok_or_else(|| refuse(Kind::InvalidClaim, "`exp`, `nbf` or `iat` is no number of seconds"))
+        .ok_or_else(|| invalid("`exp`, `nbf` or `iat` is not a number of seconds"))
+}
+
+fn invalid(detail: &'static str) -> VerifyError {
+    reject(VerifyErrorKind::InvalidClaim, detail)
 }

@@ -1,4 +1,4 @@
-//! Public keys that tokens may be verified with, each bound to one algorithm.
+//! RSA public keys that verify tokens, each bound to one algorithm.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,35 +6,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::rsa::PublicEncryptingKey;
-use aws_lc_rs::signature::{
-    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
-};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyOperations, PublicKeyUse};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::algorithm::SignatureAlgorithm;
+use super::base64url;
 use crate::error::ConfigError;
 
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The public key of a Clerk instance, for verifying JWTs without a network.
 ///
-/// The Clerk Dashboard shows it as PEM (label `PUBLIC KEY`, RFC 7468 section 13) on the page API keys. It is an RSA key of
-/// 2,048 to 8,192 bits and is used with RS256. A clone is cheap.
+/// The Clerk Dashboard shows it as PEM (label `PUBLIC KEY`, RFC 7468 section 13) on the page API
+/// keys. It is an RSA key of 2,048 to 8,192 bits and is used with RS256. Cloning is cheap.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::JwtKey;
+///
+/// let error = JwtKey::parse("-----BEGIN PUBLIC KEY-----\nbroken").unwrap_err();
+/// assert_eq!(error.setting(), "CLERK_JWT_KEY");
+/// ```
 #[derive(Clone, Debug)]
 pub struct JwtKey(Arc<VerificationKey>);
 
 impl JwtKey {
-    /// Parses a PEM public key. Line ends may be escaped as `\n`, as environments carry them.
+    /// Parses a PEM public key. Newlines may be escaped as `\n`, as in environment variables.
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a PEM public key, or not an RSA key of 2,048 to 8,192 bits. The error does not
-    /// repeat the text.
+    /// Returns an error if `pem` is not a PEM public key, or not an RSA key of 2,048 to 8,192
+    /// bits. The error does not contain the key.
     pub fn parse(pem: &str) -> Result<Self, ConfigError> {
         VerificationKey::from_pem(pem).map(|key| Self(Arc::new(key)))
     }
@@ -52,19 +57,21 @@ impl FromStr for JwtKey {
     }
 }
 
-/// An RSA public key with the one algorithm that it may be used with (RFC 8725 section 3.1). Parsed once.
+/// An RSA public key with the one algorithm that it may be used with (RFC 8725 section 3.1).
+///
+/// The key is parsed once, and not for every token.
 pub(crate) struct VerificationKey {
     id: Option<String>,
-    algorithm: Algorithm,
+    algorithm: SignatureAlgorithm,
     key: ParsedPublicKey,
     modulus: Vec<u8>,
     exponent: Vec<u8>,
-    /// Whether it has left the key set. What was verified with it then counts no longer.
+    /// Whether it has left the key set. Cached tokens that it verified are then no longer accepted.
     retired: AtomicBool,
 }
 
 impl VerificationKey {
-    /// A key of a key set; why it cannot be used, where that is so.
+    /// Converts a key of a key set. The error says why the key cannot be used.
     pub(crate) fn from_jwk(jwk: &Jwk) -> Result<Self, &'static str> {
         let AlgorithmParameters::RSA(rsa) = &jwk.algorithm else {
             return Err("it is not an RSA key");
@@ -75,8 +82,8 @@ impl VerificationKey {
         }
         let algorithm =
             signature_algorithm(jwk).ok_or("its algorithm is not RS256, RS384 or RS512")?;
-        let modulus = decode(&rsa.n).ok_or("its modulus is not base64url")?;
-        let exponent = decode(&rsa.e).ok_or("its exponent is not base64url")?;
+        let modulus = decode_uint(&rsa.n).ok_or("its modulus is not base64url")?;
+        let exponent = decode_uint(&rsa.e).ok_or("its exponent is not base64url")?;
         if !MODULUS_BITS.contains(&bit_length(&modulus)) || !is_odd(&modulus) {
             return Err("its modulus is even or does not have 2048 to 8192 bits");
         }
@@ -84,43 +91,38 @@ impl VerificationKey {
             return Err("its exponent is even, below 65537 or too large");
         }
         let key = RsaPublicKeyComponents { n: &modulus, e: &exponent }
-            .to_parsed_public_key(parameters(algorithm))
-            .map_err(|_| "it does not form an RSA key")?;
-        Ok(Self {
-            id: Some(id),
-            algorithm,
-            key,
-            modulus,
-            exponent,
-            retired: AtomicBool::new(false),
-        })
+            .to_parsed_public_key(algorithm.rsa_parameters())
+            .map_err(|_| "it is not a valid RSA key")?;
+        let retired = AtomicBool::new(false);
+        Ok(Self { id: Some(id), algorithm, key, modulus, exponent, retired })
     }
 
-    /// The key of `CLERK_JWT_KEY`, which is used with RS256.
+    /// Parses the key of `CLERK_JWT_KEY`, which is used with RS256.
     fn from_pem(pem: &str) -> Result<Self, ConfigError> {
-        // Environments carry a multi-line value with its line ends escaped.
+        // Environment variables often hold a multi-line value with escaped newlines.
         let pem = pem.replace("\\n", "\n");
         let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| invalid_pem("it is not PEM with the label PUBLIC KEY"))?;
-        // Only this constructor looks at the size; the one below would leave it to every single verification.
+        // Only this constructor checks the size; the one below leaves that to each verification.
         PublicEncryptingKey::from_der(&spki)
             .map_err(|_| invalid_pem("it is not an RSA key of 2048 to 8192 bits"))?;
-        let key = ParsedPublicKey::new(parameters(Algorithm::RS256), &spki)
+        let algorithm = SignatureAlgorithm::Rs256;
+        let key = ParsedPublicKey::new(algorithm.rsa_parameters(), &spki)
             .map_err(|_| invalid_pem("it is not an RSA key"))?;
         let (modulus, exponent, retired) = (Vec::new(), Vec::new(), AtomicBool::new(false));
-        Ok(Self { id: None, algorithm: Algorithm::RS256, key, modulus, exponent, retired })
+        Ok(Self { id: None, algorithm, key, modulus, exponent, retired })
     }
 
-    /// The key's id; none where there is only one key.
+    /// Returns the key's id; a PEM key has none.
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    pub(crate) fn algorithm(&self) -> Algorithm {
+    pub(super) fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
     }
 
-    /// Whether a key of a newer key set is this very one.
+    /// Whether a key of a newer key set is the same key.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.id, self.algorithm, &self.modulus, &self.exponent)
             == (&other.id, other.algorithm, &other.modulus, &other.exponent)
@@ -159,27 +161,17 @@ fn is_for_signatures(jwk: &Jwk) -> bool {
     by_use && by_operations
 }
 
-/// What the JWK says, RS256 where it says nothing. Never what a token says.
-fn signature_algorithm(jwk: &Jwk) -> Option<Algorithm> {
+/// Returns the algorithm of the JWK, or RS256 if it names none. A token never chooses it.
+fn signature_algorithm(jwk: &Jwk) -> Option<SignatureAlgorithm> {
     match jwk.common.key_algorithm {
-        None | Some(KeyAlgorithm::RS256) => Some(Algorithm::RS256),
-        Some(KeyAlgorithm::RS384) => Some(Algorithm::RS384),
-        Some(KeyAlgorithm::RS512) => Some(Algorithm::RS512),
-        Some(_) => None,
+        None => Some(SignatureAlgorithm::Rs256),
+        Some(algorithm) => SignatureAlgorithm::from_jwk(algorithm),
     }
 }
 
-fn parameters(algorithm: Algorithm) -> &'static RsaParameters {
-    match algorithm {
-        Algorithm::RS384 => &RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::RS512 => &RSA_PKCS1_2048_8192_SHA512,
-        _ => &RSA_PKCS1_2048_8192_SHA256,
-    }
-}
-
-/// Base64urlUInt (RFC 7518 section 2): no padding, and no leading zero octet.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
+/// Decodes a Base64urlUInt (RFC 7518 section 2): no padding, and no leading zero octet.
+fn decode_uint(encoded: &str) -> Option<Vec<u8>> {
+    base64url::decode(encoded).filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
 }
 
 fn bit_length(bytes: &[u8]) -> usize {
@@ -187,7 +179,8 @@ fn bit_length(bytes: &[u8]) -> usize {
     (bytes.len() * 8).saturating_sub(leading)
 }
 
-/// Odd and at least 2^16 + 1 (FIPS 186-5 section A.1.1), and no longer than the crypto library takes.
+/// Whether a public exponent is odd, at least 2^16 + 1 (FIPS 186-5 section A.1.1) and not longer
+/// than the crypto library accepts.
 fn is_sound_exponent(bytes: &[u8]) -> bool {
     (17..=33).contains(&bit_length(bytes)) && is_odd(bytes)
 }
@@ -197,10 +190,12 @@ fn is_odd(bytes: &[u8]) -> bool {
 }
 
 fn invalid_pem(why: &str) -> ConfigError {
-    ConfigError::invalid(
+    ConfigError::invalid_value(
+        "JWT key",
         "CLERK_JWT_KEY",
         format!(
-            "cannot be used: {why}; copy the PEM public key from the Clerk Dashboard, page API keys, section JWKS public key"
+            "{why}; copy the PEM public key from the Clerk Dashboard, page API keys, section \
+             JWKS public key"
         ),
     )
 }

@@ -1,4 +1,4 @@
-//! The key set of a Clerk instance (RFC 7517 section 5).
+//! A JWK set (RFC 7517 section 5), reduced to the keys that can verify access tokens.
 
 use std::sync::Arc;
 
@@ -9,34 +9,37 @@ use serde_json::Value;
 use super::{SignedToken, UnverifiedToken, VerificationKey};
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 
-/// An instance has one key, and two while they are changed. A set with more than this many is no key set of Clerk's; cut
-/// off, it would lack keys that work.
+/// A Clerk instance has one key, and two during a rotation. A larger set is rejected as a whole:
+/// cut off, it could lack the key that signs.
 const MAX_KEYS: usize = 100;
 
-/// What only private and shared keys have (RFC 7518 sections 6.3.2 and 6.4.1).
+/// The members that only private and symmetric keys have (RFC 7518 sections 6.3.2 and 6.4.1).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// The keys of a set that can be used.
+/// The usable keys of a set.
 #[derive(Debug)]
 pub(crate) struct KeySet(Vec<Arc<VerificationKey>>);
 
+/// A token whose signature is verified, and the key that verified it.
+pub(crate) type VerifiedSignature<'a> = (SignedToken<'a>, Arc<VerificationKey>);
+
 impl KeySet {
-    /// Reads a JWK set. A key that cannot be used is passed over (RFC 7517 section 5); a set without any that can is
-    /// an error, so that it never takes the place of one that works.
+    /// Parses a JWK set. Unusable keys are skipped (RFC 7517 section 5); a set without a usable key
+    /// is an error, so that it never replaces one that works.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, ClerkError> {
         #[derive(Deserialize)]
         struct JwkSet {
             keys: Vec<Value>,
         }
-        let wire: JwkSet =
+        let set: JwkSet =
             serde_json::from_slice(json).map_err(|_| unusable("the key set is not a JWK set"))?;
-        let keys = wire.keys.into_iter().filter_map(usable);
+        let keys = set.keys.into_iter().filter_map(usable_key);
         let keys: Vec<_> = keys.take(MAX_KEYS + 1).map(Arc::new).collect();
         if keys.len() > MAX_KEYS {
             return Err(unusable("the key set has more than 100 keys"));
         }
         if keys.is_empty() {
-            return Err(unusable("the key set has no key that access tokens can be verified with"));
+            return Err(unusable("the key set has no key that can verify access tokens"));
         }
         Ok(Self(keys))
     }
@@ -46,9 +49,11 @@ impl KeySet {
         self.0.len()
     }
 
-    /// These keys in the place of older ones: a key that stays is the same value as before, and one that is gone is
-    /// retired, so that no token verified with it is taken for known any longer.
-    pub(crate) fn succeeding(self, old: &Self) -> Self {
+    /// Returns this set as the successor of an older one.
+    ///
+    /// A key that is in both stays the same value. A key that is only in the older set is retired,
+    /// so that cached tokens which it verified are no longer accepted.
+    pub(crate) fn replacing(self, old: &Self) -> Self {
         let kept = |new: Arc<VerificationKey>| {
             old.0.iter().find(|key| key.is_same_as(&new)).cloned().unwrap_or(new)
         };
@@ -59,43 +64,41 @@ impl KeySet {
         Self(keys)
     }
 
-    /// Proves the signature with whichever key of that id it was made with: while a key is changed there may be two.
+    /// Verifies a signature with the keys of this id. During a rotation there may be two of them.
     pub(crate) fn verify_signature<'a>(
         &self,
         token: &'a UnverifiedToken<'_>,
         id: &str,
-    ) -> Result<Proven<'a>, VerifyError> {
-        let mut refusal = None;
+    ) -> Result<VerifiedSignature<'a>, VerifyError> {
+        let mut rejection = None;
         for key in self.0.iter().filter(|key| key.id() == Some(id)) {
             match token.verify_signature(key) {
                 Ok(signed) => return Ok((signed, Arc::clone(key))),
-                Err(error) => refusal = Some(error),
+                Err(error) => rejection = Some(error),
             }
         }
-        Err(refusal.unwrap_or_else(|| unknown_key("no key of the instance has the token's `kid`")))
+        Err(rejection
+            .unwrap_or_else(|| unknown_key("no key of the instance has the token's `kid`")))
     }
-}
-
-/// A token whose signature is proven, and the key that proved it.
-pub(crate) type Proven<'a> = (SignedToken<'a>, Arc<VerificationKey>);
-
-fn usable(json: Value) -> Option<VerificationKey> {
-    verification_key(json)
-        .inspect_err(|why| tracing::debug!(why, "a key of the key set is passed over"))
-        .ok()
-}
-
-fn verification_key(json: Value) -> Result<VerificationKey, &'static str> {
-    // Whoever can read it can sign with it.
-    if PRIVATE_MEMBERS.iter().any(|name| json.get(name).is_some()) {
-        return Err("it shows its private part");
-    }
-    let jwk: Jwk = serde_json::from_value(json).map_err(|_| "it is not a JWK")?;
-    VerificationKey::from_jwk(&jwk)
 }
 
 pub(crate) fn unknown_key(detail: &'static str) -> VerifyError {
     VerifyError::new(VerifyErrorKind::UnknownKey).with_detail(detail)
+}
+
+fn usable_key(jwk: Value) -> Option<VerificationKey> {
+    verification_key(jwk)
+        .inspect_err(|why| tracing::debug!(why, "skipped a key of the key set"))
+        .ok()
+}
+
+fn verification_key(jwk: Value) -> Result<VerificationKey, &'static str> {
+    // Anyone who can read the key set could sign tokens with such a key.
+    if PRIVATE_MEMBERS.iter().any(|name| jwk.get(name).is_some()) {
+        return Err("it contains private key material");
+    }
+    let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "it is not a JWK")?;
+    VerificationKey::from_jwk(&jwk)
 }
 
 fn unusable(detail: &'static str) -> ClerkError {

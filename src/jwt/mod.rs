@@ -1,9 +1,11 @@
-//! Access tokens in the form of a JWT (RFC 9068), as a pure function of token, key, policy and time.
+//! OAuth access tokens as JWTs (RFC 9068): pure functions of token, key, policy and time.
 //!
-//! Three types follow one another: an [`UnverifiedToken`] has a shape that can be worked with and is otherwise
-//! whatever its bearer wrote; a `SignedToken` can only come from [`UnverifiedToken::verify_signature`]; and
-//! `ValidClaims` only from [`SignedToken::validate`].
+//! Three types follow one another: an [`UnverifiedToken`] was parsed, and its bearer may have
+//! written anything in it; a [`SignedToken`] only comes from [`UnverifiedToken::verify_signature`];
+//! and `ValidClaims` only come from [`SignedToken::validate`].
 
+mod algorithm;
+mod base64url;
 mod claims;
 mod header;
 mod key;
@@ -11,16 +13,23 @@ mod key_set;
 mod object;
 mod token;
 
-pub(crate) use claims::{Policy, actor, audience};
-pub(crate) use header::HeaderCache;
+pub(crate) use claims::{Policy, ValidClaims, actor, audience};
+pub(crate) use header::Header;
 pub use key::JwtKey;
 pub(crate) use key::VerificationKey;
-pub(crate) use key_set::{KeySet, Proven, unknown_key};
-pub(crate) use object::{JsonObject, Name};
+pub(crate) use key_set::{KeySet, VerifiedSignature, unknown_key};
+pub(crate) use object::JsonObject;
 pub(crate) use token::{SignedToken, UnverifiedToken};
 
 use crate::error::{VerifyError, VerifyErrorKind};
 
-fn refuse(kind: VerifyErrorKind, detail: &'static str) -> VerifyError {
+fn reject(kind: VerifyErrorKind, detail: &'static str) -> VerifyError {
     VerifyError::new(kind).with_detail(detail)
+}
+
+fn malformed() -> VerifyError {
+    reject(
+        VerifyErrorKind::Malformed,
+        "the token is not a JWS of three parts with a JSON object as its header",
+    )
 }

@@ -1,123 +1,88 @@
+//! JSON objects whose member names are unique (RFC 8259 section 4).
+
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
-
-/// The names that somebody looks for in a JSON object.
-pub(crate) trait Name: Copy {
-    /// How many there are.
-    const COUNT: usize;
-
-    fn of(text: &str) -> Option<Self>;
-
-    /// Its place among them, counted from 0.
-    fn index(self) -> usize;
-}
 
 /// The members of a JSON object, each name once.
 ///
-/// Of two members with one name, two parsers may take different ones, and so believe different things of one token
-/// (RFC 7515 section 10.12; RFC 7519 section 4 lets us refuse).
-pub(crate) struct JsonObject<N> {
-    /// The value of each name that is looked for, until it is taken out.
-    known: Vec<Option<Value>>,
-    rest: Map<String, Value>,
-    names: PhantomData<N>,
+/// Of two members with the same name, two parsers may take different ones, and so read different
+/// things in one token (RFC 7515 section 10.12; RFC 7519 section 4 allows rejecting them).
+pub(crate) struct JsonObject<'a> {
+    /// Sorted by name.
+    members: Vec<(Cow<'a, str>, Value)>,
 }
 
-impl<N: Name> JsonObject<N> {
-    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
+/// Room for the members of a usual token, so that its parse allocates once for all of them.
+const USUAL_MEMBERS: usize = 16;
+
+impl<'a> JsonObject<'a> {
+    /// Parses an object. Returns `None` for any other JSON and for an object with a repeated name.
+    pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 
-    /// A member's value; `null` is as good as none.
-    pub(crate) fn get(&self, name: N) -> Option<&Value> {
-        self.known.get(name.index())?.as_ref().filter(|value| !value.is_null())
+    /// Returns the value of a member; `null` counts as absent.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        let (_, value) = self.members.get(self.index(name)?)?;
+        Some(value).filter(|value| !value.is_null())
     }
 
-    /// Whether there is such a member, `null` or not.
-    pub(crate) fn has(&self, name: N) -> bool {
-        self.known.get(name.index()).is_some_and(Option::is_some)
+    /// Whether there is a member of this name, `null` or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.index(name).is_some()
     }
 
-    /// The value of a member, taken out.
-    pub(crate) fn take(&mut self, name: N) -> Option<Value> {
-        self.known.get_mut(name.index())?.take().filter(|value| !value.is_null())
+    /// Removes a member and returns its value; `null` counts as absent.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        let index = self.index(name)?;
+        let (_, value) = self.members.remove(index);
+        Some(value).filter(|value| !value.is_null())
     }
 
-    /// The members whose names nobody looks for.
+    /// Returns the members that were not taken.
     pub(crate) fn into_rest(self) -> Map<String, Value> {
-        self.rest
+        self.members.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
     }
 
-    /// Whether there was no member of this name before.
-    fn add(&mut self, key: Key<'_, N>, value: Value) -> bool {
-        match key {
-            Key::Known(name) => {
-                self.known.get_mut(name.index()).is_some_and(|slot| slot.replace(value).is_none())
-            }
-            Key::Other(name) => self.rest.insert(name.into_owned(), value).is_none(),
-        }
+    fn index(&self, name: &str) -> Option<usize> {
+        self.members.binary_search_by(|(own, _)| (**own).cmp(name)).ok()
     }
 }
 
-impl<'de, N: Name> Deserialize<'de> for JsonObject<N> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonObject<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(JsonObjectVisitor(PhantomData))
+        deserializer.deserialize_map(JsonObjectVisitor)
     }
 }
 
-struct JsonObjectVisitor<N>(PhantomData<N>);
+struct JsonObjectVisitor;
 
-impl<'de, N: Name> Visitor<'de> for JsonObjectVisitor<N> {
-    type Value = JsonObject<N>;
+/// A member's name, borrowed from the JSON unless it contains an escape.
+#[derive(Deserialize)]
+struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for JsonObjectVisitor {
+    type Value = JsonObject<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object whose members have different names")
+        f.write_str("a JSON object with unique member names")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members =
-            JsonObject { known: vec![None; N::COUNT], rest: Map::new(), names: PhantomData };
-        while let Some(key) = access.next_key_seed(KeySeed(PhantomData))? {
-            if !members.add(key, access.next_value()?) {
-                return Err(A::Error::custom("two members have one name"));
-            }
+        let mut members = Vec::with_capacity(USUAL_MEMBERS);
+        while let Some((MemberName(name), value)) = access.next_entry()? {
+            members.push((name, value));
         }
-        Ok(members)
-    }
-}
-
-enum Key<'a, N> {
-    Known(N),
-    Other(Cow<'a, str>),
-}
-
-struct KeySeed<N>(PhantomData<N>);
-
-impl<'de, N: Name> DeserializeSeed<'de> for KeySeed<N> {
-    type Value = Key<'de, N>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de, N: Name> Visitor<'de> for KeySeed<N> {
-    type Value = Key<'de, N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(N::of(name).map_or(Key::Other(Cow::Borrowed(name)), Key::Known))
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(N::of(name).map_or_else(|| Key::Other(Cow::Owned(name.to_owned())), Key::Known))
+        // Sorting and then comparing neighbours finds repeated names without a quadratic scan.
+        members.sort_unstable_by(|(a, _): &(Cow<'de, str>, Value), (b, _)| a.cmp(b));
+        if !members.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Err(A::Error::custom("a member name is repeated"));
+        }
+        Ok(JsonObject { members })
     }
 }
 
@@ -125,30 +90,8 @@ impl<'de, N: Name> Visitor<'de> for KeySeed<N> {
 mod tests {
     use super::*;
 
-    #[derive(Clone, Copy)]
-    enum Letter {
-        A,
-        B,
-    }
-
-    impl Name for Letter {
-        const COUNT: usize = 2;
-
-        fn of(text: &str) -> Option<Self> {
-            match text {
-                "a" => Some(Self::A),
-                "b" => Some(Self::B),
-                _ => None,
-            }
-        }
-
-        fn index(self) -> usize {
-            self as usize
-        }
-    }
-
     #[test]
-    fn every_name_stands_there_once() {
+    fn rejects_repeated_names() {
         let rows = [
             ("{}", true),
             (r#"{"b":1,"a":{"x":1,"x":2}}"#, true),
@@ -162,18 +105,18 @@ mod tests {
             ("", false),
         ];
         for (json, expected) in rows {
-            assert_eq!(JsonObject::<Letter>::parse(json.as_bytes()).is_some(), expected, "{json}");
+            assert_eq!(JsonObject::parse(json.as_bytes()).is_some(), expected, "{json}");
         }
     }
 
     #[test]
-    fn gives_out_what_is_there() {
-        let mut members = JsonObject::parse(br#"{"z":1,"\u0061":"x","m":null,"b":null}"#).unwrap();
-        assert_eq!((members.get(Letter::A), members.get(Letter::B)), (Some(&"x".into()), None));
-        assert!(members.has(Letter::A) && members.has(Letter::B));
-        assert_eq!((members.take(Letter::A), members.take(Letter::B)), (Some("x".into()), None));
-        assert!(!members.has(Letter::A) && members.take(Letter::A).is_none());
-        let rest = serde_json::to_value(members.into_rest()).unwrap();
+    fn takes_members_and_keeps_the_rest() {
+        let mut object = JsonObject::parse(br#"{"z":1,"\u0061":"x","m":null,"b":null}"#).unwrap();
+        assert_eq!((object.get("a"), object.get("b")), (Some(&"x".into()), None));
+        assert!(object.has("a") && object.has("b") && !object.has("c"));
+        assert_eq!((object.take("a"), object.take("b")), (Some("x".into()), None));
+        assert!(!object.has("a") && !object.has("b") && object.take("a").is_none());
+        let rest = serde_json::to_value(object.into_rest()).unwrap();
         assert_eq!(rest, serde_json::json!({"z": 1, "m": null}));
     }
 }

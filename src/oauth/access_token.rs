@@ -1,15 +1,15 @@
-//! Text that must not show up in a log.
+//! The access token as a type that no log can show.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What `Debug` shows in the place of a secret.
+/// Shown by `Debug` in place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// An access token as its bearer sent it.
+/// An access token as the client sent it.
 ///
-/// `Debug` shows nothing of it and there is no `Display`: who needs the text says [`expose`](Self::expose).
-/// A clone is cheap.
+/// `Debug` does not show the token, and there is no `Display`; [`expose`](Self::expose) returns it.
+/// Cloning is cheap (`Arc`).
 ///
 /// # Example
 ///
@@ -24,7 +24,8 @@ pub(crate) const REDACTED: &str = "[redacted]";
 pub struct AccessToken(Arc<str>);
 
 impl AccessToken {
-    /// The token's text, for passing it on. Whoever has it can act as the user.
+    /// Returns the token in the clear, for passing it on. A bearer token lets anyone who has it act
+    /// as the user.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

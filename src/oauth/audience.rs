@@ -1,14 +1,15 @@
-//! Which resource a token was issued for (RFC 8707, claim `aud`).
+//! The check of a token's audience (claim `aud`, RFC 8707).
 
 use std::str::FromStr;
 
 use super::ResourceUrl;
 use crate::error::{ConfigError, VerifyError, VerifyErrorKind};
 
-/// How a token's audience is looked at.
+/// How the audience of a token is checked.
 ///
-/// Clerk writes `aud` into a token only when the client sent the `resource` parameter of RFC 8707 with its request. MCP
-/// 2026-07-28 demands that clients send it and that servers check it; some older clients do not send it.
+/// Clerk writes `aud` into a token only if the client sent the `resource` parameter of RFC 8707.
+/// MCP 2026-07-28 requires clients to send it and servers to check it; some older clients do not
+/// send it.
 ///
 /// # Example
 ///
@@ -25,29 +26,50 @@ use crate::error::{ConfigError, VerifyError, VerifyErrorKind};
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Audience {
-    /// The token must name this server's resource. The safe choice, and the default.
+    /// The token must name this server's resource. The default, and the only safe choice for a
+    /// Clerk instance with more than one server.
     #[default]
     Require,
-    /// A token that names no audience is accepted as well.
+    /// Also accepts a token without an audience.
     ///
-    /// **Weaker**: a token that a user gave to any other server of the same Clerk instance, by way of a client that
-    /// does not send `resource`, opens this one too.
+    /// **Weaker**: a token that a user granted to a client for another server of the same Clerk
+    /// instance is accepted here too, if the client does not send `resource`.
     IfPresent,
-    /// The audience is not looked at.
+    /// The audience is not checked.
     ///
-    /// **Weakest**: every access token of the Clerk instance opens this server, whatever it was issued for.
+    /// **Weakest**: every access token of the Clerk instance is accepted, whichever server it was
+    /// issued for.
     Any,
 }
 
 impl Audience {
-    /// Which of a token's audiences is this server's resource, if one is.
+    /// Parses `require`, `if-present` or `any`, the values of `MCP_AUDIENCE`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is none of these values.
+    pub fn parse(mode: &str) -> Result<Self, ConfigError> {
+        match mode {
+            "require" => Ok(Self::Require),
+            "if-present" => Ok(Self::IfPresent),
+            "any" => Ok(Self::Any),
+            _ => Err(ConfigError::invalid_value(
+                "audience mode",
+                "MCP_AUDIENCE",
+                "it must be require, if-present or any",
+            )),
+        }
+    }
+
+    /// Checks the audiences of a token and returns the one that is this server's resource, if any.
     pub(crate) fn check<'a>(
         self,
         resource: Option<&ResourceUrl>,
         audience: Option<&'a [String]>,
     ) -> Result<Option<&'a str>, VerifyError> {
-        let named = resource.and_then(|resource| {
+        let matching = resource.and_then(|resource| {
             audience
                 .unwrap_or_default()
                 .iter()
@@ -55,11 +77,11 @@ impl Audience {
                 .find(|name| resource.matches(name))
         });
         match self {
-            Self::Any => Ok(named),
+            Self::Any => Ok(matching),
             Self::IfPresent if audience.is_none() => Ok(None),
             Self::Require | Self::IfPresent => match resource {
                 None => Err(no_resource()),
-                Some(_) => named.map(Some).ok_or_else(|| wrong_audience(audience)),
+                Some(_) => matching.map(Some).ok_or_else(|| wrong_audience(audience)),
             },
         }
     }
@@ -68,37 +90,28 @@ impl Audience {
 impl FromStr for Audience {
     type Err = ConfigError;
 
-    /// Parses `require`, `if-present` or `any`, the values of `MCP_AUDIENCE`.
     fn from_str(mode: &str) -> Result<Self, Self::Err> {
-        match mode {
-            "require" => Ok(Self::Require),
-            "if-present" => Ok(Self::IfPresent),
-            "any" => Ok(Self::Any),
-            _ => Err(ConfigError::invalid(
-                "MCP_AUDIENCE",
-                "is not one of require, if-present and any",
-            )),
-        }
+        Self::parse(mode)
     }
 }
 
 fn no_resource() -> VerifyError {
     VerifyError::new(VerifyErrorKind::Misconfigured).with_detail(
-        "no resource is known that the token could be issued for: give the verifier the public URL of the MCP \
-         endpoint (`resource`, MCP_RESOURCE_URL), or say `Audience::Any`",
+        "the audience cannot be checked because the verifier has no resource: set the public URL \
+         of the MCP endpoint (`resource`, MCP_RESOURCE_URL), or use `Audience::Any`",
     )
 }
 
 fn wrong_audience(audience: Option<&[String]>) -> VerifyError {
     let detail = match audience {
         None | Some([]) => {
-            "the token names no audience: the client did not send the `resource` parameter (RFC 8707) with its \
-             authorization request; update the client, or accept such tokens with `Audience::IfPresent` \
-             (MCP_AUDIENCE=if-present)"
+            "the token names no audience: the client did not send the `resource` parameter (RFC \
+             8707) with its authorization request; update the client, or accept such tokens with \
+             `Audience::IfPresent` (MCP_AUDIENCE=if-present)"
         }
         Some(_) => {
-            "the token was issued for another resource: the `resource` parameter that the client sends has to be the \
-             resource URL of this server (MCP_RESOURCE_URL)"
+            "the token was issued for another resource: the `resource` parameter that the client \
+             sends must be the resource URL of this server (MCP_RESOURCE_URL)"
         }
     };
     VerifyError::new(VerifyErrorKind::InvalidAudience).with_detail(detail)
@@ -111,7 +124,7 @@ mod tests {
     const RESOURCE: &str = "https://h.example/mcp";
 
     #[test]
-    fn the_three_ways_to_look_at_an_audience() {
+    fn each_mode_accepts_only_its_audiences() {
         use VerifyErrorKind::{InvalidAudience, Misconfigured};
         type Row = (
             Audience,
@@ -138,14 +151,14 @@ mod tests {
             (Audience::Any, false, None, Ok(None)),
         ];
         let resource = ResourceUrl::parse(RESOURCE).unwrap();
-        for (mode, known, audience, expected) in rows {
+        for (mode, has_resource, audience, expected) in rows {
             let audience: Option<Vec<String>> =
                 audience.map(|list| list.iter().map(ToString::to_string).collect());
-            let answer = mode.check(known.then_some(&resource), audience.as_deref());
+            let outcome = mode.check(has_resource.then_some(&resource), audience.as_deref());
             assert_eq!(
-                answer.map_err(|error| error.kind()),
+                outcome.map_err(|error| error.kind()),
                 expected,
-                "{mode:?} {known} {audience:?}"
+                "{mode:?} {has_resource} {audience:?}"
             );
         }
     }

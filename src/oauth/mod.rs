@@ -1,4 +1,5 @@
-//! What any OAuth resource server speaks of (RFC 6749, RFC 6750, RFC 8707, RFC 9728).
+//! The vocabulary of an OAuth resource server: scopes, audiences, resource URLs, access tokens and
+//! verified callers (RFC 6749, RFC 6750, RFC 8707, RFC 9728).
 
 mod access_token;
 mod audience;
@@ -18,6 +19,6 @@ pub use resource_url::ResourceUrl;
 pub(crate) use resource_url::{check_origin, is_loopback, parse_uri};
 pub(crate) use scope::OFFLINE_ACCESS;
 pub use scope::{ScopeHierarchy, Scopes};
-pub(crate) use token68::{MAX_BYTES, check_token68};
+pub(crate) use token68::{MAX_TOKEN_BYTES, check_token68};
 pub(crate) use verify::OwnedTokenRequest;
 pub use verify::{TokenRequest, VerifyToken};

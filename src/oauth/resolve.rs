@@ -1,4 +1,4 @@
-//! Which of a server's resources a request is meant for.
+//! The resource that a request is addressed to, for servers with several resources.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use http::{HeaderMap, Uri};
 use crate::error::ConfigError;
 use crate::oauth::ResourceUrl;
 
-/// Tells which resource a request is meant for, where one server answers for several hosts.
+/// A resolver of the resource that a request is addressed to, for a server with several resources.
 ///
-/// A [`ResourceUrl`] is the resolver of a server that has one resource, and [`ResourcesByHost`] picks by host. Whoever
-/// implements this must answer from a list of known resources: `Host`, and all the more a forwarded header, is
-/// whatever the caller wrote, and the resource decides whose tokens are accepted.
+/// [`ResourceUrl`] resolves every request to itself, and [`ResourcesByHost`] resolves by host. An
+/// implementation must choose from a fixed list of resources: the resource decides which tokens are
+/// accepted, and a client can write anything into `Host` and into forwarded headers.
 ///
 /// # Example
 ///
@@ -21,7 +21,7 @@ use crate::oauth::ResourceUrl;
 /// use clerk_mcp_tools::ResourceUrl;
 /// use http::{HeaderMap, Uri};
 ///
-/// /// Two resources on one host, told apart by the path.
+/// /// Two resources on one host, distinguished by the path.
 /// struct ByPath {
 ///     public: ResourceUrl,
 ///     internal: ResourceUrl,
@@ -38,7 +38,8 @@ use crate::oauth::ResourceUrl;
 /// }
 /// ```
 pub trait ResolveResource: Send + Sync + 'static {
-    /// The resource that the request is meant for. `None` refuses the request with 421 (RFC 9110 section 15.5.20).
+    /// Returns the resource that the request is addressed to. `None` rejects the request with 421
+    /// (Misdirected Request, RFC 9110 section 15.5.20).
     fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl>;
 }
 
@@ -54,17 +55,18 @@ impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
     }
 }
 
-/// Picks the resource by the host that a request names, from a fixed list.
+/// A [`ResolveResource`] that chooses from a fixed list by the host of the request.
 ///
-/// The host is the request target's authority (HTTP/2) and the `Host` header, which have to agree where both are there;
-/// forwarded headers are not read.
+/// The host is the authority of the request target (HTTP/2) or the `Host` header. A request that
+/// has both is rejected if they differ. Forwarded headers are not read.
 ///
 /// # Example
 ///
 /// ```
 /// use clerk_mcp_tools::bearer_auth::{ResolveResource, ResourcesByHost};
 ///
-/// let resources = ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
+/// let resources =
+///     ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
 /// let request = http::Request::builder().header("host", "b.example.com").body(()).unwrap();
 /// let resource = resources.resolve(request.uri(), request.headers()).unwrap();
 /// assert_eq!(resource.as_str(), "https://b.example.com/mcp");
@@ -74,11 +76,12 @@ impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
 pub struct ResourcesByHost(Vec<ResourceUrl>);
 
 impl ResourcesByHost {
-    /// These resources, each on a host of its own.
+    /// Creates a resolver for these resources.
     ///
     /// # Errors
     ///
-    /// When one of them is no resource URL, when two have the same host, or when there is none.
+    /// Returns an error if one of them is not a resource URL, if two have the same host, or if the
+    /// list is empty.
     pub fn new<I>(resources: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
@@ -88,8 +91,7 @@ impl ResourcesByHost {
         for resource in resources {
             let resource = ResourceUrl::parse(resource.as_ref())?;
             if list.iter().any(|other| other.has_authority(resource.authority())) {
-                let problem =
-                    format!("cannot hold two resources on the host {}", resource.authority());
+                let problem = format!("contains two URLs with the host {}", resource.authority());
                 return Err(ConfigError::invalid("resources", problem));
             }
             list.push(resource);
@@ -97,13 +99,13 @@ impl ResourcesByHost {
         if list.is_empty() {
             return Err(ConfigError::missing(
                 "resources",
-                "is empty: name the public URL of each MCP endpoint",
+                "is empty: add the public URL of each MCP endpoint",
             ));
         }
         Ok(Self(list))
     }
 
-    /// The resources, in the order they were given.
+    /// Returns an iterator over the resources, in the order they were given.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &ResourceUrl> {
         self.0.iter()
     }
@@ -115,7 +117,7 @@ impl ResolveResource for ResourcesByHost {
         let by_target = uri.authority().map(|authority| Some(authority.as_str()));
         let mut hosts = by_target.into_iter().chain(by_header);
         let first = hosts.next()??;
-        // The service behind may look at another one of them than we do: all have to mean the same.
+        // Host confusion: the inner service may read another one of these values than we do.
         let resource = self.0.iter().find(|resource| resource.has_authority(first))?;
         hosts
             .all(|host| host.is_some_and(|host| resource.has_authority(host)))
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn picks_by_host_and_believes_no_forwarded_header() {
+    fn resolves_by_host_and_ignores_forwarded_headers() {
         let resources =
             ResourcesByHost::new(["https://a.example/mcp", "https://b.example:8443/mcp"]).unwrap();
         type Row = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_lists_that_are_no_choice() {
+    fn rejects_empty_lists_duplicate_hosts_and_invalid_urls() {
         assert!(ResourcesByHost::new([""; 0]).is_err());
         assert!(ResourcesByHost::new(["https://a.example/x", "https://A.example:443/y"]).is_err());
         assert!(ResourcesByHost::new(["http://a.example/x"]).is_err());

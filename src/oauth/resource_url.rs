@@ -1,4 +1,5 @@
-//! The URL of a protected resource, kept as the text it was given.
+//! The URL of a protected resource (RFC 8707 section 2, RFC 9728 section 1.2), kept byte for byte,
+//! and the checks of URLs that tokens and keys are sent to.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,18 +10,19 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Scheme;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, check_quotes_and_white_space};
 
 const SETTING: &str = "MCP_RESOURCE_URL";
 
-/// The public URL of an MCP endpoint: its resource identifier (RFC 9728 section 1.2, RFC 8707 section 2).
+/// The public URL of an MCP endpoint, which is its resource identifier (RFC 8707 section 2, RFC
+/// 9728 section 1.2).
 ///
-/// Clients compare it byte by byte with the URL they used, so the text stays as it was given: no slash is added, and
-/// none is taken away. It comes from configuration and never from a request, whose `Host` and forwarded headers
-/// anybody can write.
+/// Clients compare it byte by byte with the URL they used, so it is kept exactly as given; no
+/// trailing slash is added or removed. It must come from configuration and never from a request,
+/// because a client can write anything into `Host` and into forwarded headers.
 ///
-/// `https` is required, but for a loopback host (`localhost`, `127.0.0.0/8`, `[::1]`), where `http` will do. A
-/// fragment or user information is refused; a query is possible and useful to nobody.
+/// The scheme must be `https`; `http` is accepted for a loopback host (`localhost`, `127.0.0.0/8`,
+/// `[::1]`). A fragment and user information are rejected; a query is allowed but not recommended.
 ///
 /// # Example
 ///
@@ -38,24 +40,20 @@ const SETTING: &str = "MCP_RESOURCE_URL";
 pub struct ResourceUrl {
     text: Arc<str>,
     authority: Range<usize>,
-    /// Where the path ends and the query, if any, starts.
+    /// Where the path ends and the query, if any, begins.
     query: usize,
 }
 
 impl ResourceUrl {
-    /// Reads a resource's URL.
+    /// Parses the URL of a resource.
     ///
     /// # Errors
     ///
-    /// When the text cannot be a resource identifier. The error says what to write instead.
+    /// Returns an error if the text is not a valid resource identifier. The error says what to set.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let parts =
-            split(text).ok_or_else(|| invalid(text, "is not an absolute http or https URL"))?;
+        let parts = split(text).ok_or_else(|| invalid(text, "is not an absolute https URL"))?;
         if text.contains('#') {
-            return Err(invalid(
-                text,
-                "has a fragment, which a resource identifier must not (RFC 9728 section 1.2)",
-            ));
+            return Err(invalid(text, "has a fragment, which RFC 9728 section 1.2 does not allow"));
         }
         let uri = parse_uri(text)
             .ok_or_else(|| invalid(text, "has a character that a URL must escape"))?;
@@ -63,25 +61,25 @@ impl ResourceUrl {
         Ok(Self { text: text.into(), authority: parts.authority, query: parts.query })
     }
 
-    /// The URL as it was given.
+    /// Returns the URL exactly as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Scheme, host and port as they were given, without a slash at the end.
+    /// Returns the scheme, host and port as given, without a trailing slash.
     #[must_use]
     pub fn origin(&self) -> &str {
         self.text.get(..self.authority.end).unwrap_or_default()
     }
 
-    /// Host and port as they were given.
+    /// Returns the host and port as given.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.text.get(self.authority.clone()).unwrap_or_default()
     }
 
-    /// The host as it was given, without a port; an IPv6 address keeps its brackets.
+    /// Returns the host as given, without the port. An IPv6 address keeps its brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         let authority = self.authority();
@@ -91,22 +89,23 @@ impl ResourceUrl {
         colon.and_then(|colon| authority.get(..colon)).unwrap_or(authority)
     }
 
-    /// The path; empty where the URL has none.
+    /// Returns the path, which is empty if the URL has none.
     #[must_use]
     pub fn path(&self) -> &str {
         self.text.get(self.authority.end..self.query).unwrap_or_default()
     }
 
-    /// The query with its question mark; empty where the URL has none.
+    /// Returns the query with its question mark, or an empty string if the URL has none.
     #[must_use]
     pub fn query(&self) -> &str {
         self.text.get(self.query..).unwrap_or_default()
     }
 
-    /// Whether an audience names this resource.
+    /// Returns whether an audience names this resource.
     ///
-    /// Scheme and host are compared without case, a default port may be written or not, and no path is the same as
-    /// `/` (RFC 3986 section 6.2). All else has to be equal byte by byte: a prefix is another resource.
+    /// Scheme and host are compared case-insensitively, a default port may be omitted, and an empty
+    /// path equals `/` (RFC 3986 section 6.2). Everything else is compared byte by byte; a URL with
+    /// a longer path is another resource.
     #[must_use]
     pub fn matches(&self, audience: &str) -> bool {
         if *self.text == *audience {
@@ -125,7 +124,8 @@ impl ResourceUrl {
             && same_path(self.text.get(self.authority.end..).unwrap_or_default(), rest)
     }
 
-    /// Whether a request's authority (`Host` header or `:authority`) is this resource's.
+    /// Returns whether the authority of a request (`Host` or `:authority`) is that of this
+    /// resource.
     pub(crate) fn has_authority(&self, authority: &str) -> bool {
         let scheme = self.text.get(..self.authority.start).unwrap_or_default();
         without_default_port(scheme, self.authority())
@@ -141,22 +141,6 @@ impl FromStr for ResourceUrl {
     }
 }
 
-impl TryFrom<&str> for ResourceUrl {
-    type Error = ConfigError;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for ResourceUrl {
-    type Error = ConfigError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
 impl fmt::Display for ResourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -169,42 +153,44 @@ impl fmt::Debug for ResourceUrl {
     }
 }
 
-/// A URI of nothing but the characters of RFC 3986 section 2: `http::Uri` alone lets a quote pass, for one.
+/// Parses a URI whose characters are those of RFC 3986 section 2. `http::Uri` alone also accepts
+/// others, such as a quotation mark.
 pub(crate) fn parse_uri(text: &str) -> Option<Uri> {
     let is_uri_char = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
     text.bytes().all(is_uri_char).then(|| text.parse().ok())?
 }
 
-/// Why a URL's origin cannot be trusted with a token; `Ok` for https anywhere and http on loopback.
+/// Checks that the origin of a URL may receive a token: https on any host, or http on a loopback
+/// host. The error continues a sentence that begins with "it".
 pub(crate) fn check_origin(uri: &Uri) -> Result<(), &'static str> {
     let authority = uri.authority().ok_or("has no host")?;
     if authority.as_str().contains('@') {
-        return Err("has a user name in it");
+        return Err("has a user name");
     }
     let host = uri.host().filter(|host| !host.is_empty()).ok_or("has no host")?;
-    // `Uri` finds a host at the start and does not mind what follows it.
-    let port = authority.as_str().strip_prefix(host).ok_or("has a host that is none")?;
+    // `Uri` finds the host at the start of the authority and does not check what follows it.
+    let port = authority.as_str().strip_prefix(host).ok_or("has an invalid host")?;
     if !is_port(port) {
-        return Err("has something behind its host that is no port from 0 to 65535");
+        return Err("has an invalid port");
     }
     match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Ok(()),
         Some(scheme) if *scheme == Scheme::HTTP && is_loopback(uri) => Ok(()),
         Some(scheme) if *scheme == Scheme::HTTP => {
-            Err("uses http: off a loopback host; write https:")
+            Err("uses http: on a host other than a loopback host; use https:")
         }
-        _ => Err("is not an http or https URL"),
+        _ => Err("is not an https URL"),
     }
 }
 
-/// Nothing, or a colon and a number.
+/// Returns whether the text is empty or a colon and a port number.
 fn is_port(text: &str) -> bool {
     let is_number =
         |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok();
     text.is_empty() || text.strip_prefix(':').is_some_and(is_number)
 }
 
-/// Whether a URL's host is this machine by its spelling alone; no name is looked up.
+/// Returns whether the host is a loopback address or `localhost`. Does not resolve names.
 pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -217,17 +203,18 @@ pub(crate) fn is_loopback(uri: &Uri) -> bool {
     }
 }
 
-struct Parts {
+/// The positions of the parts within a URL.
+struct Components {
     authority: Range<usize>,
     query: usize,
 }
 
-fn split(text: &str) -> Option<Parts> {
+fn split(text: &str) -> Option<Components> {
     let start = text.find("://")? + 3;
     let rest = text.get(start..)?;
     let end = start + rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let query = end + text.get(end..)?.find(['?', '#']).unwrap_or(text.len() - end);
-    (end > start).then_some(Parts { authority: start..end, query })
+    (end > start).then_some(Components { authority: start..end, query })
 }
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
@@ -240,15 +227,21 @@ fn same_path(own: &str, other: &str) -> bool {
     own == other || is_root(own) && is_root(other)
 }
 
-fn invalid(text: &str, why: &str) -> ConfigError {
-    // Only an origin is shown: anything else may be a password, or a key in the wrong place.
+/// Shows the origin at most: the rest of the text may be a password, or a key in the wrong place.
+fn invalid(text: &str, why: &'static str) -> ConfigError {
+    // Not in `parse`, because RFC 3986 allows a URL to end with `'`.
+    let why = check_quotes_and_white_space(text).err().unwrap_or(why);
     let origin = split(text).and_then(|parts| text.get(..parts.authority.end));
-    let is_plain = |origin: &&str| origin.starts_with("http") && !origin.contains('@');
-    let shown = origin.filter(is_plain).unwrap_or("it");
-    ConfigError::invalid(
+    let is_public = |origin: &&str| {
+        origin.starts_with("http") && !origin.contains('@') && parse_uri(origin).is_some()
+    };
+    let subject = origin.filter(is_public).unwrap_or("it");
+    ConfigError::invalid_value(
+        "resource URL",
         SETTING,
         format!(
-            "cannot be used: {shown} {why}; set the public URL of the MCP endpoint, such as https://mcp.example.com/mcp"
+            "{subject} {why}; set the public URL of the MCP endpoint, such as \
+             https://mcp.example.com/mcp"
         ),
     )
 }
@@ -258,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_text_and_finds_its_parts() {
+    fn keeps_the_text_and_splits_it() {
         let rows = [
             ("https://h.example", "https://h.example", "", ""),
             ("https://h.example/", "https://h.example", "/", ""),
@@ -278,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_host_from_the_port() {
+    fn host_has_no_port() {
         let rows = [
             ("https://h.example", "h.example"),
             ("https://h.example:443/", "h.example"),
@@ -291,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_a_resource() {
+    fn rejects_invalid_resource_urls_without_showing_passwords() {
         let rows = [
             "",
             "/mcp",
@@ -327,7 +320,25 @@ mod tests {
     }
 
     #[test]
-    fn matches_the_same_resource_only() {
+    fn errors_name_quotation_marks_and_white_space() {
+        let rows = [
+            ("\"https://h.example/mcp\"", "it is surrounded by quotation marks"),
+            ("'https://h.example/mcp'", "it is surrounded by quotation marks"),
+            ("https://h.example/mcp\n", "https://h.example contains white space"),
+            (" https://h.example/mcp", "it contains white space"),
+            ("https://h.example/mcp#f", "https://h.example has a fragment"),
+            ("ftp://h.example/mcp", "it is not an https URL"),
+            ("mcp.example.com", "it is not an absolute https URL"),
+        ];
+        for (text, expected) in rows {
+            let error = ResourceUrl::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("invalid resource URL: {expected}")), "{error}");
+            assert!(error.contains("set the public URL of the MCP endpoint"), "{error}");
+        }
+    }
+
+    #[test]
+    fn matches_only_the_same_resource() {
         let rows = [
             ("https://h.example/mcp", "https://h.example/mcp", true),
             ("https://h.example/mcp", "HTTPS://H.Example/mcp", true),

@@ -1,20 +1,23 @@
-//! OAuth scopes: single ones, sets of them, and which of them imply others.
+//! OAuth scopes (RFC 6749 section 3.3): sets of scopes, and hierarchies in which scopes imply
+//! others.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::{fmt, iter, slice, vec};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
-/// Asks for a refresh token and grants nothing: it has no place in a challenge or in `scopes_supported`
-/// (MCP 2026-07-28, authorization).
+/// Requests a refresh token and grants nothing, so a resource server must not list it in a
+/// challenge or in `scopes_supported` (MCP 2026-07-28, authorization).
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// A set of scopes, in the order they were given.
 ///
-/// Each is a `scope-token` of RFC 6749 section 3.3: one or more printable ASCII characters without space, `"` and `\`.
+/// Each is a `scope-token` of RFC 6749 section 3.3: one or more printable ASCII characters without
+/// space, `"` and `\`. Scopes are compared byte by byte.
 ///
 /// # Example
 ///
@@ -32,17 +35,17 @@ pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 pub struct Scopes(Vec<String>);
 
 impl Scopes {
-    /// No scope at all.
+    /// Creates the empty set.
     #[must_use]
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// These scopes; one that comes twice counts once.
+    /// Creates a set of these scopes. Duplicates are dropped.
     ///
     /// # Errors
     ///
-    /// When one of them is no `scope-token`.
+    /// Returns an error if one of them is not a `scope-token`.
     pub fn new<I>(scopes: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
@@ -51,25 +54,23 @@ impl Scopes {
         let mut set = Self::none();
         for scope in scopes {
             let scope = scope.as_ref();
-            if !is_scope_token(scope) {
-                return Err(ConfigError::invalid("scopes", not_a_scope(scope)));
-            }
+            check_scope_token(scope)?;
             set.insert(scope);
         }
         Ok(set)
     }
 
-    /// The scopes of a space-separated list, as in the `scope` parameter.
+    /// Parses a space-separated list, as in the `scope` parameter of OAuth.
     ///
     /// # Errors
     ///
-    /// When one of them is no `scope-token`.
+    /// Returns an error if one of them is not a `scope-token`.
     pub fn parse(list: &str) -> Result<Self, ConfigError> {
         Self::new(list.split(' ').filter(|scope| !scope.is_empty()))
     }
 
-    /// What an authorization server says was granted. A text that is no `scope-token` can never be required, so it
-    /// is passed over.
+    /// Creates the set that an authorization server granted. Skips a string that is not a
+    /// `scope-token`, since no operation can require it.
     pub(crate) fn granted<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut set = Self::none();
         for scope in scopes.into_iter().filter(|scope| is_scope_token(scope)) {
@@ -84,7 +85,7 @@ impl Scopes {
         }
     }
 
-    /// These scopes and then the others, each once.
+    /// Returns these scopes followed by those of `others`, without duplicates.
     ///
     /// ```
     /// # use clerk_mcp_tools::Scopes;
@@ -99,35 +100,62 @@ impl Scopes {
         set
     }
 
-    /// Whether this very scope is in the set. Scopes are compared byte by byte.
+    /// Returns whether the set contains this scope. Does not follow a [`ScopeHierarchy`].
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
         self.0.iter().any(|known| known == scope)
     }
 
-    /// The scopes, in order.
+    /// Returns an iterator over the scopes, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.into_iter()
     }
 
-    /// How many there are.
+    /// Returns the number of scopes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What may be named in a challenge or in `scopes_supported`.
+    /// Returns the scopes that a challenge or `scopes_supported` may list.
     pub(crate) fn advertisable(&self) -> Self {
         Self(self.0.iter().filter(|scope| *scope != OFFLINE_ACCESS).cloned().collect())
     }
 }
 
+impl FromStr for Scopes {
+    type Err = ConfigError;
+
+    fn from_str(list: &str) -> Result<Self, Self::Err> {
+        Self::parse(list)
+    }
+}
+
+impl<'a> IntoIterator for &'a Scopes {
+    type Item = &'a str;
+    type IntoIter = iter::Map<slice::Iter<'a, String>, fn(&'a String) -> &'a str>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl IntoIterator for Scopes {
+    type Item = String;
+    type IntoIter = vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Prints the space-separated list that [`Scopes::parse`] reads.
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(" "))
@@ -141,11 +169,11 @@ impl<'de> Deserialize<'de> for Scopes {
     }
 }
 
-/// Which scopes imply others, so that a broad one opens what asks for a narrow one.
+/// A hierarchy of scopes, in which a broad scope implies narrower ones.
 ///
-/// MCP 2026-07-28 demands that servers honour such hierarchies. Implications are followed through: when `admin`
-/// implies `write` and `write` implies `read`, `admin` grants `read`. A circle of implications makes its members
-/// equals. A clone is cheap.
+/// MCP 2026-07-28 requires servers to honour such hierarchies. Implication is transitive: if
+/// `admin` implies `write` and `write` implies `read`, then `admin` grants `read`. Scopes that
+/// imply each other are equivalent. Cloning is cheap (`Arc`).
 ///
 /// # Example
 ///
@@ -160,39 +188,37 @@ impl<'de> Deserialize<'de> for Scopes {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeHierarchy {
-    /// From a broad scope to all that it implies, directly or not.
+    /// From a scope to every scope that it implies, directly or transitively.
     closure: Arc<BTreeMap<String, Scopes>>,
 }
 
 impl ScopeHierarchy {
-    /// A hierarchy in which each scope grants only itself.
+    /// Creates a hierarchy in which each scope grants only itself.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds that `broad` implies each of `narrow`.
+    /// Adds the rule that `broad` implies each of `narrow`.
     ///
     /// # Errors
     ///
-    /// When one of them is no `scope-token` (RFC 6749 section 3.3).
+    /// Returns an error if one of them is not a `scope-token` (RFC 6749 section 3.3).
     pub fn implies<I>(mut self, broad: &str, narrow: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
+        check_scope_token(broad)?;
         let narrow = Scopes::new(narrow)?;
-        if !is_scope_token(broad) {
-            return Err(ConfigError::invalid("scopes", not_a_scope(broad)));
-        }
         let closure = Arc::make_mut(&mut self.closure);
         let entry = closure.entry(broad.to_owned()).or_default();
         narrow.iter().for_each(|scope| entry.insert(scope));
-        close(closure);
+        close_transitively(closure);
         Ok(self)
     }
 
-    /// Whether somebody to whom `granted` was granted may do what needs `required`.
+    /// Returns whether `granted` contains `required` or a scope that implies it.
     #[must_use]
     pub fn grants(&self, granted: &Scopes, required: &str) -> bool {
         granted.contains(required)
@@ -201,15 +227,16 @@ impl ScopeHierarchy {
             })
     }
 
-    /// Whether `granted` is enough for all of `required`.
+    /// Returns whether `granted` contains each of `required` or a scope that implies it.
     #[must_use]
     pub fn grants_all(&self, granted: &Scopes, required: &Scopes) -> bool {
         required.iter().all(|scope| self.grants(granted, scope))
     }
 }
 
-/// Follows the implications through until nothing is added. Each round adds at least one pair, so it ends.
-fn close(closure: &mut BTreeMap<String, Scopes>) {
+/// Computes the transitive closure. Every round but the last adds at least one pair, so it
+/// terminates.
+fn close_transitively(closure: &mut BTreeMap<String, Scopes>) {
     loop {
         let before: usize = closure.values().map(Scopes::len).sum();
         let known = closure.clone();
@@ -226,21 +253,29 @@ fn close(closure: &mut BTreeMap<String, Scopes>) {
     }
 }
 
+/// Names the character that is wrong and not the whole text, which may be a key in the wrong place.
+fn check_scope_token(text: &str) -> Result<(), ConfigError> {
+    if is_scope_token(text) {
+        return Ok(());
+    }
+    let is_wrong = |c: &char| !is_scope_token(c.encode_utf8(&mut [0; 4]));
+    let problem = match text.chars().find(is_wrong) {
+        Some(c) => format!("it contains {c:?}"),
+        None => "it is empty".to_owned(),
+    };
+    Err(ConfigError::invalid_value(
+        "scope",
+        "scopes",
+        format!(
+            "{problem}; a scope is printable ASCII without space, quotation mark and backslash \
+             (RFC 6749 section 3.3)"
+        ),
+    ))
+}
+
 /// RFC 6749 section 3.3: `%x21 / %x23-5B / %x5D-7E`.
 fn is_scope_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
-}
-
-/// Says which character is wrong, and not the text: it may be a key in the wrong place.
-fn not_a_scope(text: &str) -> String {
-    let is_wrong = |c: &char| !is_scope_token(c.encode_utf8(&mut [0; 4]));
-    let what = match text.chars().find(is_wrong) {
-        Some(c) => format!("a scope with {c:?} in it"),
-        None => "an empty scope".to_owned(),
-    };
-    format!(
-        "cannot hold {what}: a scope is printable ASCII without space, quote and backslash (RFC 6749 section 3.3)"
-    )
 }
 
 #[cfg(test)]
@@ -248,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_no_scope_token() {
+    fn only_scope_tokens_are_accepted() {
         for text in ["", "a b", "a\"b", "a\\b", "a\tb", "ä", "a\u{7f}"] {
             assert!(Scopes::new([text]).is_err(), "{text:?}");
             assert!(ScopeHierarchy::new().implies(text, ["x"]).is_err(), "{text:?}");
@@ -258,13 +293,32 @@ mod tests {
     }
 
     #[test]
-    fn keeps_order_and_drops_repetitions() {
+    fn keeps_order_and_drops_duplicates() {
         assert_eq!(Scopes::parse(" b a  b ").unwrap().to_string(), "b a");
         assert!(Scopes::parse("").unwrap().is_empty());
     }
 
     #[test]
-    fn granted_passes_over_what_can_never_be_required() {
+    fn iterates_in_order() {
+        let scopes: Scopes = "b a".parse().unwrap();
+        let mut borrowed = Vec::new();
+        for scope in &scopes {
+            borrowed.push(scope);
+        }
+        assert_eq!(borrowed, ["b", "a"]);
+        assert_eq!(scopes.iter().len(), 2);
+        assert_eq!(scopes.into_iter().collect::<Vec<String>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn errors_name_the_wrong_character_and_not_the_text() {
+        let error = Scopes::new(["sk_live_\"marked"]).unwrap_err().to_string();
+        assert!(error.starts_with("invalid scope: it contains '\"'; "), "{error}");
+        assert!(!error.contains("marked"), "{error}");
+    }
+
+    #[test]
+    fn granted_skips_strings_that_are_not_scope_tokens() {
         assert_eq!(
             Scopes::granted(["profile", "profile email", "", "e\"mail"]).to_string(),
             "profile"
@@ -272,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_implications_through_circles_and_in_any_order() {
+    fn implication_is_transitive_through_cycles_and_in_any_order() {
         let hierarchy = ScopeHierarchy::new()
             .implies("b", ["c"])
             .and_then(|h| h.implies("a", ["b"]))

@@ -1,4 +1,4 @@
-//! The seam between HTTP and whoever can tell a good token from a bad one.
+//! The interface between the HTTP layers and a token verifier.
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::error::VerifyError;
 use crate::oauth::{AccessToken, AuthInfo, ResourceUrl};
 
-/// A token, and the resource that it is presented to.
+/// A token to verify, and the resource that it is presented to.
 ///
 /// `Debug` does not show the token.
 #[derive(Clone, Copy)]
@@ -19,33 +19,34 @@ pub struct TokenRequest<'a> {
 }
 
 impl<'a> TokenRequest<'a> {
-    /// A token that is presented to no resource in particular.
+    /// Creates a request for a token that is not presented to a particular resource.
     #[must_use]
     pub fn new(token: &'a str) -> Self {
         Self { token, resource: None }
     }
 
-    /// Says which resource the token is presented to. The token has to be issued for it (RFC 8707).
+    /// Sets the resource that the token is presented to and must have been issued for (RFC 8707).
+    /// Defaults to none.
     #[must_use]
     pub fn for_resource(mut self, resource: &'a ResourceUrl) -> Self {
         self.resource = Some(resource);
         self
     }
 
-    /// The token's text.
+    /// Returns the token in the clear.
     #[must_use]
     pub fn token(&self) -> &'a str {
         self.token
     }
 
-    /// The resource that the token is presented to, where it is known.
+    /// Returns the resource that the token is presented to, if it is known.
     #[must_use]
     pub fn resource(&self) -> Option<&'a ResourceUrl> {
         self.resource
     }
 }
 
-/// A [`TokenRequest`] that outlives the one who made it.
+/// An owned [`TokenRequest`].
 #[derive(Clone)]
 pub(crate) struct OwnedTokenRequest {
     token: AccessToken,
@@ -70,13 +71,15 @@ impl fmt::Debug for TokenRequest<'_> {
     }
 }
 
-/// Tells who presents a token.
+/// A verifier of access tokens, called by the HTTP layers.
 ///
-/// [`ClerkVerifier`](crate::ClerkVerifier) implements it, and so does every closure that takes an [`AccessToken`]
-/// and returns a future of `Result<AuthInfo, VerifyError>`. A closure is not told the resource: it has to know for which
-/// one its tokens are issued.
+/// Implemented by [`ClerkVerifier`](crate::ClerkVerifier), and by every closure that takes an
+/// [`AccessToken`] and returns a future of `Result<AuthInfo, VerifyError>`. A closure does not
+/// receive the resource, so it must know which resource its tokens are issued for.
 ///
-/// # Example
+/// # Examples
+///
+/// A closure:
 ///
 /// ```
 /// use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer};
@@ -95,22 +98,56 @@ impl fmt::Debug for TokenRequest<'_> {
 /// # let _ = layer;
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
+///
+/// The trait is dyn-compatible, so that the verifier can be chosen at run time:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use async_trait::async_trait;
+/// use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, TokenRequest, VerifyToken};
+/// use clerk_mcp_tools::{AuthInfo, ClerkVerifier, ConfigError, ResourceUrl};
+/// use clerk_mcp_tools::{VerifyError, VerifyErrorKind};
+///
+/// /// Responds with 503 to every token, while Clerk is not configured.
+/// struct NotConfigured;
+///
+/// #[async_trait]
+/// impl VerifyToken for NotConfigured {
+///     async fn verify_token(&self, _: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+///         Err(VerifyErrorKind::Unavailable.into())
+///     }
+/// }
+///
+/// fn layer(
+///     clerk: Option<ClerkVerifier>,
+/// ) -> Result<BearerAuthLayer<Arc<dyn VerifyToken>>, ConfigError> {
+///     let verifier: Arc<dyn VerifyToken> = match clerk {
+///         Some(clerk) => Arc::new(clerk),
+///         None => Arc::new(NotConfigured),
+///     };
+///     Ok(BearerAuthLayer::new(verifier, ResourceUrl::parse("https://mcp.example.com/mcp")?))
+/// }
+/// # assert!(layer(None).is_ok());
+/// ```
 #[async_trait]
 pub trait VerifyToken: Send + Sync + 'static {
     /// Verifies a token.
     ///
-    /// Whoever implements this checks that the token's time is not over and that it was issued for
-    /// [`TokenRequest::resource`]: the layer looks at the scopes and at nothing else. It answers
-    /// [`VerifyErrorKind::Unavailable`](crate::VerifyErrorKind::Unavailable) when it could not find out: any other
-    /// kind of error makes the client throw the token away.
+    /// An implementation must check that the token has not expired and that it was issued for
+    /// [`TokenRequest::resource`]; the layer checks the scopes and nothing else.
     ///
     /// # Errors
     ///
-    /// When the token is not accepted, or when that cannot be found out.
+    /// Returns an error if the token is not accepted.
+    /// [`VerifyErrorKind::Unavailable`](crate::VerifyErrorKind::Unavailable) and
+    /// [`Misconfigured`](crate::VerifyErrorKind::Misconfigured) are for a token that could not be
+    /// verified: every other kind makes the client discard the token.
     async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError>;
 
-    /// Who presents the token, or why it is not accepted, if that is known without waiting and without a signature;
-    /// `None` makes the caller ask [`verify_token`](Self::verify_token). Must not block.
+    /// Returns the cached outcome for a token, or `None` if there is none and
+    /// [`verify_token`](Self::verify_token) has to be called. Must neither block nor verify a
+    /// signature. Defaults to `None`.
     fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         let _ = request;
         None

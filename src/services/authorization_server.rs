@@ -11,9 +11,9 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::document::{Action, Document, action_for, response_for};
-use crate::cache::{RefreshTimes, RefreshingCache, Source};
+use crate::cache::{Interrupted, RefreshError, RefreshTimes, RefreshingCache, Source};
 use crate::clock::Clock;
-use crate::error::ClerkError;
+use crate::error::{VerifyError, VerifyErrorKind};
 use crate::metadata::AuthorizationServerMetadata;
 use crate::oauth::Scopes;
 use crate::response::{NoInner, ResponseBody, metadata_unavailable};
@@ -35,21 +35,27 @@ const LIMITS: RefreshTimes = RefreshTimes {
 /// document.
 #[derive(Clone)]
 pub struct AuthorizationServerService {
-    document: RefreshingCache<DocumentSource>,
+    document: RefreshingCache<Document, VerifyError>,
 }
 
-struct DocumentSource {
-    metadata: Arc<dyn Source<Value = AuthorizationServerMetadata>>,
+struct DocumentSource<S> {
+    metadata: S,
     narrowed_to: Option<Scopes>,
 }
 
 #[async_trait]
-impl Source for DocumentSource {
+impl<S> Source for DocumentSource<S>
+where
+    S: Source<Value = AuthorizationServerMetadata>,
+    S::Error: Into<VerifyError>,
+{
     type Value = Document;
+    type Error = VerifyError;
 
-    async fn fetch(&self) -> Result<Document, ClerkError> {
-        let metadata = self.metadata.fetch().await.inspect_err(|error| {
-            tracing::warn!(error = %error, cause = ?error, "the authorization server's metadata could not be fetched");
+    async fn fetch(&self) -> Result<Document, VerifyError> {
+        let metadata = self.metadata.fetch().await.map_err(|error| {
+            tracing::warn!(error = %error, cause = ?error, "failed to fetch the authorization server metadata");
+            error.into()
         })?;
         Ok(match &self.narrowed_to {
             Some(scopes) => Document::new(&metadata.with_scopes_restricted_to(scopes)),
@@ -58,13 +64,33 @@ impl Source for DocumentSource {
     }
 }
 
+impl RefreshError for VerifyError {
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+
+    fn with_retry_after(self, wait: Duration) -> Self {
+        self.with_retry_after(wait)
+    }
+
+    fn interrupted(why: Interrupted) -> Self {
+        let kind = match why {
+            Interrupted::NoRuntime => VerifyErrorKind::Misconfigured,
+            Interrupted::TooMany | Interrupted::Stopped | Interrupted::TimedOut => {
+                VerifyErrorKind::Unavailable
+            }
+        };
+        Self::new(kind).with_detail(why.to_string())
+    }
+}
+
 impl AuthorizationServerService {
     pub(crate) fn new(
-        metadata: impl Source<Value = AuthorizationServerMetadata>,
+        metadata: impl Source<Value = AuthorizationServerMetadata, Error: Into<VerifyError>>,
         narrowed_to: Option<Scopes>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let source = DocumentSource { metadata: Arc::new(metadata), narrowed_to };
+        let source = DocumentSource { metadata, narrowed_to };
         Self { document: RefreshingCache::new(source, LIMITS, clock) }
     }
 }
@@ -89,7 +115,10 @@ impl<B> Service<Request<B>> for AuthorizationServerService {
     }
 }
 
-async fn show(document: RefreshingCache<DocumentSource>, method: Method) -> Response<ResponseBody> {
+async fn show(
+    document: RefreshingCache<Document, VerifyError>,
+    method: Method,
+) -> Response<ResponseBody> {
     match document.get().await {
         Ok(document) => response_for(&document, &method),
         Err(error) => metadata_unavailable(error),

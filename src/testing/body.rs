@@ -1,3 +1,5 @@
+//! Response bodies: a regular one, and several that misbehave.
+
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -8,50 +10,52 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-const CHUNK: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A body that behaves, and those that do not.
-pub(super) enum ReplyBody {
+pub(super) enum FakeBody {
+    /// A regular body.
     Whole(Bytes),
-    /// Ends after these bytes without having announced a length, so that `Content-Length` can promise more.
+    /// Ends after these bytes and reports no length, so that `Content-Length` can promise more.
     Truncated(Bytes),
-    /// Says nothing more after these bytes, and does not end either.
+    /// Sends nothing after these bytes and never ends.
     Stalled(Bytes),
-    Long(Long),
-    Dripping(Drip),
+    Long(LongBody),
+    Dripping(DrippingBody),
 }
 
-/// White space, of which a JSON reader takes any amount.
-pub(super) struct Long {
+/// White space, which JSON allows in any amount.
+pub(super) struct LongBody {
     chunk: Bytes,
-    left: u64,
+    remaining: u64,
     announced: bool,
 }
 
-/// One byte at a time.
-pub(super) struct Drip {
+/// A body that is sent one byte at a time.
+pub(super) struct DrippingBody {
     bytes: Bytes,
-    every: Duration,
-    pause: Pin<Box<Sleep>>,
+    interval: Duration,
+    sleep: Pin<Box<Sleep>>,
 }
 
-impl ReplyBody {
+impl FakeBody {
     pub(super) fn long(bytes: u64, announced: bool) -> Self {
-        Self::Long(Long { chunk: Bytes::from(vec![b' '; CHUNK]), left: bytes, announced })
+        let chunk = Bytes::from(vec![b' '; CHUNK_BYTES]);
+        Self::Long(LongBody { chunk, remaining: bytes, announced })
     }
 
-    /// The same body, one byte at a time.
-    pub(super) fn dripping(self, every: Duration) -> Self {
+    /// Returns the same body, sent one byte at a time.
+    pub(super) fn dripping(self, interval: Duration) -> Self {
         match self {
             Self::Whole(bytes) => {
-                Self::Dripping(Drip { bytes, every, pause: Box::pin(sleep(every)) })
+                let sleep = Box::pin(sleep(interval));
+                Self::Dripping(DrippingBody { bytes, interval, sleep })
             }
             other => other,
         }
     }
 }
 
-impl Body for ReplyBody {
+impl Body for FakeBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -63,10 +67,11 @@ impl Body for ReplyBody {
         let next = match this {
             Self::Whole(bytes) => std::mem::take(bytes),
             Self::Long(long) => long.next(),
-            Self::Dripping(drip) => ready!(drip.poll_next(context)),
+            Self::Dripping(dripping) => ready!(dripping.poll_next(context)),
             Self::Stalled(bytes) if bytes.is_empty() => return Poll::Pending,
             Self::Truncated(bytes) if bytes.is_empty() => {
-                // What is written so far is sent before the end becomes an error and closes the connection.
+                // Yield once, so that hyper flushes what it has before the missing bytes become an
+                // error that closes the connection.
                 *this = Self::Whole(Bytes::new());
                 context.waker().wake_by_ref();
                 return Poll::Pending;
@@ -82,38 +87,39 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let exactly = |bytes: &Bytes| u64::try_from(bytes.len()).ok();
+        let exact = |bytes: &Bytes| u64::try_from(bytes.len()).ok();
         let length = match self {
-            Self::Whole(bytes) => exactly(bytes),
-            Self::Dripping(drip) => exactly(&drip.bytes),
-            Self::Long(long) => long.announced.then_some(long.left),
+            Self::Whole(bytes) => exact(bytes),
+            Self::Dripping(dripping) => exact(&dripping.bytes),
+            Self::Long(long) => long.announced.then_some(long.remaining),
             Self::Truncated(_) | Self::Stalled(_) => None,
         };
         length.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 
-impl Long {
+impl LongBody {
     fn next(&mut self) -> Bytes {
-        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.chunk.len());
-        self.left = self.left.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(self.chunk.len());
+        let sent = u64::try_from(length).unwrap_or(u64::MAX);
+        self.remaining = self.remaining.saturating_sub(sent);
         self.chunk.slice(..length)
     }
 }
 
-impl Drip {
+impl DrippingBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         if self.bytes.is_empty() {
             return Poll::Ready(Bytes::new());
         }
-        ready!(self.pause.as_mut().poll(context));
-        self.pause.set(sleep(self.every));
+        ready!(self.sleep.as_mut().poll(context));
+        self.sleep.set(sleep(self.interval));
         Poll::Ready(self.bytes.split_to(1))
     }
 }
 
-impl fmt::Debug for ReplyBody {
+impl fmt::Debug for FakeBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyBody").finish_non_exhaustive()
+        f.debug_struct("FakeBody").finish_non_exhaustive()
     }
 }

@@ -1,3 +1,5 @@
+//! Builds a fake Clerk.
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -6,15 +8,17 @@ use std::{fmt, io};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
-use super::fake::FakeClerk;
-use super::fault::Faults;
-use super::ids::Ids;
-use super::keys::SigningKey;
-use super::route::RequestLog;
-use super::state::{Defaults, InstanceConfig, Shared, State};
-use super::user::user;
+use super::fake_clerk::FakeClerk;
+use super::faults::Faults;
+use super::request_log::RequestLog;
+use super::server::RunningServer;
+use super::state::ids::Ids;
+use super::state::signing_keys::SigningKey;
+use super::state::user::user;
+use super::state::{Client, DefaultIds, FakeInstance, InstanceConfig, Records};
+use super::token_format::TokenFormat;
 use crate::clock::{Clock, SystemClock};
-use crate::instance::{FrontendApi, InstanceType, PublishableKey};
+use crate::instance::{BackendApi, FrontendApi, InstanceType, PublishableKey};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SCOPES: [&str; 7] = [
@@ -27,18 +31,8 @@ const SCOPES: [&str; 7] = [
     "private_metadata",
 ];
 
-/// The format of the access tokens that an instance issues.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TokenFormat {
-    /// Signed JWTs (RFC 9068).
-    #[default]
-    Jwt,
-    /// `oat_…` strings that only the Backend API can tell about.
-    Opaque,
-}
-
-/// The settings of a [`FakeClerk`], made by [`FakeClerk::builder`].
+/// Builds a [`FakeClerk`]. Created by [`FakeClerk::builder`].
+#[derive(Clone)]
 #[must_use]
 pub struct FakeClerkBuilder {
     clock: Arc<dyn Clock>,
@@ -67,26 +61,27 @@ impl FakeClerkBuilder {
         }
     }
 
-    /// The clock that codes and tokens are dated by. Default: [`SystemClock`].
+    /// Sets the clock for the lifetimes of codes and tokens. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The format of the access tokens that the token endpoint issues. Default: [`TokenFormat::Jwt`].
+    /// Sets the format of the access tokens that the token endpoint issues. Defaults to
+    /// [`TokenFormat::Jwt`].
     pub fn token_format(mut self, format: TokenFormat) -> Self {
         self.token_format = format;
         self
     }
 
-    /// How long access tokens are good, in whole seconds. Default: one day.
+    /// Sets the lifetime of access tokens, in whole seconds. Defaults to one day.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
     }
 
-    /// The scopes that the metadata documents advertise. Default: `openid profile email offline_access user:org:read
-    /// public_metadata private_metadata`.
+    /// Sets the scopes that the metadata documents advertise. Defaults to `openid profile email
+    /// offline_access user:org:read public_metadata private_metadata`.
     pub fn scopes_supported<S: Into<String>>(
         mut self,
         scopes: impl IntoIterator<Item = S>,
@@ -95,7 +90,8 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// The scopes that a client can be granted; asking for another is `invalid_scope`. Default: those advertised.
+    /// Sets the scopes that a client can be granted. A request for another one fails with
+    /// `invalid_scope`. Defaults to the advertised scopes.
     pub fn grantable_scopes<S: Into<String>>(
         mut self,
         scopes: impl IntoIterator<Item = S>,
@@ -104,27 +100,28 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Whether clients can register themselves (RFC 7591). Default: yes.
-    pub fn dynamic_registration(mut self, on: bool) -> Self {
-        self.dynamic_registration = on;
+    /// Disables dynamic client registration (RFC 7591). It is enabled by default.
+    pub fn without_dynamic_registration(mut self) -> Self {
+        self.dynamic_registration = false;
         self
     }
 
-    /// The key that the Backend API asks for. Default: a random `sk_test_…`.
+    /// Sets the secret key that the Backend API requires. Defaults to a random `sk_test_…`.
     pub fn secret_key(mut self, key: &str) -> Self {
         self.secret_key = Some(key.to_owned());
         self
     }
 
-    /// Adds a user of the Backend API: a JSON object with an `id`. Members that it leaves out get the values of the
-    /// default user.
+    /// Adds a user of the Backend API: a JSON object with an `id`. Omitted members get the values
+    /// of the default user.
     pub fn user(mut self, user: Value) -> Self {
         self.users.push(user);
         self
     }
 
-    /// The origin by which others reach the instance, and so its issuer, where something stands in front of it. Default:
-    /// the server's own address, which [`FakeClerk::address`] tells in any case.
+    /// Sets the origin at which clients reach the instance, such as that of a proxy in front of it.
+    /// It becomes the issuer. Defaults to the server's own address, which [`FakeClerk::address`]
+    /// returns in any case.
     ///
     /// # Example
     ///
@@ -133,7 +130,7 @@ impl FakeClerkBuilder {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // A proxy that passes on what it gets to wherever it is told later.
+    /// // A proxy that forwards to the address of the fake Clerk.
     /// let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     /// let origin = format!("http://{}", proxy.local_addr()?);
     ///
@@ -151,36 +148,40 @@ impl FakeClerkBuilder {
     ///
     /// # Errors
     ///
-    /// When no port can be had, no key can be made, the origin is none that a Frontend API may have, or a user is not an
-    /// object with an `id`.
+    /// Returns an error if no port is available, a key cannot be generated, the origin is not valid
+    /// for a Frontend API, or a user is not a JSON object with an `id`.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O enabled.
+    /// Panics if called outside of a Tokio runtime with I/O enabled.
     pub async fn start(self) -> io::Result<FakeClerk> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = self.into_shared(address)?;
-        Ok(FakeClerk::serving(listener, Arc::new(shared)))
+        let instance = self.into_instance(address)?;
+        Ok(FakeClerk::new(RunningServer::spawn(listener, instance)))
     }
 
-    fn into_shared(self, address: SocketAddr) -> io::Result<Shared> {
+    fn into_instance(self, address: SocketAddr) -> io::Result<FakeInstance> {
         let origin = self.origin.clone().unwrap_or_else(|| format!("http://{address}"));
-        let origin = FrontendApi::parse(&origin).map_err(io::Error::other)?;
-        let host = origin.issuer().split_once("://").map(|(_, host)| host).unwrap_or_default();
+        let frontend_api = FrontendApi::parse(&origin).map_err(io::Error::other)?;
+        let host = frontend_api.issuer().split_once("://").map(|(_, host)| host);
         let ids = Ids::new()?;
         let key = SigningKey::generate(ids.id("ins_"))?;
-        let defaults = Defaults {
+        let defaults = DefaultIds {
             user_id: ids.id("user_"),
             client_id: ids.id("client_"),
             organization_id: ids.id("org_"),
         };
-        let state = initial_state(&ids, key, &defaults, &self)?;
-        Ok(Shared {
+        let records = initial_records(&ids, key, &defaults, &self)?;
+        Ok(FakeInstance {
             address,
-            issuer: origin.issuer().to_owned(),
-            publishable_key: PublishableKey::for_host(InstanceType::Development, host)
-                .map_err(io::Error::other)?,
+            publishable_key: PublishableKey::for_host(
+                InstanceType::Development,
+                host.unwrap_or_default(),
+            )
+            .map_err(io::Error::other)?,
+            backend_api: BackendApi::parse(frontend_api.issuer()).map_err(io::Error::other)?,
+            frontend_api,
             config: InstanceConfig {
                 clock: self.clock,
                 secret_key: self.secret_key.unwrap_or_else(|| format!("sk_test_{}", ids.secret())),
@@ -196,13 +197,14 @@ impl FakeClerkBuilder {
             http: http_client()?,
             log: RequestLog::default(),
             faults: Faults::default(),
-            state: Mutex::new(state),
+            records: Mutex::new(records),
             foreign_key: OnceLock::new(),
         })
     }
 }
 
 impl fmt::Debug for FakeClerkBuilder {
+    /// Omits the secret key, and the origin, which has not been checked for a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FakeClerkBuilder")
             .field("clock", &self.clock)
@@ -215,35 +217,38 @@ impl fmt::Debug for FakeClerkBuilder {
     }
 }
 
-/// The state with its users.
-fn initial_state(
+/// Returns the records with the default client, the default user, and the users of the builder.
+fn initial_records(
     ids: &Ids,
     key: SigningKey,
-    defaults: &Defaults,
+    defaults: &DefaultIds,
     builder: &FakeClerkBuilder,
-) -> io::Result<State> {
+) -> io::Result<Records> {
     let now_ms = builder.clock.unix_time().as_secs().saturating_mul(1000);
-    let mut state = State::new(builder.token_format, key);
+    let mut records = Records::new(builder.token_format, key);
+    let default_client =
+        Client { redirect_uris: vec!["http://127.0.0.1/callback".to_owned()], secret: None };
+    records.clients.insert(defaults.client_id.clone(), default_client);
     let default_user = user(ids, &defaults.user_id, Map::new(), now_ms);
-    state.users.insert(defaults.user_id.clone(), default_user);
+    records.users.insert(defaults.user_id.clone(), default_user);
     for given in &builder.users {
-        let (id, members) = identified(given)?;
+        let (id, members) = id_and_members(given)?;
         let user = user(ids, id, members.clone(), now_ms);
-        state.users.insert(id.to_owned(), user);
+        records.users.insert(id.to_owned(), user);
     }
-    Ok(state)
+    Ok(records)
 }
 
-fn identified(user: &Value) -> io::Result<(&str, &Map<String, Value>)> {
+fn id_and_members(user: &Value) -> io::Result<(&str, &Map<String, Value>)> {
     let id = user.get("id").and_then(Value::as_str);
     id.zip(user.as_object()).ok_or_else(|| {
-        let problem = "a user has to be a JSON object with an id";
+        let problem = "a user must be a JSON object with an id";
         io::Error::new(io::ErrorKind::InvalidInput, problem)
     })
 }
 
-/// No redirects: sign-in reads them itself, and a client metadata document must not send the server elsewhere. No proxy:
-/// most of what it asks is on this machine.
+/// Without redirects: a sign-in reads them, and a client metadata document must not redirect the
+/// server to another host. Without a proxy: most requests go to this machine.
 fn http_client() -> io::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,75 +1,68 @@
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
+//! The failures that a test can set on a route.
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
-use tokio::sync::watch;
+use http::{HeaderName, HeaderValue, Response};
 
-use super::body::ReplyBody;
-use super::reply::{self, ClerkFailure, Reply};
-use super::route::Route;
+use super::gate::{Gate, Latch, gate};
 
-/// How an answer begins that never comes to its end.
-const BEGINNING: Bytes = Bytes::from_static(b"{\"keys\":[");
-
-/// What goes wrong at a route, set with [`FakeClerk::fault`](super::FakeClerk::fault).
+/// A failure of a route, set with [`FakeClerk::fault`](super::FakeClerk::fault).
 ///
-/// The request is counted and recorded first. Preflights (`OPTIONS`) are answered whatever is set.
+/// The request is counted and recorded before the fault applies. CORS preflights are not affected.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection is closed without an answer.
+    /// Closes the connection without a response.
     Down,
-    /// No answer at all, until the fault is healed or replaced or the server stops. No timer runs.
+    /// Sends nothing until the fault is removed or replaced, or the server stops. Uses no timer.
     Hang,
-    /// The right answer, this much later.
+    /// Sends the regular response after this delay.
     Slow(Duration),
-    /// The right answer, once the gate is open. Made by [`Fault::hold`].
+    /// Sends the regular response once the gate is open. Created by [`Fault::hold`].
     Held(Latch),
-    /// This status with an error in Clerk's shape.
+    /// Responds with this status and an error in the format of Clerk's Backend API.
     Status {
-        /// The HTTP status, 200 to 999; anything else becomes 500.
+        /// The HTTP status, 200 to 999. Any other value becomes 500.
         status: u16,
         /// The `Retry-After` header, in seconds.
         retry_after: Option<u64>,
     },
-    /// This answer and nothing else.
+    /// Responds with this status and body.
     Body {
-        /// The HTTP status, 200 to 999; anything else becomes 500.
+        /// The HTTP status, 200 to 999. Any other value becomes 500.
         status: u16,
-        /// The `Content-Type` header; left out where it is not a valid header value.
+        /// The `Content-Type` header. Omitted if it is not a valid header value.
         content_type: String,
         /// The body.
         body: Bytes,
     },
-    /// This response and nothing else, for headers that no other fault sets. A status below 200 becomes 500.
+    /// Responds with exactly this response. A status below 200 becomes 500.
     Answer(Response<Bytes>),
-    /// Status 200 and a `Content-Length` of 1024 bytes, of which only the first arrive before the connection closes.
+    /// Responds with status 200 and a `Content-Length` of 1024 bytes, and closes the connection
+    /// after the first few.
     Truncated,
-    /// Status 200 and the first bytes of a body, then silence for as long as the client waits.
+    /// Responds with status 200 and the first bytes of a body, then sends nothing more.
     Stalled,
-    /// The right answer, its body one byte at a time, this long after each other.
+    /// Sends the regular response with its body one byte at a time, at this interval.
     Drip(Duration),
-    /// Status 200 and a body of so much white space, of which every JSON reader takes any amount.
+    /// Responds with status 200 and a body of this much white space, which JSON allows anywhere.
     Long {
-        /// The length of the body.
+        /// The length of the body, in bytes.
         bytes: u64,
-        /// Whether there is a `Content-Length`.
+        /// Whether to send a `Content-Length`.
         announced: bool,
     },
-    /// The same without an end.
+    /// Responds with status 200 and an endless body of white space.
     Endless,
-    /// Status 302 to this location.
+    /// Responds with status 302 and this location.
     Redirect(String),
-    /// The right answer with this header set on top.
+    /// Sends the regular response with this header added or replaced.
     Header(HeaderName, HeaderValue),
 }
 
 impl Fault {
-    /// A fault that makes requests wait, and the gate that lets them go.
+    /// Returns a fault that makes requests wait, and the gate that lets them pass.
     ///
     /// # Example
     ///
@@ -93,213 +86,7 @@ impl Fault {
     /// ```
     #[must_use]
     pub fn hold() -> (Self, Gate) {
-        let state = Arc::new(watch::Sender::new(GateState::default()));
-        let latch = Latch { state: Arc::clone(&state) };
-        (Self::Held(latch), Gate { state })
+        let (latch, gate) = gate();
+        (Self::Held(latch), gate)
     }
-}
-
-#[derive(Default)]
-struct GateState {
-    open: bool,
-    waiting: usize,
-}
-
-/// The test's end of [`Fault::hold`]. Dropping it opens it.
-pub struct Gate {
-    state: Arc<watch::Sender<GateState>>,
-}
-
-impl Gate {
-    /// Lets every request go on: those that wait, and those to come.
-    pub fn open(self) {}
-
-    /// How many requests wait now.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.state.borrow().waiting
-    }
-
-    /// Returns once at least `n` requests wait at the same time.
-    pub async fn arrived(&self, n: usize) {
-        // Fails only without a sender, and this gate holds one.
-        let _ = self.state.subscribe().wait_for(|state| state.waiting >= n).await;
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.state.send_modify(|state| state.open = true);
-    }
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("waiting", &self.waiting()).finish()
-    }
-}
-
-/// The server's end of [`Fault::hold`].
-#[derive(Clone)]
-pub struct Latch {
-    state: Arc<watch::Sender<GateState>>,
-}
-
-impl Latch {
-    async fn pass(&self) {
-        let _counted = Waiting::enter(&self.state);
-        let _ = self.state.subscribe().wait_for(|state| state.open).await;
-    }
-}
-
-impl fmt::Debug for Latch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Latch").finish_non_exhaustive()
-    }
-}
-
-/// Counts a request for as long as it waits, also when its client goes away.
-struct Waiting<'a>(&'a watch::Sender<GateState>);
-
-impl<'a> Waiting<'a> {
-    fn enter(state: &'a watch::Sender<GateState>) -> Self {
-        state.send_modify(|state| state.waiting = state.waiting.saturating_add(1));
-        Self(state)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|state| state.waiting = state.waiting.saturating_sub(1));
-    }
-}
-
-/// What becomes of a request after its route's fault had its turn.
-pub(super) enum Verdict {
-    Proceed,
-    ProceedWith(HeaderName, HeaderValue),
-    /// One byte at a time.
-    Drip(Duration),
-    Answer(Reply),
-    Close,
-}
-
-/// The faults that are set, by route.
-#[derive(Default)]
-pub(super) struct Faults {
-    set: watch::Sender<HashMap<Route, Arc<Fault>>>,
-}
-
-impl Faults {
-    pub(super) fn set(&self, route: Route, fault: Fault) {
-        self.set.send_modify(|set| {
-            set.insert(route, Arc::new(fault));
-        });
-    }
-
-    pub(super) fn heal(&self, route: Route) {
-        self.set.send_modify(|set| {
-            set.remove(&route);
-        });
-    }
-
-    pub(super) fn heal_all(&self) {
-        self.set.send_modify(HashMap::clear);
-    }
-
-    /// Waits where the route's fault says so. A fault that was healed or replaced meanwhile no longer holds anybody.
-    pub(super) async fn judge(&self, route: Route) -> Verdict {
-        loop {
-            let current = self.set.borrow().get(&route).cloned();
-            let Some(fault) = current else {
-                return Verdict::Proceed;
-            };
-            match &*fault {
-                Fault::Hang => self.replaced(route, &fault).await,
-                Fault::Held(latch) => tokio::select! {
-                    () = latch.pass() => return Verdict::Proceed,
-                    () = self.replaced(route, &fault) => {}
-                },
-                other => return verdict(other).await,
-            }
-        }
-    }
-
-    async fn replaced(&self, route: Route, fault: &Arc<Fault>) {
-        let mut set = self.set.subscribe();
-        let gone = |set: &HashMap<Route, Arc<Fault>>| {
-            !set.get(&route).is_some_and(|current| Arc::ptr_eq(current, fault))
-        };
-        // Fails only without a sender, and `self` holds it.
-        let _ = set.wait_for(gone).await;
-    }
-}
-
-async fn verdict(fault: &Fault) -> Verdict {
-    match fault {
-        Fault::Down => Verdict::Close,
-        Fault::Hang | Fault::Held(_) => Verdict::Proceed,
-        Fault::Slow(by) => {
-            tokio::time::sleep(*by).await;
-            Verdict::Proceed
-        }
-        Fault::Status { status, retry_after } => Verdict::Answer(failure(*status, *retry_after)),
-        Fault::Body { status, content_type, body } => {
-            let reply = reply::whole(status_code(*status), body.clone());
-            Verdict::Answer(with_header(reply, CONTENT_TYPE, content_type))
-        }
-        Fault::Answer(response) => Verdict::Answer(as_it_is(response)),
-        Fault::Truncated => Verdict::Answer(truncated()),
-        Fault::Stalled => Verdict::Answer(json_of(ReplyBody::Stalled(BEGINNING))),
-        Fault::Drip(every) => Verdict::Drip(*every),
-        Fault::Long { bytes, announced } => {
-            Verdict::Answer(json_of(ReplyBody::long(*bytes, *announced)))
-        }
-        Fault::Endless => Verdict::Answer(json_of(ReplyBody::long(u64::MAX, false))),
-        Fault::Redirect(location) => {
-            Verdict::Answer(with_header(reply::empty(StatusCode::FOUND), LOCATION, location))
-        }
-        Fault::Header(name, value) => Verdict::ProceedWith(name.clone(), value.clone()),
-    }
-}
-
-fn failure(status: u16, retry_after: Option<u64>) -> Reply {
-    let reply = Reply::from(ClerkFailure {
-        status: status_code(status),
-        code: "fault",
-        message: "A fault that the test has set",
-    });
-    match retry_after {
-        Some(seconds) => with_header(reply, RETRY_AFTER, &seconds.to_string()),
-        None => reply,
-    }
-}
-
-fn as_it_is(response: &Response<Bytes>) -> Reply {
-    let mut reply = response.clone().map(ReplyBody::Whole);
-    *reply.status_mut() = status_code(response.status().as_u16());
-    reply
-}
-
-fn truncated() -> Reply {
-    let mut reply = json_of(ReplyBody::Truncated(BEGINNING));
-    reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1024"));
-    reply
-}
-
-fn json_of(body: ReplyBody) -> Reply {
-    with_header(Response::new(body), CONTENT_TYPE, "application/json")
-}
-
-fn with_header(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        reply.headers_mut().insert(name, value);
-    }
-    reply
-}
-
-fn status_code(status: u16) -> StatusCode {
-    let status = StatusCode::from_u16(status).ok();
-    let status = status.filter(|status| !status.is_informational());
-    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -1,15 +1,10 @@
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::Mutex;
+//! The endpoints of the fake Clerk: paths, methods, CORS.
 
-use bytes::Bytes;
-use http::{HeaderMap, Method};
-
-use super::locked;
+use http::Method;
 
 const USERS: &str = "/v1/users/";
 
-/// An endpoint of the stand-in, for [`FakeClerk::calls`](super::FakeClerk::calls) and
+/// An endpoint of the fake Clerk, for [`FakeClerk::calls`](super::FakeClerk::calls) and
 /// [`FakeClerk::fault`](super::FakeClerk::fault).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -18,9 +13,9 @@ pub enum Route {
     AuthorizationServerMetadata,
     /// `GET /.well-known/openid-configuration`.
     OpenIdConfiguration,
-    /// `GET /.well-known/jwks.json`, public.
+    /// `GET /.well-known/jwks.json`, without authentication.
     Jwks,
-    /// `GET /v1/jwks`, with the secret key.
+    /// `GET /v1/jwks` with the secret key.
     BackendJwks,
     /// `POST /oauth/register` (RFC 7591).
     Register,
@@ -30,9 +25,10 @@ pub enum Route {
     Token,
     /// `POST /oauth/token/revoke` (RFC 7009).
     Revoke,
-    /// `POST /v1/oauth_applications/access_tokens/verify`, also without `/v1`, with the secret key.
+    /// `POST /v1/oauth_applications/access_tokens/verify` with the secret key. The path without
+    /// `/v1` works as well.
     VerifyAccessToken,
-    /// `GET /v1/users/{user_id}`, with the secret key.
+    /// `GET /v1/users/{user_id}` with the secret key.
     User,
 }
 
@@ -66,7 +62,7 @@ impl Route {
         })
     }
 
-    /// The methods, as the `Allow` header lists them.
+    /// Returns the methods, in the syntax of the `Allow` header.
     pub(super) fn allow(self) -> &'static str {
         match self {
             Self::AuthorizationServerMetadata | Self::OpenIdConfiguration | Self::Jwks => {
@@ -83,74 +79,14 @@ impl Route {
         self.allow().split(", ").any(|name| name == method.as_str())
     }
 
-    /// Whether scripts of other origins may call it: what clients ask themselves, but never the authorization endpoint
-    /// (RFC 9700 section 2.6), and never the Backend API.
+    /// Returns whether scripts of other origins may call the endpoint: those that OAuth clients
+    /// call, except the authorization endpoint (RFC 9700 section 2.6), and not the Backend API.
     pub(super) fn has_cors(self) -> bool {
         self.allows(&Method::OPTIONS)
     }
 }
 
-/// The user that a path of [`Route::User`] names.
+/// Returns the user ID in a path of [`Route::User`].
 pub(super) fn user_id(path: &str) -> Option<&str> {
     path.strip_prefix(USERS).filter(|id| !id.is_empty() && !id.contains('/'))
-}
-
-/// A request that arrived at the stand-in.
-///
-/// Its `Debug` shows neither the body nor the query nor an `Authorization` header, since all of them may hold secrets.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct RecordedRequest {
-    /// The method.
-    pub method: Method,
-    /// The path, without the query.
-    pub path: String,
-    /// What stands behind the `?`, still percent-encoded.
-    pub query: Option<String>,
-    /// The headers; `Authorization` is marked as sensitive.
-    pub headers: HeaderMap,
-    /// The body. Empty where the request's was over the limit of 64 KiB.
-    pub body: Bytes,
-}
-
-impl fmt::Debug for RecordedRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordedRequest")
-            .field("method", &self.method)
-            .field("path", &self.path)
-            .field("headers", &self.headers)
-            .field("body_len", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// How often each route was called, and with what at last.
-#[derive(Default)]
-pub(super) struct RequestLog {
-    seen: Mutex<HashMap<Route, Seen>>,
-}
-
-struct Seen {
-    calls: usize,
-    last: RecordedRequest,
-}
-
-impl RequestLog {
-    pub(super) fn record(&self, route: Route, request: RecordedRequest) {
-        let mut seen = locked(&self.seen);
-        let calls = seen.get(&route).map_or(0, |seen| seen.calls);
-        seen.insert(route, Seen { calls: calls.saturating_add(1), last: request });
-    }
-
-    pub(super) fn calls(&self, route: Route) -> usize {
-        locked(&self.seen).get(&route).map_or(0, |seen| seen.calls)
-    }
-
-    pub(super) fn last(&self, route: Route) -> Option<RecordedRequest> {
-        locked(&self.seen).get(&route).map(|seen| seen.last.clone())
-    }
-
-    pub(super) fn reset(&self) {
-        locked(&self.seen).clear();
-    }
 }

@@ -1,9 +1,11 @@
+//! The HTTP server of the fake Clerk: connections, bodies, faults, CORS.
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, AUTHORIZATION,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION,
 };
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -12,29 +14,57 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::fault::Verdict;
-use super::reply::{self, Reply};
-use super::route::{RecordedRequest, Route};
-use super::state::Shared;
-use super::{authorize, backend, metadata, registration, token};
+use super::endpoints;
+use super::faults::FaultEffect;
+use super::limits::MAX_BODY_BYTES;
+use super::request_log::RecordedRequest;
+use super::response::{self, FakeResponse};
+use super::route::Route;
+use super::state::FakeInstance;
 
-/// The most bytes of a request's body, and of a client metadata document.
-pub(super) const BODY_LIMIT: usize = 64 * 1024;
-/// How much of an oversize body is read and dropped, so that its sender gets to see the answer.
-const DRAIN_LIMIT: usize = 1024 * 1024;
+/// How much of a body is read at most. What exceeds [`MAX_BODY_BYTES`] is discarded; it is read so
+/// that the client finishes sending and reads the 413.
+const MAX_READ_BYTES: usize = 1024 * 1024;
 
-/// Serves until it is aborted; the connections end with it.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+/// A running server and its instance. The server stops when the last clone is dropped.
+#[derive(Clone)]
+pub(super) struct RunningServer {
+    instance: Arc<FakeInstance>,
+    _task: Arc<AbortOnDrop>,
+}
+
+/// Aborts the server's task, and with it all connections, when it is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl RunningServer {
+    pub(super) fn spawn(listener: TcpListener, instance: FakeInstance) -> Self {
+        let instance = Arc::new(instance);
+        let task = tokio::spawn(serve(listener, Arc::clone(&instance)));
+        Self { instance, _task: Arc::new(AbortOnDrop(task)) }
+    }
+
+    pub(super) fn instance(&self) -> &Arc<FakeInstance> {
+        &self.instance
+    }
+}
+
+async fn serve(listener: TcpListener, instance: Arc<FakeInstance>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&shared)));
+                    connections.spawn(connection(stream, Arc::clone(&instance)));
                 }
-                // Of one connection, or for want of file descriptors: others may end first.
+                // The connection is gone, or no file descriptor is left until another one ends.
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(_) = connections.join_next() => {}
@@ -42,66 +72,71 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    let service = service_fn(|request| answer(Arc::clone(&shared), request));
-    // Its error is a client that went away, or a fault that was asked for.
+async fn connection(stream: TcpStream, instance: Arc<FakeInstance>) {
+    let service = service_fn(|request| respond(Arc::clone(&instance), request));
+    // Fails if the client disconnects or a fault closes the connection, both of which are expected.
     let _ = http1::Builder::new()
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-/// The connection is to be closed without an answer.
+/// Makes hyper close the connection without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("a fault closes the connection")]
-struct Closed;
+#[error("the connection is closed without a response")]
+struct CloseConnection;
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Reply, Closed> {
+async fn respond(
+    instance: Arc<FakeInstance>,
+    request: Request<Incoming>,
+) -> Result<FakeResponse, CloseConnection> {
     let Some(route) = Route::of(request.uri().path()) else {
-        return Ok(reply::empty(StatusCode::NOT_FOUND));
+        return Ok(response::empty(StatusCode::NOT_FOUND));
     };
     if request.method() == Method::OPTIONS && route.has_cors() {
         return Ok(preflight(route));
     }
-    let (request, is_whole) = received(request).await?;
-    shared.log.record(route, request.clone());
+    let (request, is_complete) = read(request).await?;
+    instance.log.record(route, request.clone());
 
-    let mut reply = match shared.faults.judge(route).await {
-        Verdict::Close => return Err(Closed),
-        Verdict::Answer(reply) => reply,
-        Verdict::Proceed if !is_whole => reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
-        Verdict::Proceed => handle(&shared, route, &request).await,
-        Verdict::ProceedWith(name, value) => {
-            let mut reply = handle(&shared, route, &request).await;
-            reply.headers_mut().insert(name, value);
-            reply
+    let mut response = match instance.faults.apply(route).await {
+        FaultEffect::Close => return Err(CloseConnection),
+        FaultEffect::Respond(response) => response,
+        FaultEffect::None if !is_complete => response::empty(StatusCode::PAYLOAD_TOO_LARGE),
+        FaultEffect::None => endpoints::respond(&instance, route, &request).await,
+        FaultEffect::SetHeader(name, value) => {
+            let mut response = endpoints::respond(&instance, route, &request).await;
+            response.headers_mut().insert(name, value);
+            response
         }
-        Verdict::Drip(every) => {
-            handle(&shared, route, &request).await.map(|body| body.dripping(every))
+        FaultEffect::Drip(interval) => {
+            let response = endpoints::respond(&instance, route, &request).await;
+            response.map(|body| body.dripping(interval))
         }
     };
     if route.has_cors() {
-        add_cors(&mut reply);
+        add_cors(&mut response);
     }
-    Ok(reply)
+    Ok(response)
 }
 
-/// The request with its body, and whether the body was within the limit.
-async fn received(request: Request<Incoming>) -> Result<(RecordedRequest, bool), Closed> {
+/// Reads the request. Returns `false` with an empty body if the body is longer than
+/// [`MAX_BODY_BYTES`].
+async fn read(request: Request<Incoming>) -> Result<(RecordedRequest, bool), CloseConnection> {
     let (parts, mut incoming) = request.into_parts();
     let mut body = BytesMut::new();
     let mut length = 0_usize;
     while let Some(frame) = incoming.frame().await {
-        let data = frame.map_err(|_| Closed)?.into_data().unwrap_or_default();
+        let data = frame.map_err(|_| CloseConnection)?.into_data().unwrap_or_default();
         length = length.saturating_add(data.len());
-        if length <= BODY_LIMIT {
+        if length <= MAX_BODY_BYTES {
             body.extend_from_slice(&data);
         }
-        if length > DRAIN_LIMIT {
+        if length > MAX_READ_BYTES {
             break;
         }
     }
-    let is_whole = length <= BODY_LIMIT;
+    let is_complete = length <= MAX_BODY_BYTES;
     let mut headers = parts.headers;
     if let Some(credentials) = headers.get_mut(AUTHORIZATION) {
         credentials.set_sensitive(true);
@@ -111,48 +146,24 @@ async fn received(request: Request<Incoming>) -> Result<(RecordedRequest, bool),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         headers,
-        body: if is_whole { body.freeze() } else { Bytes::new() },
+        body: if is_complete { body.freeze() } else { Bytes::new() },
     };
-    Ok((request, is_whole))
+    Ok((request, is_complete))
 }
 
-async fn handle(shared: &Shared, route: Route, request: &RecordedRequest) -> Reply {
-    if !route.allows(&request.method) {
-        let mut reply = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
-        reply.headers_mut().insert(ALLOW, HeaderValue::from_static(route.allow()));
-        return reply;
-    }
-    match route {
-        Route::AuthorizationServerMetadata => metadata::authorization_server(shared),
-        Route::OpenIdConfiguration => metadata::openid_configuration(shared),
-        Route::Jwks => reply::json(StatusCode::OK, &shared.state().keys.jwks()),
-        Route::BackendJwks => settled(backend::jwks(shared, request)),
-        Route::Register => settled(registration::register(shared, &request.body)),
-        Route::Authorize => settled(authorize::authorize(shared, request).await),
-        Route::Token => settled(token::token(shared, request)),
-        Route::Revoke => settled(token::revoke(shared, request)),
-        Route::VerifyAccessToken => settled(backend::verify(shared, request)),
-        Route::User => settled(backend::user(shared, request)),
-    }
-}
-
-fn settled(result: Result<Reply, impl Into<Reply>>) -> Reply {
-    result.unwrap_or_else(Into::into)
-}
-
-fn preflight(route: Route) -> Reply {
-    let mut reply = reply::empty(StatusCode::NO_CONTENT);
-    add_cors(&mut reply);
-    let headers = reply.headers_mut();
+fn preflight(route: Route) -> FakeResponse {
+    let mut response = response::empty(StatusCode::NO_CONTENT);
+    add_cors(&mut response);
+    let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.allow()));
-    // The asterisk does not cover Authorization.
+    // The wildcard does not cover `Authorization` (Fetch standard).
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    reply
+    response
 }
 
-fn add_cors(reply: &mut Reply) {
-    let headers = reply.headers_mut();
+fn add_cors(response: &mut FakeResponse) {
+    let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
 }

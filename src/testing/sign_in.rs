@@ -1,3 +1,5 @@
+//! A sign-in over HTTP, as an MCP client performs it.
+
 use std::{fmt, io};
 
 use http::StatusCode;
@@ -5,14 +7,15 @@ use http::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::fake::FakeClerk;
-use super::token::challenge_of;
+use super::endpoints::code_challenge;
+use super::server::RunningServer;
 
 const REDIRECT_URI: &str = "http://127.0.0.1/callback";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The whole OAuth flow against a [`FakeClerk`] over HTTP, as an MCP client runs it: registration, authorization with
-/// PKCE, token request. Made by [`FakeClerk::sign_in`].
+/// The whole OAuth flow against a [`FakeClerk`](super::FakeClerk) over HTTP, as an MCP client runs
+/// it: registration, authorization with PKCE, token request. Created by
+/// [`FakeClerk::sign_in`](super::FakeClerk::sign_in).
 ///
 /// # Example
 ///
@@ -30,27 +33,25 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// ```
 #[must_use]
 pub struct SignIn {
-    clerk: FakeClerk,
+    server: RunningServer,
     scopes: Vec<String>,
     resources: Vec<String>,
 }
 
 impl SignIn {
-    pub(super) fn new(clerk: FakeClerk) -> Self {
-        Self {
-            clerk,
-            scopes: vec!["profile".to_owned(), "email".to_owned()],
-            resources: Vec::new(),
-        }
+    pub(super) fn new(server: RunningServer) -> Self {
+        let scopes = vec!["profile".to_owned(), "email".to_owned()];
+        Self { server, scopes, resources: Vec::new() }
     }
 
-    /// The scopes to ask for. Default: `profile email`.
+    /// Sets the scopes to request. Defaults to `profile email`.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// A resource to ask for (RFC 8707), and so an audience of the token. May be called again for more.
+    /// Adds a resource to request (RFC 8707), which becomes an audience of the token. Defaults to
+    /// none.
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.resources.push(resource.into());
         self
@@ -60,22 +61,24 @@ impl SignIn {
     ///
     /// # Errors
     ///
-    /// When the instance refuses, with the answer in the error's text, or a fault is set on the way.
+    /// Returns an error, with the response in its text, if the instance rejects a request or a
+    /// fault applies to one of the routes.
     pub async fn access_token(self) -> io::Result<String> {
         let response = self.token_response().await?;
         let token = response.get("access_token").and_then(Value::as_str);
-        token.map(str::to_owned).ok_or_else(|| io::Error::other("no access token in the answer"))
+        token.map(str::to_owned).ok_or_else(|| io::Error::other("the response has no access_token"))
     }
 
-    /// Signs in and returns the whole token response (RFC 6749 section 5.1), with `refresh_token` and `scope`.
+    /// Signs in and returns the whole token response (RFC 6749 section 5.1), with `refresh_token`
+    /// and `scope`.
     ///
     /// # Errors
     ///
     /// As [`SignIn::access_token`].
     pub async fn token_response(self) -> io::Result<Value> {
         let client_id = self.register().await?;
-        let verifier = self.clerk.shared().ids.secret();
-        let code = self.authorize(&client_id, &challenge_of(&verifier)).await?;
+        let verifier = self.server.instance().ids.secret();
+        let code = self.authorize(&client_id, &code_challenge(&verifier)).await?;
         let form = [
             ("grant_type", "authorization_code"),
             ("client_id", &client_id),
@@ -87,18 +90,22 @@ impl SignIn {
         self.post("/oauth/token", FORM, body, StatusCode::OK).await
     }
 
-    /// Over HTTP where the instance offers that, and otherwise as somebody does in Clerk's Dashboard.
+    /// Registers over HTTP if dynamic registration is enabled, otherwise directly, as a developer
+    /// does in the Clerk Dashboard.
     async fn register(&self) -> io::Result<String> {
-        if !self.clerk.shared().config.dynamic_registration {
-            return Ok(self.clerk.register_client(REDIRECT_URI));
+        let instance = self.server.instance();
+        if !instance.config.dynamic_registration {
+            return Ok(instance.register_public_client(REDIRECT_URI.to_owned()));
         }
         let metadata =
             json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
         let body = metadata.to_string();
-        let answer = self.post("/oauth/register", "application/json", body, StatusCode::CREATED);
-        let answer = answer.await?;
-        let client_id = answer.get("client_id").and_then(Value::as_str);
-        client_id.map(str::to_owned).ok_or_else(|| io::Error::other("no client_id in the answer"))
+        let response =
+            self.post("/oauth/register", "application/json", body, StatusCode::CREATED).await?;
+        let client_id = response.get("client_id").and_then(Value::as_str);
+        client_id
+            .map(str::to_owned)
+            .ok_or_else(|| io::Error::other("the response has no client_id"))
     }
 
     async fn authorize(&self, client_id: &str, challenge: &str) -> io::Result<String> {
@@ -111,16 +118,17 @@ impl SignIn {
             ("code_challenge", challenge),
             ("code_challenge_method", "S256"),
         ]);
-        let url = format!("{}/oauth/authorize?{query}", self.clerk.issuer());
-        let response = self.clerk.shared().http.get(url).send().await.map_err(io::Error::other)?;
+        let instance = self.server.instance();
+        let url = format!("{}/oauth/authorize?{query}", instance.issuer());
+        let response = instance.http.get(url).send().await.map_err(io::Error::other)?;
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(location) = location.and_then(|location| Url::parse(location).ok()) else {
-            let answer = response.text().await.map_err(io::Error::other)?;
-            return Err(refused("/oauth/authorize", &answer));
+            let body = response.text().await.map_err(io::Error::other)?;
+            return Err(failed("/oauth/authorize", &body));
         };
         let code = location.query_pairs().find(|(name, _)| name == "code");
         let code = code.map(|(_, code)| code.into_owned());
-        code.ok_or_else(|| refused("/oauth/authorize", location.query().unwrap_or_default()))
+        code.ok_or_else(|| failed("/oauth/authorize", location.query().unwrap_or_default()))
     }
 
     async fn post(
@@ -130,20 +138,19 @@ impl SignIn {
         body: String,
         expected: StatusCode,
     ) -> io::Result<Value> {
-        let request = self
-            .clerk
-            .shared()
+        let instance = self.server.instance();
+        let request = instance
             .http
-            .post(format!("{}{path}", self.clerk.issuer()))
+            .post(format!("{}{path}", instance.issuer()))
             .header(CONTENT_TYPE, content_type)
             .body(body);
         let response = request.send().await.map_err(io::Error::other)?;
         let status = response.status();
-        let answer = response.text().await.map_err(io::Error::other)?;
+        let body = response.text().await.map_err(io::Error::other)?;
         if status != expected {
-            return Err(refused(path, &answer));
+            return Err(failed(path, &body));
         }
-        serde_json::from_str(&answer).map_err(io::Error::other)
+        serde_json::from_str(&body).map_err(io::Error::other)
     }
 
     fn with_resources(&self, parameters: &[(&str, &str)]) -> String {
@@ -158,13 +165,13 @@ impl SignIn {
 impl fmt::Debug for SignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignIn")
-            .field("clerk", &self.clerk)
+            .field("issuer", &self.server.instance().issuer())
             .field("scopes", &self.scopes)
             .field("resources", &self.resources)
             .finish()
     }
 }
 
-fn refused(path: &str, answer: &str) -> io::Error {
-    io::Error::other(format!("{path} refused: {answer}"))
+fn failed(path: &str, response: &str) -> io::Error {
+    io::Error::other(format!("{path} failed: {response}"))
 }

@@ -1,4 +1,4 @@
-// A page of another origin in a real browser: only there CORS is enforced.
+// Calls the server from a page of another origin in a real browser, which enforces CORS.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -60,8 +60,8 @@ describe('a page of another origin', () => {
     await server?.stop();
   });
 
-  /** What the page gets to read of an answer. A CORS failure is a rejected `fetch`. */
-  const ask = (url, init) =>
+  /** Fetches from within the page and returns what CORS lets it read. Rejects on a CORS failure. */
+  const fetchInPage = (url, init) =>
     page.evaluate(
       async ([url, init]) => {
         const response = await fetch(url, init);
@@ -77,35 +77,35 @@ describe('a page of another origin', () => {
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
   });
 
-  it('is one to which CORS applies', async () => {
-    await assert.rejects(ask(`${server.clerk}/v1/jwks`), /Failed to fetch/);
+  it('is subject to CORS', async () => {
+    await assert.rejects(fetchInPage(`${server.clerk}/v1/jwks`), /Failed to fetch/);
   });
 
-  it('reads the challenge and the documents that it leads to', async () => {
-    const refused = await ask(server.endpoint, rpc('tools/list', {}));
+  it('reads the challenge and the metadata documents', async () => {
+    const rejected = await fetchInPage(server.endpoint, rpc('tools/list', {}));
     const metadataUrl = `${server.origin}/.well-known/oauth-protected-resource/mcp`;
-    assert.equal(refused.status, 401);
+    assert.equal(rejected.status, 401);
     assert.equal(
-      refused.headers['www-authenticate'],
+      rejected.headers['www-authenticate'],
       `Bearer resource_metadata="${metadataUrl}", scope="profile email"`,
     );
 
-    // A header that is not on the list of simple ones, as the SDKs send it, so that this is preflighted too.
+    // The SDKs send this header, which is not CORS-safelisted, so the request is preflighted.
     const version = { headers: { 'mcp-protocol-version': '2025-11-25' } };
-    const resource = await ask(metadataUrl, version);
+    const resource = await fetchInPage(metadataUrl, version);
     assert.equal(resource.status, 200);
     assert.equal(resource.body.resource, server.endpoint);
     assert.deepEqual(resource.body.authorization_servers, [server.clerk]);
 
-    const mirrored = await ask(`${server.origin}/.well-known/oauth-authorization-server`, version);
-    assert.equal(mirrored.status, 200);
-    assert.equal(mirrored.body.issuer, server.clerk);
+    const authorizationServer = await fetchInPage(`${server.origin}/.well-known/oauth-authorization-server`, version);
+    assert.equal(authorizationServer.status, 200);
+    assert.equal(authorizationServer.body.issuer, server.clerk);
   });
 
-  it('reads why a token is refused', async () => {
-    const refused = await ask(server.endpoint, rpc('tools/list', {}, { authorization: 'Bearer not.a.token' }));
-    assert.equal(refused.status, 401);
-    assert.match(refused.headers['www-authenticate'], /^Bearer error="invalid_token", /);
+  it('reads why a token is rejected', async () => {
+    const rejected = await fetchInPage(server.endpoint, rpc('tools/list', {}, { authorization: 'Bearer not.a.token' }));
+    assert.equal(rejected.status, 401);
+    assert.match(rejected.headers['www-authenticate'], /^Bearer error="invalid_token", /);
   });
 
   it('calls a tool with a token and the headers of 2026-07-28', async () => {
@@ -125,15 +125,15 @@ describe('a page of another origin', () => {
       'mcp-method': 'tools/call',
       'mcp-name': 'whoami',
     };
-    const answer = await ask(server.endpoint, rpc('tools/call', params, headers));
-    assert.equal(answer.status, 200);
-    assert.equal(JSON.parse(answer.body.result.content[0].text).userId, claims(token).sub);
+    const response = await fetchInPage(server.endpoint, rpc('tools/call', params, headers));
+    assert.equal(response.status, 200);
+    assert.equal(JSON.parse(response.body.result.content[0].text).userId, claims(token).sub);
   });
 
-  it('calls a tool with a token and the headers of the versions before', async () => {
+  it('calls a tool with a token and the headers of 2025-11-25', async () => {
     const headers = { authorization: `Bearer ${token}`, 'mcp-protocol-version': '2025-11-25' };
-    const answer = await ask(server.endpoint, rpc('tools/call', { name: 'whoami', arguments: {} }, headers));
-    assert.equal(answer.status, 200);
-    assert.equal(JSON.parse(answer.body.result.content[0].text).clientId, claims(token).client_id);
+    const response = await fetchInPage(server.endpoint, rpc('tools/call', { name: 'whoami', arguments: {} }, headers));
+    assert.equal(response.status, 200);
+    assert.equal(JSON.parse(response.body.result.content[0].text).clientId, claims(token).client_id);
   });
 });

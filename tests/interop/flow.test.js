@@ -1,4 +1,4 @@
-// The official TypeScript clients, from the first refusal to the user's data.
+// The official TypeScript clients, from the first rejection to the user's data.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -36,28 +36,28 @@ for (const sdk of SDKS) {
     };
     after(() => Promise.all(sessions.map((session) => session.close())));
 
-    it('is refused, registers, authorizes and reads the data of its user', async () => {
+    it('is rejected, registers, signs in and reads the user\'s data', async () => {
       const user = new User();
       const client = session(user);
       await client.authorize(server.endpoint);
 
-      const [refused] = client.recorder.of('POST', server.endpoint);
+      const [rejected] = client.recorder.of('POST', server.endpoint);
       const metadataUrl = `${server.origin}/.well-known/oauth-protected-resource/mcp`;
-      assert.equal(refused.status, 401);
-      assert.equal(refused.headers.get('authorization'), null);
-      assert.equal(refused.challenge, `Bearer resource_metadata="${metadataUrl}", scope="profile email"`);
+      assert.equal(rejected.status, 401);
+      assert.equal(rejected.headers.get('authorization'), null);
+      assert.equal(rejected.challenge, `Bearer resource_metadata="${metadataUrl}", scope="profile email"`);
       assert.deepEqual(client.recorder.of('GET', metadataUrl).map(({ status }) => status), [200]);
       assert.deepEqual(client.recorder.statuses(`${server.clerk}/oauth/register`), [201]);
 
       assert.equal(user.authorizations.length, 1);
-      const asked = Object.fromEntries(user.authorizations[0].searchParams);
+      const requested = Object.fromEntries(user.authorizations[0].searchParams);
       const [redeemed] = client.recorder.of('POST', `${server.clerk}/oauth/token`);
       const form = Object.fromEntries(new URLSearchParams(redeemed.body));
-      assert.equal(asked.client_id, user.clientInformation().client_id);
-      assert.equal(asked.scope, sdk.scope);
-      assert.equal(asked.resource, server.endpoint);
-      assert.equal(asked.code_challenge_method, 'S256');
-      assert.equal(asked.code_challenge, createHash('sha256').update(form.code_verifier).digest('base64url'));
+      assert.equal(requested.client_id, user.clientInformation().client_id);
+      assert.equal(requested.scope, sdk.scope);
+      assert.equal(requested.resource, server.endpoint);
+      assert.equal(requested.code_challenge_method, 'S256');
+      assert.equal(requested.code_challenge, createHash('sha256').update(form.code_verifier).digest('base64url'));
       assert.equal(user.callback.get('iss'), server.clerk);
       assert.equal(form.grant_type, 'authorization_code');
       assert.equal(form.resource, server.endpoint);
@@ -67,7 +67,7 @@ for (const sdk of SDKS) {
       assert.equal(token.iss, server.clerk);
       assert.equal(token.aud, server.endpoint);
       assert.equal(token.scope, sdk.scope);
-      assert.equal(token.client_id, asked.client_id);
+      assert.equal(token.client_id, requested.client_id);
 
       await client.connect(server.endpoint);
       assert.notEqual(client.client.getServerCapabilities().tools, undefined);
@@ -91,7 +91,7 @@ for (const sdk of SDKS) {
       assert.equal(client.recorder.statuses(server.endpoint).filter((status) => status >= 400).length, 1);
     });
 
-    it('refreshes a token that is not genuine', async () => {
+    it('refreshes a token with an invalid signature', async () => {
       const user = new User();
       const client = session(user);
       await client.signIn(server.endpoint);
@@ -116,7 +116,7 @@ for (const sdk of SDKS) {
       assert.equal(user.authorizations.length, 1);
     });
 
-    it('authorizes anew where there is nothing to refresh with', async () => {
+    it('signs in again without a refresh token', async () => {
       const user = new User();
       const client = session(user);
       await client.signIn(server.endpoint);
@@ -130,7 +130,7 @@ for (const sdk of SDKS) {
       assert.deepEqual(client.recorder.statuses(`${server.clerk}/oauth/register`), [201]);
     });
 
-    it('asks for the scopes that a token lacks', async () => {
+    it('requests the scopes that a token lacks', async () => {
       const user = await signedInWith(sdk, 'profile');
       const client = session(user);
       const [lacking, all] = ['profile', sdk.scope].map((scope) => new Set(scope.split(' ')));
@@ -140,16 +140,16 @@ for (const sdk of SDKS) {
         assert.deepEqual(new Set(user.authorizations[0].searchParams.get('scope').split(' ')), all);
         assert.deepEqual(new Set((await client.call('whoami')).scopes), all);
       } else {
-        // It takes the refresh token, which cannot grant more, and stops after one try.
+        // It refreshes, which cannot add scopes, and gives up after one attempt.
         await assert.rejects(client.connect(server.endpoint), { code: 403 });
         assert.deepEqual(new Set(user.tokens().scope.split(' ')), lacking);
       }
-      const [refused] = client.recorder.of('POST', server.endpoint);
-      assert.equal(refused.status, 403);
-      assert.match(refused.challenge, /^Bearer error="insufficient_scope", .*scope="profile email"/);
+      const [rejected] = client.recorder.of('POST', server.endpoint);
+      assert.equal(rejected.status, 403);
+      assert.match(rejected.challenge, /^Bearer error="insufficient_scope", .*scope="profile email"/);
     });
 
-    it('asks for the scope that a tool needs, and goes on', async () => {
+    it('requests the scope that a tool requires, and continues', async () => {
       const user = new User();
       const client = session(user);
       await client.signIn(server.endpoint);
@@ -159,22 +159,22 @@ for (const sdk of SDKS) {
 
       const needed = sdk.stepsUp ? sdk.api.UnauthorizedError : { code: 403 };
       await assert.rejects(client.call('get_public_metadata'), (error) => matches(error, needed));
-      const [refused] = client.recorder.of('POST', server.endpoint);
-      assert.equal(refused.status, 403);
-      assert.match(refused.challenge, /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/);
+      const [rejected] = client.recorder.of('POST', server.endpoint);
+      assert.equal(rejected.status, 403);
+      assert.match(rejected.challenge, /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/);
       if (sdk.stepsUp) {
-        const asked = user.authorizations.at(-1).searchParams.get('scope').split(' ');
-        assert.deepEqual(new Set(asked), new Set([...first, 'public_metadata']));
+        const requested = user.authorizations.at(-1).searchParams.get('scope').split(' ');
+        assert.deepEqual(new Set(requested), new Set([...first, 'public_metadata']));
         await sdk.finishAuth(client.transport, user.callback);
         const { sub } = claims(user.tokens().access_token);
         assert.deepEqual(await client.call('get_public_metadata'), { id: sub, publicMetadata: {} });
       }
       assert.equal(user.authorizations.length, sdk.stepsUp ? 2 : 1);
-      // Whether or not it got more, what it could do it still can.
+      // The session still works, with or without the additional scope.
       assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
     });
 
-    it('is known by a client metadata document', async () => {
+    it('is identified by a client metadata document', async () => {
       const documents = await serveClientDocument();
       try {
         const { clientId } = documents;
@@ -190,9 +190,9 @@ for (const sdk of SDKS) {
       }
     });
 
-    it('prefers its metadata document to a registration', async () => {
+    it('prefers its metadata document over registration', async () => {
       const user = new User({ clientMetadataUrl: 'https://client.example/metadata.json' });
-      // Only documents of this machine can be fetched here, and the SDK uses none that is not https by itself.
+      // The SDK only uses https documents, which the fake Clerk cannot fetch here: stop before that.
       user.redirectToAuthorization = async (url) => void user.authorizations.push(url);
       const client = session(user);
       await assert.rejects(client.connect(server.endpoint), sdk.api.UnauthorizedError);
@@ -200,7 +200,7 @@ for (const sdk of SDKS) {
       assert.deepEqual(client.recorder.of('POST', `${server.clerk}/oauth/register`), []);
     });
 
-    it('finds the metadata without a challenge', async () => {
+    it('discovers the metadata without a challenge', async () => {
       const { discoverOAuthServerInfo } = sdk.api;
       for (const url of [server.endpoint, `${server.endpoint}/`, `${server.origin}/`]) {
         const found = await discoverOAuthServerInfo(url);
@@ -211,7 +211,7 @@ for (const sdk of SDKS) {
       }
     });
 
-    it('connects where its user wrote the URL with a slash at the end', async () => {
+    it('connects to the URL with a trailing slash', async () => {
       const user = new User();
       const client = session(user);
       await client.signIn(`${server.endpoint}/`);
@@ -219,7 +219,7 @@ for (const sdk of SDKS) {
       assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
     });
 
-    it('is served as a client of 2025-03-26, which asks the MCP host for everything', async () => {
+    it('is accepted as a client of 2025-03-26, which fetches all metadata from the MCP host', async () => {
       const user = new User({ scope: 'profile email' });
       const client = session(user, legacyOptions());
       await client.signIn(lenient.endpoint);
@@ -230,7 +230,7 @@ for (const sdk of SDKS) {
       assert.equal(client.recorder.of('GET', documentUrl)[0].status, 200);
     });
 
-    it('is refused as a client of 2025-03-26 where tokens have to name their audience', async () => {
+    it('is rejected as a client of 2025-03-26 if tokens must name their audience', async () => {
       const user = new User({ scope: 'profile email' });
       const client = session(user, legacyOptions());
       await client.authorize(server.endpoint);
@@ -239,20 +239,20 @@ for (const sdk of SDKS) {
       const { refresh_token: _, ...tokens } = user.tokens();
       user.saveTokens(tokens);
       await assert.rejects(client.connect(server.endpoint), sdk.api.UnauthorizedError);
-      const [refused] = client.recorder.of('POST', server.endpoint);
-      assert.equal(refused.status, 401);
-      assert.match(refused.challenge, /^Bearer error="invalid_token", /);
+      const [rejected] = client.recorder.of('POST', server.endpoint);
+      assert.equal(rejected.status, 401);
+      assert.match(rejected.challenge, /^Bearer error="invalid_token", /);
     });
   });
 }
 
-/** Whether an error is one of this class, or has these members. */
+/** Returns whether an error is of this class, or has these members. */
 function matches(error, expected) {
   if (typeof expected === 'function') return error instanceof expected;
   return Object.entries(expected).every(([name, value]) => error[name] === value);
 }
 
-/** A user whose client has a token with these scopes and a refresh token. */
+/** Returns a user with a token for these scopes and a refresh token. */
 async function signedInWith(sdk, scope) {
   const { discoverOAuthServerInfo, registerClient, startAuthorization, exchangeAuthorization } = sdk.api;
   const { authorizationServerMetadata: metadata } = await discoverOAuthServerInfo(server.endpoint);
@@ -274,11 +274,12 @@ async function signedInWith(sdk, scope) {
   return new User({ clientInformation: { ...clientInformation, issuer }, tokens: { ...tokens, issuer } });
 }
 
-/** The document stands at the MCP host while its issuer is Clerk, so a client that compares the two has to be told. */
+/** The metadata is served by the MCP host while its issuer is Clerk, so this check must be off. */
 function legacyOptions() {
   return { wrap: withoutResourceMetadata, skipIssuerMetadataValidation: true };
 }
 
+/** Serves a client metadata document, and counts the requests. */
 async function serveClientDocument() {
   const served = { requests: 0 };
   const http = createServer((request, response) => {

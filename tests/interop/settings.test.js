@@ -1,4 +1,4 @@
-// The example with explicit settings: the Clerk instance is another process, and there is no secret key.
+// The example with a Clerk instance in another process, and without a secret key.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -32,23 +32,23 @@ describe('a server without a secret key', () => {
     assert.equal((await client.call('whoami')).userId, token.sub);
   });
 
-  it('refuses a token for the other server of the same instance', async () => {
-    const answer = await post(clerk.endpoint, client.user.tokens().access_token);
-    assert.equal(answer.status, 401);
-    assert.match(answer.headers.get('www-authenticate'), /^Bearer error="invalid_token", /);
+  it('rejects a token for another server of the same instance', async () => {
+    const response = await post(clerk.endpoint, client.user.tokens().access_token);
+    assert.equal(response.status, 401);
+    assert.match(response.headers.get('www-authenticate'), /^Bearer error="invalid_token", /);
   });
 
-  it('says what user data needs', async () => {
+  it('names the missing setting when user data is requested', async () => {
     const result = await client.client.callTool({ name: 'get_clerk_user_data', arguments: {} });
     assert.equal(result.isError, true);
     assert.match(onlyText(result), /CLERK_SECRET_KEY/);
   });
 
-  it('answers an opaque token with its own fault, not with the caller\'s', async () => {
-    const answer = await post(server.endpoint, 'oat_whatever');
-    assert.equal(answer.status, 500);
-    assert.equal(answer.headers.get('www-authenticate'), null);
-    assert.deepEqual(Object.keys(await answer.json()).sort(), ['error', 'error_description']);
+  it('responds to an opaque token with 500, not with 401', async () => {
+    const response = await post(server.endpoint, 'oat_whatever');
+    assert.equal(response.status, 500);
+    assert.equal(response.headers.get('www-authenticate'), null);
+    assert.deepEqual(Object.keys(await response.json()).sort(), ['error', 'error_description']);
   });
 });
 

@@ -14,12 +14,13 @@ const LIVE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
 
+fn find(vars: Vars<'_>, name: &str) -> Option<String> {
+    vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+}
+
 /// Builds a verifier from these environment variables.
 fn build(vars: Vars<'_>) -> Result<ClerkVerifier, ConfigError> {
-    let find = |name: &str| {
-        vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
-    ClerkVerifier::builder().env_from(find).build()
+    ClerkVerifier::builder().env_from(|name| find(vars, name)).build()
 }
 
 #[test]
@@ -171,9 +172,69 @@ fn rejects_invalid_environments_and_says_what_to_set() {
         let error = build(vars).unwrap_err();
         assert_eq!((error.setting(), error.kind()), (setting, kind), "{vars:?}");
         let text = error.to_string();
-        assert!(text.starts_with(setting) && text.contains(helps), "{vars:?}: {text}");
-        assert!(!format!("{error:?}{text}").contains("marked"), "{vars:?}: {text}");
+        assert!(text.contains(setting) && text.contains(helps), "{vars:?}: {text}");
+        assert_eq!(format!("{error:?}"), text, "{vars:?}");
+        assert!(!text.contains("marked"), "{vars:?}: {text}");
     }
+}
+
+/// `docker --env-file` keeps quotation marks, and mounted secrets end with a newline.
+#[test]
+fn trims_white_space_and_rejects_quotation_marks_and_commas() {
+    let good = [
+        ("CLERK_PUBLISHABLE_KEY", TEST_KEY),
+        ("CLERK_SECRET_KEY", "sk_test_marked"),
+        ("MCP_RESOURCE_URL", "https://h.example/mcp"),
+        ("MCP_SCOPES", "profile email"),
+    ];
+    let build = |variable: &str, value: &str| {
+        let others = |name: &str| find(&good, name);
+        let var = |name: &str| (name == variable).then(|| value.to_owned()).or(others(name));
+        ClerkMcp::builder().env_from(var).build()
+    };
+    for (variable, value) in good {
+        for padded in [format!(" {value} "), format!("{value}\n"), format!("\t{value}\r\n")] {
+            let clerk = build(variable, &padded).unwrap();
+            assert_eq!(clerk.resource().as_str(), "https://h.example/mcp", "{padded:?}");
+            let issuer = "https://foo-bar-13.clerk.accounts.dev";
+            assert_eq!(clerk.verifier().frontend_api().issuer(), issuer, "{padded:?}");
+        }
+    }
+
+    const QUOTES: &str = "is surrounded by quotation marks; copy it from the Clerk Dashboard";
+    let quoted = |value: &str| format!("\"{value}\"");
+    let rows = [
+        ("CLERK_PUBLISHABLE_KEY", quoted(TEST_KEY), QUOTES),
+        ("CLERK_PUBLISHABLE_KEY", format!("'{TEST_KEY}'"), QUOTES),
+        ("CLERK_PUBLISHABLE_KEY", format!(" \"{TEST_KEY}\"\n"), QUOTES),
+        ("CLERK_PUBLISHABLE_KEY", format!("{TEST_KEY} {TEST_KEY}"), "contains white space"),
+        ("CLERK_SECRET_KEY", quoted("sk_test_marked"), QUOTES),
+        ("CLERK_SECRET_KEY", "'sk_test_marked'".into(), QUOTES),
+        ("CLERK_SECRET_KEY", "sk_test_marked\"".into(), QUOTES),
+        ("CLERK_SECRET_KEY", "sk_test_ marked".into(), "contains white space"),
+        ("MCP_RESOURCE_URL", quoted("https://h.example/mcp"), "is surrounded by quotation marks"),
+        ("MCP_SCOPES", "profile,email".into(), "separate the scopes with spaces"),
+        ("MCP_SCOPES", "profile, email".into(), "separate the scopes with spaces"),
+        ("MCP_SCOPES", quoted("profile email"), "it contains '\"'"),
+    ];
+    for (variable, value, helps) in rows {
+        let error = build(variable, &value).unwrap_err();
+        assert_eq!((error.setting(), error.kind()), (variable, Kind::Invalid), "{value:?}");
+        let text = error.to_string();
+        assert!(text.contains(variable) && text.contains(helps), "{value:?}: {text}");
+        assert!(!text.contains("marked"), "{value:?}: {text}");
+    }
+}
+
+#[test]
+fn errors_name_the_variable_that_the_value_was_read_from() {
+    let read = build(&[("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "pk_test_")]).unwrap_err();
+    assert_eq!(read.setting(), "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY");
+    let start = "invalid publishable key in NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY: ";
+    assert!(read.to_string().starts_with(start), "{read}");
+    let given = PublishableKey::parse("pk_test_").unwrap_err();
+    assert_eq!(given.setting(), "CLERK_PUBLISHABLE_KEY");
+    assert!(given.to_string().starts_with("invalid publishable key: "), "{given}");
 }
 
 #[test]

@@ -57,12 +57,12 @@ fn the_counters_agree_with_the_stats_of_the_verifier() {
         })
     });
     assert_eq!(
-        (stats.hits, stats.misses, stats.upstream_calls, stats.upstream_failures),
+        (stats.cache_hits, stats.cache_misses, stats.upstream_calls, stats.upstream_failures),
         (2, 2, 2, 1)
     );
     let expected = [
-        ("clerk_mcp_tools_token_cache_hits_total", stats.hits),
-        ("clerk_mcp_tools_token_cache_misses_total", stats.misses),
+        ("clerk_mcp_tools_token_cache_hits_total", stats.cache_hits),
+        ("clerk_mcp_tools_token_cache_misses_total", stats.cache_misses),
         ("clerk_mcp_tools_upstream_calls_total", stats.upstream_calls),
         ("clerk_mcp_tools_upstream_failures_total", stats.upstream_failures),
     ];

@@ -23,7 +23,7 @@ async fn hits_and_misses(verifier: &ClerkVerifier, token: &str) -> (u64, u64) {
     let before = verifier.stats();
     let _ = verify_clerk_token(verifier, token).await;
     let after = verifier.stats();
-    (after.hits - before.hits, after.misses - before.misses)
+    (after.cache_hits - before.cache_hits, after.cache_misses - before.cache_misses)
 }
 
 #[tokio::test]
@@ -416,7 +416,7 @@ async fn warm_up_fetches_the_keys_and_stats_count_the_calls() {
     let stats = verifier.stats();
     assert_eq!(stats.key_set_age, Some(Duration::from_secs(3)));
     assert_eq!((stats.cached_tokens, stats.rejected_tokens), (1, 1));
-    assert_eq!((stats.hits, stats.misses), (3, 2));
+    assert_eq!((stats.cache_hits, stats.cache_misses), (3, 2));
     assert_eq!((stats.upstream_calls, stats.upstream_failures), (4, 1));
 
     let pem = fixture

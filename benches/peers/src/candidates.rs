@@ -107,7 +107,7 @@ fn clerk_mcp_tools_new_token(clerk: &FakeClerk, runtime: &Runtime) -> Candidate 
         verifies_the_token: true,
         verify: Box::new(move |_, token| {
             drop(poll_once(verify_clerk_token(&verifier, token)).unwrap());
-            assert_eq!(verifier.stats().hits, 0, "each token is new");
+            assert_eq!(verifier.stats().cache_hits, 0, "each token is new");
         }),
     }
 }

@@ -1,24 +1,24 @@
-//! Until when Clerk wants no calls.
+//! The backoff deadline that Clerk asked for with `Retry-After` (RFC 9110 section 10.2.3).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// By the clock that cannot be set.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff(Mutex<Duration>);
+/// The time before which no call is made, measured on the monotonic clock.
+#[derive(Default)]
+pub(super) struct Backoff(Mutex<Duration>);
 
 impl Backoff {
-    /// Makes the pause last until then. Of calls that were under way together each may have been told another time: the
-    /// latest counts.
-    pub(crate) fn extend_to(&self, until: Duration) {
-        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *own = until.max(*own);
+    /// Moves the deadline to `until`, unless it is later already: concurrent calls may be given
+    /// different deadlines.
+    pub(super) fn extend_to(&self, until: Duration) {
+        let mut deadline = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *deadline = until.max(*deadline);
     }
 
-    /// How much of it is left; `None` once it is over.
-    pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.checked_sub(now).filter(|left| !left.is_zero())
+    /// Returns the time until the deadline, or `None` if it has passed.
+    pub(super) fn remaining(&self, now: Duration) -> Option<Duration> {
+        let deadline = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        deadline.checked_sub(now).filter(|remaining| !remaining.is_zero())
     }
 }
 
@@ -27,13 +27,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_pause_counts() {
+    fn the_latest_deadline_counts() {
         let second = Duration::from_secs;
-        let pause = Backoff::default();
-        assert_eq!(pause.left(second(0)), None);
-        pause.extend_to(second(20));
-        pause.extend_to(second(7));
-        assert_eq!(pause.left(second(5)), Some(second(15)));
-        assert_eq!((pause.left(second(20)), pause.left(second(21))), (None, None));
+        let backoff = Backoff::default();
+        assert_eq!(backoff.remaining(second(0)), None);
+        backoff.extend_to(second(20));
+        backoff.extend_to(second(7));
+        assert_eq!(backoff.remaining(second(5)), Some(second(15)));
+        assert_eq!((backoff.remaining(second(20)), backoff.remaining(second(21))), (None, None));
     }
 }

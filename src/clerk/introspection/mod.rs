@@ -1,10 +1,9 @@
-//! Opaque tokens, which only Clerk can tell apart: asked once for all who wait, and not at all where the answer is
-//! known or Clerk wants to be left alone.
+//! Verifies opaque tokens through the Backend API (in the manner of RFC 7662), with shared calls,
+//! cached rejections and backoff.
 
 mod backoff;
 mod response;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,216 +12,217 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use backoff::Backoff;
-pub(crate) use response::IntrospectionResponse;
+pub(super) use response::IntrospectionResponse;
 
+use super::audience::check_audience;
 use super::client::ClerkClient;
 use super::stats::Counters;
 use super::token_cache::{Lifetime, TokenCache};
-use crate::cache::{NoAnswer, SingleFlight};
+use crate::cache::{Interrupted, Key, SingleFlight};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::oauth::{AuthInfo, OwnedTokenRequest, TokenRequest};
+use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, OwnedTokenRequest, TokenRequest};
 
-/// Calls that wait for their turn or are under way; past this, callers are told to come back.
-const MAX_WAITING: usize = 1024;
-/// How long a call waits for its turn.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-/// Rejected tokens that are remembered. An entry takes some 300 bytes.
-const MAX_REJECTED: usize = 10_000;
+/// Calls that wait for a permit or are in flight. Further callers get a 503.
+const MAX_IN_FLIGHT: usize = 1024;
+/// How long a call waits for a permit.
+const MAX_PERMIT_WAIT: Duration = Duration::from_secs(5);
+/// Rejections that are cached. An entry takes some 300 bytes.
+const MAX_REJECTIONS: usize = 10_000;
 
-type Digest = [u8; 32];
-
-/// Asks the Backend API about opaque tokens.
+/// Verifies opaque tokens.
 pub(super) struct Introspection {
-    shared: Arc<Shared>,
-    flights: SingleFlight<Digest, Result<AuthInfo, VerifyError>>,
+    inner: Arc<Inner>,
+    calls: SingleFlight<Result<AuthInfo, VerifyError>>,
 }
 
-struct Shared {
-    config: IntrospectionConfig,
-    refused: Cache<Digest, Rejected>,
-    turns: Semaphore,
-    pause: Backoff,
-}
-
-#[derive(Clone)]
-struct Rejected {
-    error: VerifyError,
-    evict_at: Duration,
-}
-
-/// What an [`Introspection`] is made of.
+/// The settings and collaborators of an [`Introspection`].
 pub(super) struct IntrospectionConfig {
     pub(super) client: ClerkClient,
-    pub(super) known: Arc<TokenCache>,
-    pub(super) known_ttl: Duration,
-    pub(super) refused_ttl: Duration,
-    pub(super) most_calls: usize,
+    pub(super) audience: Audience,
+    pub(super) token_cache: Arc<TokenCache>,
+    pub(super) token_cache_ttl: Duration,
+    pub(super) rejection_cache_ttl: Duration,
+    pub(super) max_concurrent_calls: usize,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Arc<Counters>,
 }
 
+struct Inner {
+    config: IntrospectionConfig,
+    rejections: Cache<Key, CachedRejection>,
+    permits: Semaphore,
+    backoff: Backoff,
+}
+
+#[derive(Clone)]
+struct CachedRejection {
+    error: VerifyError,
+    /// Measured on the monotonic clock.
+    evict_at: Duration,
+}
+
 impl Introspection {
     pub(super) fn new(config: IntrospectionConfig) -> Self {
-        let shared = Shared {
-            refused: Cache::new(MAX_REJECTED),
-            turns: Semaphore::new(config.most_calls),
-            pause: Backoff::default(),
+        let inner = Inner {
+            rejections: Cache::new(MAX_REJECTIONS),
+            permits: Semaphore::new(config.max_concurrent_calls),
+            backoff: Backoff::default(),
             config,
         };
-        Self { shared: Arc::new(shared), flights: SingleFlight::new(MAX_WAITING) }
+        Self { inner: Arc::new(inner), calls: SingleFlight::new(MAX_IN_FLIGHT) }
     }
 
-    pub(super) fn refused_tokens(&self) -> usize {
-        self.shared.refused.len()
+    /// Returns the number of cached rejections.
+    pub(super) fn rejected_tokens(&self) -> usize {
+        self.inner.rejections.len()
     }
 
-    /// Who presents this token, if Clerk vouches for it and `accept` finds nothing else to say against it.
-    pub(super) async fn ask<F>(
-        &self,
-        request: TokenRequest<'_>,
-        accept: F,
-    ) -> Result<AuthInfo, VerifyError>
-    where
-        F: FnOnce(TokenRequest<'_>, IntrospectionResponse) -> Result<AuthInfo, VerifyError>
-            + Send
-            + 'static,
-    {
-        let digest = digest(request);
-        if let Some(error) = self.shared.refused(&digest) {
+    /// Verifies a token that is not in the token cache.
+    pub(super) async fn verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        let key = key(request);
+        if let Some(error) = self.inner.cached_rejection(&key) {
             return Err(error);
         }
-        let call = || Arc::clone(&self.shared).call(digest, request.into(), accept);
-        self.flights.join(digest, call).await.unwrap_or_else(|why| Err(no_answer(why)))
+        let call = || Arc::clone(&self.inner).call(key, request.into());
+        self.calls.join(key, call).await.unwrap_or_else(|why| Err(interrupted(why)))
     }
 }
 
-impl Shared {
-    async fn call<F>(
+impl Inner {
+    async fn call(
         self: Arc<Self>,
-        digest: Digest,
+        key: Key,
         request: OwnedTokenRequest,
-        accept: F,
-    ) -> Result<AuthInfo, VerifyError>
-    where
-        F: FnOnce(TokenRequest<'_>, IntrospectionResponse) -> Result<AuthInfo, VerifyError>,
-    {
+    ) -> Result<AuthInfo, VerifyError> {
         let request = request.as_request();
-        let _turn = self.turn().await?;
-        // The answer to an earlier call about this token may have come between the caller's look-up and this call.
-        if let Some(known) = self.answered(&digest, request) {
-            return known;
+        let _permit = self.acquire_permit().await?;
+        // An earlier call about this token may have ended between the caller's look-up and this
+        // one.
+        if let Some(outcome) = self.cached(&key, request) {
+            return outcome;
         }
-        self.check_pause()?;
-        let outcome = self.verdict(request.token()).await.and_then(|token| accept(request, token));
-        self.remember(digest, request, &outcome);
+        self.check_backoff()?;
+        let outcome = self.introspect(request).await;
+        self.remember(key, request, &outcome);
         outcome
     }
 
-    /// A place among the calls that may be under way. While Clerk does not answer, the line does not move, and nobody
-    /// should stand in it for longer than a call takes.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
-        let turn = tokio::time::timeout(MAX_WAIT, self.turns.acquire()).await;
-        turn.map_err(|_| no_answer(NoAnswer::TooMany))?.map_err(|_| no_answer(NoAnswer::Stopped))
+    /// Waits for a concurrency permit, at most as long as one call may take.
+    async fn acquire_permit(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
+        tokio::time::timeout(MAX_PERMIT_WAIT, self.permits.acquire())
+            .await
+            .map_err(|_| interrupted(Interrupted::TooMany))?
+            .map_err(|_| interrupted(Interrupted::Stopped))
     }
 
-    fn answered(
+    fn cached(
         &self,
-        digest: &Digest,
+        key: &Key,
         request: TokenRequest<'_>,
     ) -> Option<Result<AuthInfo, VerifyError>> {
-        self.config.known.entry(request).get().map(Ok).or_else(|| self.refused(digest).map(Err))
+        let accepted = self.config.token_cache.entry(request).get().map(Ok);
+        accepted.or_else(|| self.cached_rejection(key).map(Err))
     }
 
-    /// Keeps a yes and a no. That Clerk could not be asked is neither.
-    fn remember(
-        &self,
-        digest: Digest,
-        request: TokenRequest<'_>,
-        outcome: &Result<AuthInfo, VerifyError>,
-    ) {
-        match outcome {
-            Ok(caller) => {
-                let lifetime = Lifetime {
-                    ttl: self.config.known_ttl,
-                    expires_at: caller.expires_at(),
-                    key: None,
-                };
-                self.config.known.entry(request).insert(caller, lifetime);
-            }
-            Err(error) if error.kind().is_invalid_token() && !self.config.refused_ttl.is_zero() => {
-                let evict_at =
-                    self.config.clock.monotonic().saturating_add(self.config.refused_ttl);
-                self.refused.insert(digest, Rejected { error: error.clone(), evict_at });
-            }
-            Err(_) => {}
-        }
+    fn cached_rejection(&self, key: &Key) -> Option<VerifyError> {
+        let rejection = self.rejections.get(key)?;
+        (self.config.clock.monotonic() < rejection.evict_at).then_some(rejection.error)
     }
 
-    async fn verdict(&self, token: &str) -> Result<IntrospectionResponse, VerifyError> {
-        let answer = self.config.client.verify_access_token(token).await;
-        let failed = answer.as_ref().is_err_and(|error| error.kind() != ClerkErrorKind::NotFound);
-        self.config.counters.call(failed);
-        let answer = answer.map_err(|error| self.meaning(error))?;
-        IntrospectionResponse::parse(&answer, self.config.clock.unix_time().as_secs())
+    /// Rejects without a call while Clerk wants none (429 and 503 with `Retry-After`).
+    fn check_backoff(&self) -> Result<(), VerifyError> {
+        let Some(remaining) = self.backoff.remaining(self.config.clock.monotonic()) else {
+            return Ok(());
+        };
+        let error = ClerkError::new(ClerkErrorKind::Unavailable, "Clerk asked to retry later");
+        Err(error.with_retry_after(Some(remaining)).into())
     }
 
-    fn meaning(&self, error: ClerkError) -> VerifyError {
+    async fn introspect(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        let body = self.config.client.verify_access_token(request.token()).await;
+        let failed = body.as_ref().is_err_and(|error| error.kind() != ClerkErrorKind::NotFound);
+        self.config.counters.upstream_call(failed);
+        let body = body.map_err(|error| self.call_error(error))?;
+        let now = self.config.clock.unix_time().as_secs();
+        self.auth_info(request, IntrospectionResponse::parse(&body, now)?)
+    }
+
+    fn call_error(&self, error: ClerkError) -> VerifyError {
         if error.kind() == ClerkErrorKind::NotFound {
             return VerifyError::new(VerifyErrorKind::UnknownToken)
                 .with_detail("Clerk does not know the token");
         }
         if let Some(after) = error.retry_after() {
-            let until = self.config.clock.monotonic().saturating_add(after);
-            self.pause.extend_to(until);
+            self.backoff.extend_to(self.config.clock.monotonic().saturating_add(after));
         }
         error.into()
     }
 
-    /// Clerk said when to ask again (429, 503): until then, nobody asks.
-    fn check_pause(&self) -> Result<(), VerifyError> {
-        let Some(left) = self.pause.left(self.config.clock.monotonic()) else {
-            return Ok(());
-        };
-        let error = ClerkError::new(ClerkErrorKind::Unavailable, "Clerk asked for a pause");
-        Err(error.with_retry_after(Some(left)).into())
+    fn auth_info(
+        &self,
+        request: TokenRequest<'_>,
+        response: IntrospectionResponse,
+    ) -> Result<AuthInfo, VerifyError> {
+        let builder = AuthInfo::for_user(response.subject, request.token().into())
+            .client_id(response.client_id)
+            .scopes(response.scopes)
+            .set_if_some(response.expires_at, AuthInfoBuilder::expires_at)
+            .set_if_some(response.org_id, AuthInfoBuilder::org_id)
+            .set_if_some(response.actor, AuthInfoBuilder::actor)
+            .claims(response.rest);
+        check_audience(self.config.audience, builder, response.audience, request)
     }
 
-    fn refused(&self, digest: &Digest) -> Option<VerifyError> {
-        let refused = self.refused.get(digest)?;
-        (self.config.clock.monotonic() < refused.evict_at).then_some(refused.error)
+    /// Caches accepted and rejected tokens. Outages are never cached.
+    fn remember(
+        &self,
+        key: Key,
+        request: TokenRequest<'_>,
+        outcome: &Result<AuthInfo, VerifyError>,
+    ) {
+        let config = &self.config;
+        match outcome {
+            Ok(caller) => {
+                let lifetime = Lifetime {
+                    ttl: config.token_cache_ttl,
+                    expires_at: caller.expires_at(),
+                    key: None,
+                };
+                config.token_cache.entry(request).insert(caller, lifetime);
+            }
+            Err(error) if error.kind().is_invalid_token() => {
+                if config.rejection_cache_ttl.is_zero() {
+                    return;
+                }
+                let evict_at = config.clock.monotonic().saturating_add(config.rejection_cache_ttl);
+                self.rejections.insert(key, CachedRejection { error: error.clone(), evict_at });
+            }
+            Err(_) => {}
+        }
     }
 }
 
-/// Of the token and of the resource that it is presented to. Not keyed: opaque tokens are random, and what is looked up
-/// by this is an answer about that very token.
-fn digest(request: TokenRequest<'_>) -> Digest {
+/// Returns a digest of the token and of the resource that it is presented to: an outcome at one
+/// resource says nothing about another.
+///
+/// The digest is not keyed. Opaque tokens are random, and what is stored under it is about that
+/// very token.
+fn key(request: TokenRequest<'_>) -> Key {
     let mut context = Context::new(&SHA256);
     context.update(request.token().as_bytes());
     if let Some(resource) = request.resource() {
-        // No token has a zero in it.
+        // A separator that no token contains.
         context.update(&[0]);
         context.update(resource.as_str().as_bytes());
     }
-    let mut digest = Digest::default();
-    digest.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    digest
+    let mut key = Key::default();
+    key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    key
 }
 
-fn no_answer(why: NoAnswer) -> VerifyError {
-    let detail = match why {
-        NoAnswer::TooMany => "too many opaque tokens wait to be verified",
-        NoAnswer::Stopped => "the call was stopped",
-    };
+fn interrupted(why: Interrupted) -> VerifyError {
     VerifyError::new(VerifyErrorKind::Unavailable)
-        .with_detail(detail)
+        .with_detail(why.to_string())
         .with_retry_after(Duration::from_secs(1))
-}
-
-impl fmt::Debug for Introspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Introspection")
-            .field("client", &self.shared.config.client)
-            .finish_non_exhaustive()
-    }
 }

@@ -1,30 +1,34 @@
+//! The error for a caller that lacks a scope.
+
 use crate::oauth::Scopes;
 
-/// A good token does not allow what a handler is asked to do.
+/// A verified token does not have the scopes that an operation requires.
 ///
-/// A client asks its user for more on an HTTP 403 with a challenge, and on nothing else. Whether a handler can still
-/// answer with one depends on what it is:
+/// A client asks its user for further scopes only after an HTTP 403 with a challenge. Whether a
+/// handler can still send one depends on the handler:
 ///
-/// - A tool of rmcp cannot: whatever it returns goes out in an HTTP 200, and a client takes the error for the tool's.
-///   What works is a rule in front of it: [`AccessPolicy::tool`](crate::AccessPolicy::tool) and
-///   [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer). Where a tool needs more for some arguments, make two tools of
-///   it.
-/// - A handler that makes the response itself turns this into a [`Rejection`](crate::Rejection), and that into the
-///   response.
+/// - An rmcp tool cannot: whatever it returns is sent with HTTP 200, and the client takes an error
+///   for a failure of the tool. Set a rule in front of it instead, with
+///   [`AccessPolicy::tool`](crate::AccessPolicy::tool) and
+///   [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer). If a tool requires more scopes
+///   for some arguments, split it into two tools.
+/// - A handler that builds the HTTP response converts this error into a
+///   [`Rejection`](crate::Rejection), and that into the response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not every scope was granted that is needed: {required}")]
+#[error("insufficient scope: the operation requires {required}")]
 pub struct InsufficientScope {
     required: Scopes,
 }
 
 impl InsufficientScope {
-    /// An error that names all scopes which the operation needs, the granted ones among them.
+    /// Creates an error that names all scopes which the operation requires, including those that
+    /// were granted.
     #[must_use]
     pub fn new(required: Scopes) -> Self {
         Self { required }
     }
 
-    /// All scopes that are needed.
+    /// Returns all scopes that are required.
     #[must_use]
     pub fn required(&self) -> &Scopes {
         &self.required

@@ -1,4 +1,4 @@
-//! What is known of a caller once the token has been verified.
+//! The caller of a request, as the verified access token describes it.
 
 mod insufficient_scope;
 mod serde_form;
@@ -14,35 +14,40 @@ use crate::oauth::{AccessToken, ScopeHierarchy, Scopes};
 
 pub use insufficient_scope::InsufficientScope;
 
-/// Who acts for the user, and for whom that one acts in turn (RFC 8693 section 4.1, claim `act`).
+/// The party that acts on behalf of the user (claim `act`, RFC 8693 section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Actor {
-    /// Who acts.
+    /// The identifier of the actor.
     pub sub: String,
-    /// Who says so, where that is somebody else than the token's issuer.
+    /// The issuer that the identifier belongs to, if it is not the issuer of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// The actor before this one.
+    /// The prior actor in a chain of delegation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Actor>>,
 }
 
-/// A caller whose access token was verified.
+/// The authenticated caller of a request, whose access token was verified.
 ///
-/// The bearer-auth layer puts it into the request's extensions, where a handler finds it; a tool of rmcp finds it with
-/// [`AuthInfo::from_parts`]. A clone is one counter. `Debug` does not show the token.
+/// The bearer-auth layer inserts it into the extensions of the request. A handler reads it from
+/// there, and an rmcp tool calls [`AuthInfo::from_parts`]. Cloning is cheap (`Arc`). `Debug` does
+/// not show the token.
 ///
-/// Its serde form is the `AuthInfo` of the TypeScript SDK for MCP, `{"token", "clientId", "scopes", "expiresAt",
-/// "resource", "extra": {"userId"}}`. **That form contains the token.** What else is known stands in `extra`: `orgId`,
-/// `act`, `aud` and `claims`.
+/// **The serde form contains the token**: do not log it or store it in the clear. It is the
+/// `AuthInfo` of the TypeScript SDK for MCP, `{"token", "clientId", "scopes", "expiresAt",
+/// "resource", "extra": {"userId"}}`, with the further members `orgId`, `act`, `aud` and `claims`
+/// in `extra`.
 ///
 /// # Example
 ///
 /// ```
 /// use clerk_mcp_tools::{AuthInfo, Scopes};
 ///
-/// let caller = AuthInfo::for_user("user_1", "oat_secret".into()).client_id("client_1").scopes(Scopes::parse("profile")?).build();
+/// let caller = AuthInfo::for_user("user_1", "oat_secret".into())
+///     .client_id("client_1")
+///     .scopes(Scopes::parse("profile")?)
+///     .build();
 /// assert_eq!(caller.user_id(), "user_1");
 /// assert!(caller.scopes().contains("profile"));
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
@@ -65,8 +70,8 @@ struct Inner {
 }
 
 impl AuthInfo {
-    /// Returns a builder for a user who presents this token, for a [`VerifyToken`](crate::bearer_auth::VerifyToken) of
-    /// your own.
+    /// Returns a builder for the caller whose token this is, for a custom
+    /// [`VerifyToken`](crate::bearer_auth::VerifyToken).
     pub fn for_user(user_id: impl Into<String>, token: AccessToken) -> AuthInfoBuilder {
         AuthInfoBuilder(Inner {
             token,
@@ -82,7 +87,9 @@ impl AuthInfo {
         })
     }
 
-    /// The caller of the request that these parts belong to, if the bearer-auth layer let it in with a token.
+    /// Returns the caller from the extensions of a request. `None` if the request came without a
+    /// token (see [`BearerAuthLayer::optional`](crate::bearer_auth::BearerAuthLayer::optional)) or
+    /// the bearer-auth layer is missing.
     ///
     /// ```
     /// use clerk_mcp_tools::AuthInfo;
@@ -96,54 +103,63 @@ impl AuthInfo {
         parts.extensions.get()
     }
 
-    /// The token itself.
+    /// Returns the access token.
     #[must_use]
     pub fn token(&self) -> &AccessToken {
         &self.0.token
     }
 
-    /// The user who signed in, such as `user_2abc` (claim `sub`).
+    /// Returns the id of the user who authorized the client, such as `user_2abc` (claim `sub`).
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.0.user_id
     }
 
-    /// Returns the OAuth client that the token was issued to; `None` if the verifier does not know it.
-    /// [`ClerkVerifier`](crate::ClerkVerifier) always does.
+    /// Returns the id of the OAuth client that the token was issued to. `None` if the verifier does
+    /// not know it; [`ClerkVerifier`](crate::ClerkVerifier) always does.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.0.client_id.as_deref()
     }
 
-    /// What the user granted to the client.
+    /// Returns the scopes that the user granted to the client.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.0.scopes
     }
 
-    /// Whether this scope was granted, or one that implies it. Without a hierarchy, ask [`Scopes::contains`].
+    /// Returns whether this scope was granted, directly or by implication. Without a hierarchy, use
+    /// [`Scopes::contains`].
     #[must_use]
     pub fn has_scope(&self, scope: &str, hierarchy: &ScopeHierarchy) -> bool {
         hierarchy.grants(self.scopes(), scope)
     }
 
-    /// Nothing if all of `required` were granted, or scopes that imply them.
+    /// Returns `Ok(())` if every required scope was granted, directly or by implication.
     ///
     /// ```
     /// use clerk_mcp_tools::{AuthInfo, ScopeHierarchy, Scopes};
     ///
-    /// let caller = AuthInfo::for_user("user_1", "oat_secret".into()).client_id("client_1").scopes(Scopes::parse("files")?).build();
+    /// let caller = AuthInfo::for_user("user_1", "oat_secret".into())
+    ///     .scopes(Scopes::parse("files")?)
+    ///     .build();
     /// let hierarchy = ScopeHierarchy::new().implies("files", ["files:read"])?;
     /// assert!(caller.has_scope("files:read", &hierarchy));
     /// assert!(caller.require_scopes(&Scopes::parse("files:read")?, &hierarchy).is_ok());
-    /// let error = caller.require_scopes(&Scopes::parse("files:read admin")?, &hierarchy).unwrap_err();
-    /// assert_eq!(error.to_string(), "not every scope was granted that is needed: files:read admin");
+    ///
+    /// let required = Scopes::parse("files:read admin")?;
+    /// let error = caller.require_scopes(&required, &hierarchy).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "insufficient scope: the operation requires files:read admin"
+    /// );
     /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// When one of them was not granted. [`InsufficientScope`] says how that becomes a response.
+    /// Returns an error if one of them was not granted. [`InsufficientScope`] describes how a
+    /// handler turns it into a response.
     pub fn require_scopes(
         &self,
         required: &Scopes,
@@ -155,39 +171,41 @@ impl AuthInfo {
         Err(InsufficientScope::new(required.clone()))
     }
 
-    /// When the token's time is over, in seconds since 1970-01-01T00:00:00Z.
+    /// Returns when the token expires, in seconds since 1970-01-01T00:00:00Z (claim `exp`). `None`
+    /// if it does not expire.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
         self.0.expires_at
     }
 
-    /// The resource of this server that the token was found to be issued for; `None` where the audience was not
-    /// looked at or the token names none.
+    /// Returns the resource of this server that the token was issued for, as the token spells it.
+    /// `None` if the token does not name it, which the default [`Audience`](crate::Audience)
+    /// rejects.
     #[must_use]
     pub fn resource(&self) -> Option<&str> {
         self.0.resource.as_deref()
     }
 
-    /// Every audience that the token names; empty where it names none.
+    /// Returns every audience of the token (claim `aud`), or an empty slice if it has none.
     #[must_use]
     pub fn audience(&self) -> &[String] {
         &self.0.audience
     }
 
-    /// The organization that the user chose, where the scope `user:org:read` was granted.
+    /// Returns the organization that the user selected, if the scope `user:org:read` was granted.
     #[must_use]
     pub fn org_id(&self) -> Option<&str> {
         self.0.org_id.as_deref()
     }
 
-    /// Who acts for the user, if somebody does.
+    /// Returns the party that acts on behalf of the user, if any (claim `act`).
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.0.actor.as_ref()
     }
 
-    /// The claims that no other method names, such as `jti` and `iat`; of an opaque token, the remaining members of
-    /// Clerk's answer.
+    /// Returns the claims that no other method returns, such as `jti` and `iat`. For an opaque
+    /// token, these are the remaining members of Clerk's response.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.0.claims
@@ -209,13 +227,13 @@ impl fmt::Debug for AuthInfo {
     }
 }
 
-/// Builds an [`AuthInfo`].
+/// Builder for [`AuthInfo`].
 #[derive(Clone)]
 #[must_use]
 pub struct AuthInfoBuilder(Inner);
 
 impl AuthInfoBuilder {
-    /// Sets the OAuth client that the token was issued to. Defaults to none.
+    /// Sets the id of the OAuth client that the token was issued to. Defaults to none.
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.0.client_id = Some(client_id.into());
         self
@@ -239,7 +257,7 @@ impl AuthInfoBuilder {
         self
     }
 
-    /// Sets every audience that the token names. Defaults to none.
+    /// Sets every audience of the token. Defaults to none.
     pub fn audience<I>(mut self, audience: I) -> Self
     where
         I: IntoIterator,
@@ -249,25 +267,25 @@ impl AuthInfoBuilder {
         self
     }
 
-    /// Sets the organization that the user chose. Defaults to none.
+    /// Sets the organization that the user selected. Defaults to none.
     pub fn org_id(mut self, org_id: impl Into<String>) -> Self {
         self.0.org_id = Some(org_id.into());
         self
     }
 
-    /// Sets who acts for the user. Defaults to nobody.
+    /// Sets the party that acts on behalf of the user. Defaults to none.
     pub fn actor(mut self, actor: Actor) -> Self {
         self.0.actor = Some(actor);
         self
     }
 
-    /// Sets further claims. Defaults to none.
+    /// Sets further claims of the token. Defaults to none.
     pub fn claims(mut self, claims: Map<String, Value>) -> Self {
         self.0.claims = claims;
         self
     }
 
-    /// Calls a setter if there is a value for it.
+    /// Calls the setter if there is a value.
     pub(crate) fn set_if_some<T>(
         self,
         value: Option<T>,
@@ -279,7 +297,7 @@ impl AuthInfoBuilder {
         }
     }
 
-    /// The caller.
+    /// Builds the [`AuthInfo`].
     #[must_use]
     pub fn build(self) -> AuthInfo {
         AuthInfo(Arc::new(self.0))

@@ -1,4 +1,5 @@
-//! The shape that `AuthInfo` has in the TypeScript SDK for MCP (`server/auth/types.ts`), with Clerk's `extra.userId`.
+//! The serde form of `AuthInfo`: that of the TypeScript SDK for MCP (`server/auth/types.ts`), with
+//! Clerk's `extra.userId`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -6,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Actor, AuthInfo, AuthInfoBuilder};
 use crate::oauth::Scopes;
 
+/// `S` is `&str` for writing and `String` for reading.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TypeScriptAuthInfo<S> {
@@ -34,6 +36,7 @@ struct Extra<S> {
     claims: Map<String, Value>,
 }
 
+/// `Option::default` would make serde's derive demand `S: Default`.
 fn none<S>() -> Option<S> {
     None
 }
@@ -47,7 +50,7 @@ impl Serialize for AuthInfo {
             aud: self.audience().to_vec(),
             claims: self.claims().clone(),
         };
-        let wire = TypeScriptAuthInfo {
+        let form = TypeScriptAuthInfo {
             token: self.token().expose(),
             client_id: self.client_id(),
             scopes: self.scopes().clone(),
@@ -55,22 +58,22 @@ impl Serialize for AuthInfo {
             resource: self.resource(),
             extra,
         };
-        wire.serialize(serializer)
+        form.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for AuthInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = TypeScriptAuthInfo::<String>::deserialize(deserializer)?;
-        Ok(AuthInfo::for_user(wire.extra.user_id, wire.token.into())
-            .set_if_some(wire.client_id, AuthInfoBuilder::client_id)
-            .scopes(wire.scopes)
-            .set_if_some(wire.expires_at, AuthInfoBuilder::expires_at)
-            .set_if_some(wire.resource, AuthInfoBuilder::resource)
-            .audience(wire.extra.aud)
-            .set_if_some(wire.extra.org_id, AuthInfoBuilder::org_id)
-            .set_if_some(wire.extra.act, AuthInfoBuilder::actor)
-            .claims(wire.extra.claims)
+        let form = TypeScriptAuthInfo::<String>::deserialize(deserializer)?;
+        Ok(AuthInfo::for_user(form.extra.user_id, form.token.into())
+            .set_if_some(form.client_id, AuthInfoBuilder::client_id)
+            .scopes(form.scopes)
+            .set_if_some(form.expires_at, AuthInfoBuilder::expires_at)
+            .set_if_some(form.resource, AuthInfoBuilder::resource)
+            .audience(form.extra.aud)
+            .set_if_some(form.extra.org_id, AuthInfoBuilder::org_id)
+            .set_if_some(form.extra.act, AuthInfoBuilder::actor)
+            .claims(form.extra.claims)
             .build())
     }
 }

@@ -1,52 +1,56 @@
-//! How much memory a caller's description takes, about.
+//! The approximate memory use of an `AuthInfo`, by which the token cache is bounded.
 
 use serde_json::Value;
 
 use super::{Actor, AuthInfo};
 use crate::oauth::Scopes;
 
-/// A value in a list or a text in one: the value itself, and its share of what holds it.
-const ITEM: usize = 32;
-/// A member of an object: its name, its value, and their share of the node that holds them.
-const MEMBER: usize = 96;
+/// The overhead of an element of a list, in bytes: the value itself and its share of the
+/// allocation.
+const ELEMENT_OVERHEAD: usize = 32;
+/// The overhead of a member of an object, in bytes: name, value and their share of the map's node.
+const MEMBER_OVERHEAD: usize = 96;
 
 impl AuthInfo {
-    /// In bytes, but for the token's text. What an authorization server answers is as long as it likes, so whoever keeps
-    /// many of these has to weigh them.
+    /// Returns the approximate size on the heap in bytes, without the token. Needed because the
+    /// number and the length of claims are not bounded.
     pub(crate) fn approximate_size(&self) -> usize {
         let optional =
             [self.client_id(), self.org_id(), self.resource()].map(|text| text.map_or(0, str::len));
-        let members =
-            self.claims().iter().map(|(name, value)| MEMBER + name.len() + of_value(value));
-        optional.into_iter().chain(members).sum::<usize>()
-            + self.user_id().len()
-            + of_scopes(self.scopes())
-            + self.audience().iter().map(|text| ITEM + text.len()).sum::<usize>()
-            + of_actors(self.actor())
+        let audience = self.audience().iter().map(|text| ELEMENT_OVERHEAD + text.len());
+        let claims = self
+            .claims()
+            .iter()
+            .map(|(name, value)| MEMBER_OVERHEAD + name.len() + value_size(value));
+        self.user_id().len()
+            + scopes_size(self.scopes())
+            + actors_size(self.actor())
+            + optional.into_iter().chain(audience).chain(claims).sum::<usize>()
     }
 }
 
-fn of_scopes(scopes: &Scopes) -> usize {
-    scopes.iter().map(|scope| ITEM + scope.len()).sum()
+fn scopes_size(scopes: &Scopes) -> usize {
+    scopes.iter().map(|scope| ELEMENT_OVERHEAD + scope.len()).sum()
 }
 
-fn of_actors(mut actor: Option<&Actor>) -> usize {
+fn actors_size(mut actor: Option<&Actor>) -> usize {
     let mut size = 0;
     while let Some(Actor { sub, iss, act }) = actor {
-        size += MEMBER + sub.len() + iss.as_ref().map_or(0, String::len);
+        size += MEMBER_OVERHEAD + sub.len() + iss.as_ref().map_or(0, String::len);
         actor = act.as_deref();
     }
     size
 }
 
-/// What the value refers to. It is nested no deeper than a reader of JSON follows.
-fn of_value(value: &Value) -> usize {
+/// The recursion is bounded by serde_json, which reads at most 128 levels.
+fn value_size(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(|item| ITEM + of_value(item)).sum(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| MEMBER + name.len() + of_value(value)).sum()
-        }
+        Value::Array(items) => items.iter().map(|item| ELEMENT_OVERHEAD + value_size(item)).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| MEMBER_OVERHEAD + name.len() + value_size(value))
+            .sum(),
     }
 }

@@ -12,7 +12,7 @@ use http::header::{
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
+use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::RequestId;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{InsufficientScope, ResourceUrl, Scopes};
@@ -234,8 +234,7 @@ pub(crate) fn unknown_host<B>() -> Response<ResponseBody<B>> {
 }
 
 /// The answer of a metadata service that has nothing to show.
-pub(crate) fn metadata_unavailable<B>(error: ClerkError) -> Response<ResponseBody<B>> {
-    let error = VerifyError::from(error);
+pub(crate) fn metadata_unavailable<B>(error: VerifyError) -> Response<ResponseBody<B>> {
     without_challenge(Rejection {
         error: Some(error),
         ..Rejection::new(RejectionReason::MetadataUnavailable)

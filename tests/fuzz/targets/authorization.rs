@@ -1,4 +1,5 @@
-//! `Authorization` headers, one a line, against the bearer layer.
+//! Fuzzes the bearer layer with `Authorization` headers, one per line of input.
+
 #![no_main]
 
 use std::convert::Infallible;
@@ -15,17 +16,22 @@ use http_body_util::Empty;
 use libfuzzer_sys::fuzz_target;
 use tower::{Layer, Service};
 
-const CHALLENGE: &str = "resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", \
-                         scope=\"profile\"";
+const CHALLENGE: &str = "resource_metadata=\"https://mcp.example.com/.well-known/\
+                         oauth-protected-resource/mcp\", scope=\"profile\"";
 
-/// Takes every token for good.
+/// Accepts every token.
 async fn verify(token: AccessToken) -> Result<AuthInfo, VerifyError> {
-    Ok(AuthInfo::for_user("user_1", token).client_id("client_1").scopes(Scopes::parse("profile").unwrap()).build())
+    Ok(AuthInfo::for_user("user_1", token)
+        .client_id("client_1")
+        .scopes(Scopes::parse("profile").unwrap())
+        .build())
 }
 
 fuzz_target!(|lines: &[u8]| {
-    let values: Vec<HeaderValue> =
-        lines.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
+    let values: Vec<HeaderValue> = lines
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| HeaderValue::from_bytes(line).ok())
+        .collect();
     let mut request = Request::new(Empty::<Bytes>::new());
     for value in &values {
         request.headers_mut().append(AUTHORIZATION, value.clone());
@@ -35,32 +41,39 @@ fuzz_target!(|lines: &[u8]| {
         .required_scopes(Scopes::parse("profile").unwrap())
         .layer(tower::service_fn(|request: Request<Empty<Bytes>>| {
             let caller = AuthInfo::from_parts(&request.into_parts().0).cloned();
-            ready(Ok::<_, Infallible>(Response::new(format!("{}\0", caller.unwrap().token().expose()))))
+            ready(Ok::<_, Infallible>(Response::new(format!(
+                "{}\0",
+                caller.unwrap().token().expose()
+            ))))
         }));
     let response = pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Ok(response)) = response else {
-        panic!("there is nothing to wait for");
+        panic!("the response is not ready");
     };
     let challenge = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap());
     match response.status() {
         StatusCode::OK => {
             assert!(challenge.is_none() && values.len() == 1);
-            let text = values[0].to_str().unwrap();
-            assert!(text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
-            // One word, and of the characters of a token68 only.
-            let word = text[7..].trim_start();
+            let value = values[0].to_str().unwrap();
+            assert!(value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+            // One token68 (RFC 9110 section 11.2).
+            let token = value[7..].trim_start();
             assert!(
-                !word.is_empty()
-                    && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b))
+                !token.is_empty()
+                    && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b))
             );
         }
         StatusCode::UNAUTHORIZED => {
             let challenge = challenge.unwrap();
-            assert!(values.len() <= 1 && challenge.starts_with("Bearer ") && challenge.ends_with(CHALLENGE));
+            assert!(
+                values.len() <= 1
+                    && challenge.starts_with("Bearer ")
+                    && challenge.ends_with(CHALLENGE)
+            );
         }
         StatusCode::BAD_REQUEST => {
             assert!(values.len() > 1 && challenge.unwrap().contains("invalid_request"))
         }
-        status => panic!("{status} is no answer"),
+        status => panic!("unexpected status {status}"),
     }
 });

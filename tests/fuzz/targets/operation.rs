@@ -1,5 +1,6 @@
-//! Bodies against the layer for scopes of operations. However leniently a server reads one, it finds no call of the
-//! guarded tool in what the layer lets pass, and what passes is what came.
+//! Fuzzes the access policy layer with request bodies. A body that passes must contain no call of
+//! the guarded tool, however leniently a server parses it, and must reach the server unchanged.
+
 #![no_main]
 
 use std::convert::Infallible;
@@ -18,64 +19,72 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use tower::{Layer, Service};
 
 fuzz_target!(|body: &[u8]| {
-    let status = answer(Bytes::copy_from_slice(body));
+    let status = status_for(Bytes::copy_from_slice(body));
     if status == StatusCode::OK {
-        // With a byte order mark and what follows the first text, as some readers do.
-        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let mut texts = serde_json::Deserializer::from_slice(text).into_iter::<Json>();
-        assert!(!texts.any(|json| json.is_ok_and(|json| json.calls())), "a guarded call passed");
+        // Some parsers skip a byte order mark and continue after the first value.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Json>();
+        let is_guarded_call = |json: Json| json.calls_guarded_tool();
+        assert!(!values.any(|json| json.is_ok_and(is_guarded_call)), "a guarded call passed");
     } else {
         assert!(matches!(status.as_u16(), 400 | 403), "{status}");
     }
 });
 
-fn answer(body: Bytes) -> StatusCode {
-    let rules = AccessPolicy::new().tool("a", Scopes::parse("x").unwrap());
+fn status_for(body: Bytes) -> StatusCode {
+    let policy = AccessPolicy::new().tool("a", Scopes::parse("x").unwrap());
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let expected = body.clone();
-    let mut service = AccessPolicyLayer::new(rules, resource).layer(tower::service_fn(
+    let mut service = AccessPolicyLayer::new(policy, resource).layer(tower::service_fn(
         |request: Request<RequestBody<Full<Bytes>>>| {
-            let collected = pin!(request.into_body().collect()).poll(&mut Context::from_waker(Waker::noop()));
-            let Poll::Ready(Ok(collected)) = collected else { panic!("the body is there") };
+            let collected =
+                pin!(request.into_body().collect()).poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(Ok(collected)) = collected else { panic!("the body is not ready") };
             assert_eq!(collected.to_bytes(), expected);
             ready(Ok::<_, Infallible>(Response::new(String::new())))
         },
     ));
     let mut request =
         Request::post("/mcp").header("content-type", "text/plain").body(Full::new(body)).unwrap();
-    request.extensions_mut().insert(AuthInfo::for_user("user_1", "token".into()).client_id("client_1").build());
+    request
+        .extensions_mut()
+        .insert(AuthInfo::for_user("user_1", "token".into()).client_id("client_1").build());
     match pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(response)) => response.status(),
-        _ => panic!("there is nothing to wait for"),
+        _ => panic!("the response is not ready"),
     }
 }
 
-/// JSON with every member that stands there, doubled ones too.
+/// JSON that keeps duplicate members.
 enum Json {
     Object(Vec<(String, Json)>),
     Array(Vec<Json>),
-    Text(String),
+    String(String),
     Other,
 }
 
 impl Json {
-    /// Whether some reader can find a call of the guarded tool in it: any of the doubled members, in any case, parameters
-    /// by name or by position.
-    fn calls(&self) -> bool {
+    /// Returns whether any parser can find a call of the guarded tool: in a batch, in any of
+    /// several duplicate members, or with member names in another case.
+    fn calls_guarded_tool(&self) -> bool {
         if let Self::Array(messages) = self {
-            return messages.iter().any(Self::calls);
+            return messages.iter().any(Self::calls_guarded_tool);
         }
         let is_call = self.members("method").any(|method| method.is("tools/call"));
-        is_call && self.members("params").any(|params| params.members("name").any(|name| name.is("a")))
+        is_call
+            && self.members("params").any(|params| params.members("name").any(|name| name.is("a")))
     }
 
     fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Json> {
         let members = if let Self::Object(members) = self { members.as_slice() } else { &[] };
-        members.iter().filter(move |(member, _)| member.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        members
+            .iter()
+            .filter(move |(member, _)| member.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     fn is(&self, expected: &str) -> bool {
-        matches!(self, Self::Text(text) if text == expected)
+        matches!(self, Self::String(value) if value == expected)
     }
 }
 
@@ -94,8 +103,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         f.write_str("JSON")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
+    fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::String(value.to_owned()))
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {

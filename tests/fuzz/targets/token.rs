@@ -1,5 +1,6 @@
-//! Tokens against a verifier with a key of its own and no network. Nobody here can sign, so what is accepted has to be
-//! one of the tokens that were signed when this was written, to the byte.
+//! Fuzzes token verification with a fixed key and without a network. The private key is not
+//! available, so an accepted token must be byte for byte one of the recorded genuine tokens.
+
 #![no_main]
 
 use std::future::Future;
@@ -23,17 +24,20 @@ static VERIFIER: LazyLock<ClerkVerifier> = LazyLock::new(|| {
 });
 
 fuzz_target!(|token: &str| {
-    let verified = pin!(verify_clerk_token(&VERIFIER, token)).poll(&mut Context::from_waker(Waker::noop()));
+    let verified =
+        pin!(verify_clerk_token(&VERIFIER, token)).poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(verified) = verified else {
-        panic!("there is nothing to wait for");
+        panic!("the result is not ready");
     };
     match verified {
         Ok(caller) => {
-            assert!(GENUINE.lines().any(|genuine| genuine == token), "a forgery was accepted");
+            assert!(GENUINE.lines().any(|genuine| genuine == token), "a forged token was accepted");
             assert_eq!((caller.token().expose(), caller.user_id()), (token, "user_1"));
         }
-        // An opaque one: there is no secret key.
-        Err(error) if error.kind() == VerifyErrorKind::Misconfigured => assert!(token.starts_with("oat_")),
+        // An opaque token, which cannot be verified without a secret key.
+        Err(error) if error.kind() == VerifyErrorKind::Misconfigured => {
+            assert!(token.starts_with("oat_"))
+        }
         Err(error) => assert!(error.kind().is_invalid_token(), "{error:?}"),
     }
 });

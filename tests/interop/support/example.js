@@ -1,4 +1,4 @@
-// Starts the example server as a reader of the README would, and stops it.
+// Starts the example server with cargo, and stops it.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,12 +6,12 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const CRATE = fileURLToPath(new URL('../../..', import.meta.url));
-const OURS = /^(NEXT_PUBLIC_)?CLERK_|^MCP_|^RUST_LOG$/;
-const START_TIMEOUT_MS = 15 * 60_000; // The first start may compile it.
+const EXAMPLE_VARIABLES = /^(NEXT_PUBLIC_)?CLERK_|^MCP_|^RUST_LOG$/;
+const START_TIMEOUT_MS = 15 * 60_000; // The first start may compile the example.
 
-/** Starts the example with these settings and no other; resolves when it prints that it listens. */
+/** Starts the example with only these settings. Resolves when it is listening. */
 export async function startExample(settings = {}) {
-  const inherited = Object.entries(process.env).filter(([name]) => !OURS.test(name));
+  const inherited = Object.entries(process.env).filter(([name]) => !EXAMPLE_VARIABLES.test(name));
   const child = spawn('cargo', ['run', '--quiet', '--locked', '--example', 'rmcp_axum'], {
     cwd: CRATE,
     env: { ...Object.fromEntries(inherited), MCP_BIND: '127.0.0.1:0', ...settings },
@@ -27,8 +27,8 @@ export async function startExample(settings = {}) {
   lines.on('line', (line) => printed.push(line));
   try {
     const origin = await lineWith(child, lines, printed, /^listening on (http:\/\/\S+)$/);
-    const hasStandIn = !('CLERK_FAPI' in settings);
-    const clerk = hasStandIn
+    const startsFakeClerk = !('CLERK_FAPI' in settings);
+    const clerk = startsFakeClerk
       ? await lineWith(child, lines, printed, /stand-in for Clerk runs at (http:\/\/[^\s/]+:\d+)/)
       : settings.CLERK_FAPI;
     return { origin, clerk, endpoint: `${origin}/mcp`, stop: () => stop(child) };
@@ -46,19 +46,19 @@ function lineWith(child, lines, printed, pattern) {
       settle();
       resolve(found[1]);
     };
-    const ended = () => fail('it ended');
+    const exited = () => fail('it exited');
     const fail = (why) => {
       settle();
       reject(new Error(why));
     };
-    const timer = setTimeout(() => fail('it printed nothing in time'), START_TIMEOUT_MS);
+    const timer = setTimeout(() => fail('it printed no matching line in time'), START_TIMEOUT_MS);
     const settle = () => {
       clearTimeout(timer);
       lines.off('line', look);
-      child.off('exit', ended).off('error', fail);
+      child.off('exit', exited).off('error', fail);
     };
     lines.on('line', look);
-    child.on('exit', ended).on('error', fail);
+    child.on('exit', exited).on('error', fail);
     printed.forEach(look);
   });
 }

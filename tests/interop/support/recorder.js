@@ -1,9 +1,9 @@
-// A `fetch` that remembers what went over the wire.
+// A `fetch` that records requests and responses.
 
 export class Recorder {
   exchanges = [];
 
-  /** For the SDKs' `fetch` option. */
+  /** The `fetch` option of the SDKs. */
   fetch = async (input, init) => {
     const request = new Request(input, init);
     const body = request.method === 'POST' ? await request.clone().text() : undefined;
@@ -19,18 +19,18 @@ export class Recorder {
     return response;
   };
 
-  /** What was asked of a URL, in order. */
+  /** Returns the exchanges with a URL, in order. */
   of(method, url) {
     return this.exchanges.filter((exchange) => exchange.method === method && exchange.url === url);
   }
 
-  /** The statuses of the POSTs to a URL, in order. */
+  /** Returns the statuses of the POSTs to a URL, in order. */
   statuses(url) {
     return this.of('POST', url).map(({ status }) => status);
   }
 }
 
-/** A `fetch` for a client of the 2025-03-26 specification: it knows of no RFC 9728, neither document nor challenge. */
+/** Returns a `fetch` for a client of MCP 2025-03-26: without RFC 9728 metadata and challenges. */
 export function withoutResourceMetadata(inner) {
   return async (input, init) => {
     if (new URL(input).pathname.startsWith('/.well-known/oauth-protected-resource')) {

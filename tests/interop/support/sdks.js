@@ -1,4 +1,4 @@
-// The official clients, both generations behind one face.
+// Both major versions of the official client behind one interface.
 
 import assert from 'node:assert/strict';
 
@@ -17,7 +17,7 @@ export const SDKS = [
     api: v1,
     protocol: '2025-11-25',
     clientOptions: {},
-    // The scopes of the challenge, as they are.
+    // The scopes of the challenge, unchanged.
     scope: 'profile email',
     stepsUp: false,
     finishAuth: (transport, callback) => transport.finishAuth(callback.get('code')),
@@ -27,10 +27,10 @@ export const SDKS = [
     api: v2,
     protocol: '2025-11-25',
     clientOptions: {},
-    // It adds `offline_access` of itself where the authorization server knows it.
+    // Adds `offline_access` if the authorization server supports it.
     scope: 'profile email offline_access',
     stepsUp: true,
-    // With `iss`, which this one compares (RFC 9207).
+    // Includes `iss`, which this SDK checks (RFC 9207).
     finishAuth: (transport, callback) => transport.finishAuth(callback),
   },
   {
@@ -44,7 +44,7 @@ export const SDKS = [
   },
 ];
 
-/** A client of one user, with what went over the wire. */
+/** A client of one user, with a record of its requests. */
 export class Session {
   recorder = new Recorder();
   closing = [];
@@ -55,7 +55,7 @@ export class Session {
     this.transportOptions = { authProvider: user, fetch: wrap(this.recorder.fetch), ...transportOptions };
   }
 
-  /** Connects with the tokens that the user has. */
+  /** Connects with the stored tokens. */
   async connect(url) {
     const { Client, StreamableHTTPClientTransport } = this.sdk.api;
     this.transport = new StreamableHTTPClientTransport(new URL(url), this.transportOptions);
@@ -64,7 +64,7 @@ export class Session {
     await this.client.connect(this.transport);
   }
 
-  /** Is sent to authorize, and finishes with what came to the redirect URI. */
+  /** Starts authorization, and completes it with the parameters of the redirect. */
   async authorize(url) {
     await assert.rejects(this.connect(url), (error) => error instanceof this.sdk.api.UnauthorizedError);
     await this.sdk.finishAuth(this.transport, this.user.callback);
@@ -75,7 +75,7 @@ export class Session {
     await this.connect(url);
   }
 
-  /** What a tool answers: one JSON text. */
+  /** Calls a tool and returns its result, one JSON value. */
   async call(name) {
     const result = await this.client.callTool({ name, arguments: {} });
     assert.equal(result.isError ?? false, false, JSON.stringify(result.content));

@@ -1,4 +1,4 @@
-// The user at the client: an OAuthClientProvider of both SDKs that approves whatever it is asked, and stores in memory.
+// An OAuthClientProvider for both SDKs that approves every request and stores in memory.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -8,9 +8,9 @@ export const REDIRECT_URI = 'http://127.0.0.1:8976/callback';
 export class User {
   redirectUrl = REDIRECT_URI;
   stored = {};
-  /** The authorization requests that the SDK made. */
+  /** The URLs of the authorization requests. */
   authorizations = [];
-  /** What the last of them was answered with, as it arrives at the redirect URI. */
+  /** The parameters of the last redirect. */
   callback;
 
   constructor({ clientInformation, clientMetadataUrl, scope, tokens } = {}) {
@@ -26,7 +26,7 @@ export class User {
     };
   }
 
-  /** Goes where the browser would be sent, which answers with a redirect at once: nobody has to click. */
+  /** Requests the authorization URL. The fake Clerk redirects without user interaction. */
   async redirectToAuthorization(url) {
     this.authorizations.push(url);
     const response = await fetch(url, { redirect: 'manual' });
@@ -52,17 +52,17 @@ export class User {
   }
 }
 
-/** The claims of a JWT. Only the server checks them. */
+/** Returns the claims of a JWT without verifying it. */
 export function claims(token) {
   const [, payload, , ...more] = token.split('.');
   assert.deepEqual(more, []);
   return JSON.parse(Buffer.from(payload, 'base64url'));
 }
 
-/** The same token with one bit of its signature turned. */
+/** Returns the token with one bit of its signature flipped. */
 export function tampered(token) {
-  const [header, payload, text] = token.split('.');
-  const signature = Buffer.from(text, 'base64url');
+  const [header, payload, encoded] = token.split('.');
+  const signature = Buffer.from(encoded, 'base64url');
   signature[0] ^= 1;
   return [header, payload, signature.toString('base64url')].join('.');
 }

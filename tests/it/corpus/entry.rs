@@ -58,41 +58,41 @@ pub(super) enum Verdict {
 pub(super) type Reason = (Kind, &'static str);
 
 pub(super) const NOT_TOKEN68: Reason =
-    (Kind::Malformed, "the text is not a token, or it is too long");
+    (Kind::Malformed, "the credentials are not a token68, or are too long");
 pub(super) const UNKNOWN_FORMAT: Reason = (Kind::Malformed, "neither a JWT nor an opaque token");
-pub(super) const INVALID_OPAQUE: Reason = (Kind::Malformed, "the text after oat_");
+pub(super) const INVALID_OPAQUE: Reason = (Kind::Malformed, "an invalid form after oat_");
 pub(super) const OTHER_CREDENTIAL: Reason =
     (Kind::WrongTokenType, "a machine token, an API key or a key of Clerk's");
 pub(super) const INVALID_JWS: Reason = (Kind::Malformed, "not a JWS of three parts");
 pub(super) const CRITICAL_EXTENSION: Reason = (Kind::Malformed, "a critical extension");
 pub(super) const NESTED_TOKEN: Reason =
-    (Kind::Malformed, "the content is another token, or encrypted");
+    (Kind::Malformed, "the payload is another token or encrypted");
 pub(super) const UNSUPPORTED_ALGORITHM: Reason =
-    (Kind::UnsupportedAlgorithm, "no algorithm that is accepted");
+    (Kind::UnsupportedAlgorithm, "`alg` is not RS256, RS384 or RS512");
 pub(super) const KEY_ALGORITHM_MISMATCH: Reason =
-    (Kind::UnsupportedAlgorithm, "an algorithm that is not the key's");
+    (Kind::UnsupportedAlgorithm, "`alg` is not that of the key");
 pub(super) const WRONG_TYP: Reason = (Kind::WrongTokenType, "`typ` is not at+jwt");
 pub(super) const WRONG_CAT: Reason = (Kind::WrongTokenType, "`cat` is that of another class");
-pub(super) const MISSING_KID: Reason = (Kind::UnknownKey, "the header names no key");
+pub(super) const MISSING_KID: Reason = (Kind::UnknownKey, "the header has no `kid`");
 pub(super) const UNKNOWN_KID: Reason = (Kind::UnknownKey, "no key of the instance");
 pub(super) const INVALID_SIGNATURE: Reason =
-    (Kind::InvalidSignature, "the signature does not belong");
+    (Kind::InvalidSignature, "the signature does not match");
 pub(super) const INVALID_CLAIMS_JSON: Reason =
-    (Kind::InvalidClaim, "not a JSON object with unique members");
+    (Kind::InvalidClaim, "not a JSON object with unique member names");
 pub(super) const WRONG_ISS: Reason = (Kind::InvalidIssuer, "`iss` is not");
 pub(super) const MISSING_EXP: Reason = (Kind::InvalidClaim, "`exp` is missing");
 pub(super) const EXPIRED: Reason = (Kind::Expired, "`exp` has passed");
-pub(super) const NOT_YET_VALID: Reason = (Kind::NotYetValid, "`nbf` has not come");
-pub(super) const ISSUED_IN_FUTURE: Reason = (Kind::NotYetValid, "`iat` has not come");
-pub(super) const INVALID_TIME: Reason = (Kind::InvalidClaim, "is no number of seconds");
+pub(super) const NOT_YET_VALID: Reason = (Kind::NotYetValid, "`nbf` is in the future");
+pub(super) const ISSUED_IN_FUTURE: Reason = (Kind::NotYetValid, "`iat` is in the future");
+pub(super) const INVALID_TIME: Reason = (Kind::InvalidClaim, "is not a number of seconds");
 pub(super) const MISSING_SUB: Reason = (Kind::InvalidClaim, "`sub` is missing");
 pub(super) const MACHINE_SUB: Reason = (Kind::WrongTokenType, "`sub` is a machine");
 pub(super) const MISSING_CLIENT_ID: Reason = (Kind::InvalidClaim, "`client_id` is missing");
-pub(super) const INVALID_STRING: Reason = (Kind::InvalidClaim, "is no text or empty");
-pub(super) const INVALID_SCP: Reason = (Kind::InvalidClaim, "`scp` is not a list of texts");
-pub(super) const INVALID_SCOPE: Reason = (Kind::InvalidClaim, "`scope` is not a text");
+pub(super) const INVALID_STRING: Reason = (Kind::InvalidClaim, "is not a non-empty string");
+pub(super) const INVALID_SCP: Reason = (Kind::InvalidClaim, "`scp` is not an array of strings");
+pub(super) const INVALID_SCOPE: Reason = (Kind::InvalidClaim, "`scope` is not a string");
 pub(super) const INVALID_AUD: Reason =
-    (Kind::InvalidClaim, "`aud` is neither a text nor a list of texts");
+    (Kind::InvalidClaim, "`aud` is neither a string nor an array of strings");
 pub(super) const INVALID_ACT: Reason = (Kind::InvalidClaim, "`act` is not an actor");
 pub(super) const MISSING_AUDIENCE: Reason = (Kind::InvalidAudience, "the token names no audience");
 pub(super) const WRONG_AUDIENCE: Reason = (Kind::InvalidAudience, "issued for another resource");
@@ -143,7 +143,7 @@ impl Verdict {
 /// verifier, and so reports a syntax error with another detail.
 pub(super) fn reason_from_verifier((kind, detail): Reason) -> Reason {
     if [NOT_TOKEN68, UNKNOWN_FORMAT].contains(&(kind, detail)) {
-        (kind, "the text ")
+        (kind, "the token ")
     } else {
         (kind, detail)
     }

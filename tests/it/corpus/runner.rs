@@ -187,9 +187,9 @@ impl Case {
     async fn check_verifier(&self, verifier: &ClerkVerifier) {
         for time in ["first", "second"] {
             let case = format!("{}, {time} time, verify_clerk_token", self.name);
-            let hits = verifier.stats().hits;
+            let hits = verifier.stats().cache_hits;
             let outcome = verify_clerk_token(verifier, &self.sent).await;
-            let was_cached = verifier.stats().hits > hits;
+            let was_cached = verifier.stats().cache_hits > hits;
             match (&self.verdict, outcome) {
                 (Verdict::Rejected(reason), Err(error)) => {
                     let (kind, detail) = reason_from_verifier(*reason);

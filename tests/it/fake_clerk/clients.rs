@@ -53,7 +53,7 @@ async fn registration_rejects_invalid_metadata() {
         let response = register(&clerk, metadata.clone()).await;
         assert_eq!(response.error(), (400, "invalid_client_metadata"), "{metadata}");
     }
-    let closed = FakeClerk::builder().dynamic_registration(false).start().await.unwrap();
+    let closed = FakeClerk::builder().without_dynamic_registration().start().await.unwrap();
     assert_eq!(register(&closed, json!({ "redirect_uris": [REDIRECT_URI] })).await.status, 404);
 }
 

@@ -85,7 +85,7 @@ async fn sign_in_runs_the_whole_flow() {
 #[tokio::test]
 async fn opaque_tokens_are_issued_on_request() {
     let builder =
-        FakeClerk::builder().token_format(TokenFormat::Opaque).dynamic_registration(false);
+        FakeClerk::builder().token_format(TokenFormat::Opaque).without_dynamic_registration();
     let clerk = builder.start().await.unwrap();
 
     assert!(clerk.sign_in().access_token().await.unwrap().starts_with("oat_"));

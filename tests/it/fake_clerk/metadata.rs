@@ -38,7 +38,7 @@ async fn the_openid_document_has_the_required_members() {
 
 #[tokio::test]
 async fn the_document_reflects_the_configuration() {
-    let builder = FakeClerk::builder().scopes_supported(["email"]).dynamic_registration(false);
+    let builder = FakeClerk::builder().scopes_supported(["email"]).without_dynamic_registration();
     let clerk = builder.start().await.unwrap();
     let document = get(&clerk, "/.well-known/oauth-authorization-server").await.json;
 

@@ -58,7 +58,7 @@ async fn large_introspection_responses_count_with_their_size() {
         for _ in 0..2 {
             assert!(verify_clerk_token(&verifier, &small).await.is_ok(), "{case}");
         }
-        assert_eq!(verifier.stats().hits, 1, "{case}");
+        assert_eq!(verifier.stats().cache_hits, 1, "{case}");
         fixture.clock.advance(Duration::from_secs(60));
     }
 }

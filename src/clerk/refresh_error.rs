@@ -1,0 +1,26 @@
+//! Calls to Clerk behind a [`RefreshingCache`](crate::cache::RefreshingCache).
+
+use std::time::Duration;
+
+use crate::cache::{Interrupted, RefreshError};
+use crate::error::{ClerkError, ClerkErrorKind};
+
+impl RefreshError for ClerkError {
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+
+    fn with_retry_after(self, wait: Duration) -> Self {
+        self.with_retry_after(Some(wait))
+    }
+
+    fn interrupted(why: Interrupted) -> Self {
+        let kind = match why {
+            Interrupted::NoRuntime => ClerkErrorKind::InvalidRequest,
+            Interrupted::TooMany | Interrupted::Stopped | Interrupted::TimedOut => {
+                ClerkErrorKind::Unavailable
+            }
+        };
+        Self::new(kind, why.to_string())
+    }
+}

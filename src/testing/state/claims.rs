@@ -1,0 +1,61 @@
+//! Header and claims of Clerk's OAuth access tokens (RFC 9068 section 2).
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+/// The values from which the claims of an access token are made.
+pub(crate) struct AccessTokenClaims<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) scopes: &'a [String],
+    pub(crate) resources: &'a [String],
+    pub(crate) organization_id: &'a str,
+    pub(crate) token_id: String,
+    /// Seconds since 1970.
+    pub(crate) issued_at: u64,
+    pub(crate) lifetime: Duration,
+}
+
+impl AccessTokenClaims<'_> {
+    /// Returns the claims as Clerk sets them (RFC 9068 section 2.2).
+    pub(crate) fn into_json(self) -> Map<String, Value> {
+        let expires_at = self.issued_at.saturating_add(self.lifetime.as_secs());
+        let mut claims = Map::from_iter([
+            ("iss".to_owned(), json!(self.issuer)),
+            ("sub".to_owned(), json!(self.subject)),
+            ("client_id".to_owned(), json!(self.client_id)),
+            ("scope".to_owned(), json!(self.scopes.join(" "))),
+            ("jti".to_owned(), json!(self.token_id)),
+            ("iat".to_owned(), json!(self.issued_at)),
+            ("nbf".to_owned(), json!(self.issued_at)),
+            ("exp".to_owned(), json!(expires_at)),
+        ]);
+        if let Some(audience) = audience(self.resources) {
+            claims.insert("aud".into(), audience);
+        }
+        if self.scopes.iter().any(|scope| scope == "user:org:read") {
+            claims.insert("org_id".into(), json!(self.organization_id));
+        }
+        claims
+    }
+}
+
+/// Returns a string for one resource, an array for several, `None` for none.
+fn audience(resources: &[String]) -> Option<Value> {
+    match resources {
+        [] => None,
+        [one] => Some(json!(one)),
+        several => Some(json!(several)),
+    }
+}
+
+/// Returns the JOSE header of a Clerk access token (RFC 9068 section 2.1).
+pub(crate) fn header(key_id: &str) -> Map<String, Value> {
+    Map::from_iter([
+        ("alg".to_owned(), json!("RS256")),
+        ("kid".to_owned(), json!(key_id)),
+        ("typ".to_owned(), json!("at+jwt")),
+    ])
+}

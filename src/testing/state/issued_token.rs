@@ -1,0 +1,84 @@
+//! Access tokens as the Backend API reports them.
+
+use serde_json::{Map, Value, json};
+
+/// The record of an issued access token.
+pub(crate) struct IssuedToken {
+    pub(crate) claims: Map<String, Value>,
+    pub(crate) grant_id: Option<String>,
+    pub(crate) revoked: bool,
+    pub(crate) overrides: ResponseOverrides,
+}
+
+/// Members of the Backend API's response that a test sets independently of the claims.
+#[derive(Clone, Default)]
+pub(crate) struct ResponseOverrides {
+    pub(crate) expired: Option<bool>,
+    pub(crate) expiration: Option<Value>,
+    pub(crate) members: Map<String, Value>,
+    pub(crate) omitted: Vec<String>,
+}
+
+impl IssuedToken {
+    /// Returns the object that the Backend API responds with.
+    pub(crate) fn to_json(&self, now: u64) -> Value {
+        let mut members = self.members(now);
+        if let Some(audience) = self.claims.get("aud") {
+            members.insert("aud".into(), to_array(audience));
+        }
+        if let Some(actor) = self.claims.get("act") {
+            members.insert("act".into(), actor.clone());
+        }
+        members.extend(self.overrides.members.clone());
+        for name in &self.overrides.omitted {
+            members.remove(name);
+        }
+        Value::Object(members)
+    }
+
+    fn members(&self, now: u64) -> Map<String, Value> {
+        let expires_at = self.claims.get("exp").and_then(Value::as_u64);
+        let expired = expires_at.is_some_and(|expires_at| expires_at <= now);
+        let expiration = self.overrides.expiration.clone().unwrap_or_else(|| json!(expires_at));
+        let members = json!({
+            "object": "clerk_idp_oauth_access_token",
+            "id": self.claim("jti"),
+            "client_id": self.claim("client_id"),
+            "type": "oauth:access_token",
+            "subject": self.claim("sub"),
+            "scopes": self.scopes(),
+            "revoked": self.revoked,
+            "revocation_reason": null,
+            "expired": self.overrides.expired.unwrap_or(expired),
+            "expiration": expiration,
+            "created_at": self.claim("iat"),
+            "updated_at": self.claim("iat"),
+        });
+        match members {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        }
+    }
+
+    fn claim(&self, name: &str) -> Value {
+        self.claims.get(name).cloned().unwrap_or(Value::Null)
+    }
+
+    /// Returns the granted scopes. `scp` takes precedence over `scope` if both are present.
+    fn scopes(&self) -> Value {
+        match (self.claims.get("scp"), self.claims.get("scope")) {
+            (Some(scp), _) => to_array(scp),
+            (None, Some(Value::String(scope))) => {
+                json!(scope.split_whitespace().collect::<Vec<_>>())
+            }
+            _ => json!([]),
+        }
+    }
+}
+
+fn to_array(value: &Value) -> Value {
+    match value {
+        Value::Array(_) => value.clone(),
+        one => json!([one]),
+    }
+}
