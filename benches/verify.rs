@@ -1,4 +1,4 @@
-//! Criterion's view of the paths of a request, for following one of them through a change.
+//! Criterion benchmarks of the paths of a request, to follow one of them across changes.
 //!
 //! ```sh
 //! cargo bench --bench verify
@@ -8,91 +8,68 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
     missing_docs,
-    reason = "a benchmark that cannot go on has failed"
+    reason = "a benchmark fails by panicking, and prints its results"
 )]
 
-use std::convert::Infallible;
-use std::future::{Future, ready};
+mod support;
+
 use std::hint::black_box;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
-use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::services::ProtectedResourceService;
-use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{ClerkVerifier, ResourceUrl, SecretKey, verify_clerk_token};
+use clerk_mcp_tools::verify_clerk_token;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{Request, Response};
+use http::Request;
 use http_body_util::Full;
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service};
 
-const RESOURCE: &str = "https://mcp.example.com/mcp";
-
-fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("the path that is measured waits for something"),
-    }
-}
+use crate::support::fixture::{Fixture, RESOURCE, resource};
+use crate::support::measure::{empty_service, poll_once};
 
 fn verification(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let clerk = runtime.block_on(FakeClerk::start()).unwrap();
-    let verifier = |jwts_for| {
-        let verifier = ClerkVerifier::builder()
-            .frontend_api(FrontendApi::parse(clerk.frontend_api_url()).unwrap())
-            .secret_key(SecretKey::parse(clerk.secret_key()).unwrap())
-            .backend_api(clerk.backend_api_url().parse().unwrap())
-            .resource(RESOURCE.parse().unwrap())
-            .jwt_cache_ttl(jwts_for)
-            .build()
-            .unwrap();
-        runtime.block_on(verifier.warm_up()).unwrap();
-        verifier
-    };
-    let (known, forgetful) = (verifier(Duration::from_secs(3600)), verifier(Duration::ZERO));
-    let jwt = clerk.mint().audience(RESOURCE).jwt();
-    let opaque = clerk.mint().audience(RESOURCE).opaque();
-    let foreign = clerk.mint().audience(RESOURCE).foreign_key().jwt();
-    runtime.block_on(verify_clerk_token(&known, &jwt)).unwrap();
-    runtime.block_on(verify_clerk_token(&known, &opaque)).unwrap();
-    // Has the newer keys asked for that its signature might be of, so that no later look waits for them.
-    runtime.block_on(verify_clerk_token(&known, &foreign)).unwrap_err();
+    let fixture = Fixture::new();
+    let verifier = |jwt_cache_ttl| fixture.warm_up(fixture.builder().jwt_cache_ttl(jwt_cache_ttl));
+    let (caching, uncached) = (verifier(Duration::from_secs(3600)), verifier(Duration::ZERO));
+    let jwt = fixture.jwt();
+    let opaque = fixture.clerk.mint().audience(RESOURCE).opaque();
+    let forged = fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt();
+    fixture.runtime.block_on(verify_clerk_token(&caching, &jwt)).unwrap();
+    fixture.runtime.block_on(verify_clerk_token(&caching, &opaque)).unwrap();
+    // The first invalid signature causes a fetch of the keys; the measured ones must not wait for
+    // it.
+    fixture.runtime.block_on(verify_clerk_token(&caching, &forged)).unwrap_err();
 
     let mut group = criterion.benchmark_group("verify");
-    group.bench_function("jwt, not remembered", |b| {
-        b.iter(|| now(verify_clerk_token(&forgetful, black_box(&jwt))))
+    group.bench_function("jwt, not cached", |b| {
+        b.iter(|| poll_once(verify_clerk_token(&uncached, black_box(&jwt))))
     });
-    group.bench_function("jwt, known", |b| {
-        b.iter(|| now(verify_clerk_token(&known, black_box(&jwt))))
+    group.bench_function("jwt, cached", |b| {
+        b.iter(|| poll_once(verify_clerk_token(&caching, black_box(&jwt))))
     });
-    group.bench_function("opaque, known", |b| {
-        b.iter(|| now(verify_clerk_token(&known, black_box(&opaque))))
+    group.bench_function("opaque, cached", |b| {
+        b.iter(|| poll_once(verify_clerk_token(&caching, black_box(&opaque))))
     });
-    group.bench_function("jwt, foreign signature", |b| {
-        b.iter(|| now(verify_clerk_token(&known, black_box(&foreign))))
+    group.bench_function("jwt, invalid signature", |b| {
+        b.iter(|| poll_once(verify_clerk_token(&caching, black_box(&forged))))
     });
     group.finish();
 
-    let inner = service_fn(|_: Request<Full<Bytes>>| {
-        ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-    });
-    let mut guarded = BearerAuthLayer::new(known, RESOURCE.parse().unwrap()).layer(inner);
+    let mut guarded = BearerAuthLayer::new(caching, resource()).layer(empty_service());
     let mut group = criterion.benchmark_group("layer");
-    for (what, token) in
-        [("known jwt", jwt), ("known opaque", opaque), ("garbage of 1 kB", "g".repeat(1024))]
+    for (case, token) in
+        [("cached jwt", jwt), ("cached opaque", opaque), ("garbage of 1 kB", "g".repeat(1024))]
     {
         let credentials = http::HeaderValue::try_from(format!("Bearer {token}")).unwrap();
-        group.bench_function(what, |b| {
+        group.bench_function(case, |b| {
             b.iter(|| {
                 let mut request = Request::new(Full::default());
                 request.headers_mut().insert("authorization", credentials.clone());
-                now(guarded.call(black_box(request)))
+                poll_once(guarded.call(black_box(request)))
             });
         });
     }
@@ -100,14 +77,13 @@ fn verification(criterion: &mut Criterion) {
 }
 
 fn metadata(criterion: &mut Criterion) {
-    let resource: ResourceUrl = RESOURCE.parse().unwrap();
-    let document = ProtectedResourceMetadata::builder(&resource)
+    let document = ProtectedResourceMetadata::builder(&resource())
         .authorization_server("https://clerk.example.com")
         .build()
         .unwrap();
     let mut service = ProtectedResourceService::new(&document);
     criterion.bench_function("metadata/protected resource", |b| {
-        b.iter(|| now(service.call(black_box(Request::new(())))));
+        b.iter(|| poll_once(service.call(black_box(Request::new(())))));
     });
 }
 

@@ -1,4 +1,4 @@
-//! Clients: one request after another on one connection, or half of one and no more.
+//! The clients: consecutive requests on one connection, and requests that are aborted.
 
 use std::io;
 use std::sync::Arc;
@@ -9,46 +9,49 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Load;
-use crate::phases::Excuses;
-use crate::requests::{Ask, Kind, Random};
-use crate::tally::Tally;
+use crate::phases::Tolerated;
+use crate::report::Tally;
+use crate::requests::{Kind, Random, TestRequest};
 
-/// Of so many requests one is dropped half way.
-const DROPPED: u64 = 20;
+/// One in this many requests is aborted.
+const ABORTED_ONE_IN: u64 = 20;
 
-struct Answer {
+struct TestResponse {
     status: u16,
     head: String,
     body: String,
 }
 
-/// Asks until it is told to stop. Every other connection asks only what needs no Clerk: those go on at full speed,
-/// whatever the others wait for.
+/// Sends requests until the load test stops. Every second connection sends only requests that do
+/// not depend on Clerk, and so runs at full speed throughout.
 pub(crate) async fn connection(load: Arc<Load>, lane: u64) -> Tally {
     let mut random = Random::new(lane + 1);
     let mut tally = Tally::default();
-    let kinds: Vec<_> =
-        Kind::ALL.into_iter().filter(|kind| lane.is_multiple_of(2) || !kind.asks_clerk()).collect();
+    let kinds: Vec<_> = Kind::ALL
+        .into_iter()
+        .filter(|kind| lane.is_multiple_of(2) || !kind.calls_clerk())
+        .collect();
     let mut stream = connect(&load).await.unwrap();
     while !load.stop.load(Ordering::SeqCst) {
-        let kind = *random.one(&kinds);
-        let ask = load.requests.ask(kind, &mut random);
-        if random.next().is_multiple_of(DROPPED) {
-            // That the server hangs up meanwhile is no concern of somebody who goes away.
-            let _ = drop_half_way(&load, &ask.request, &mut random).await;
-            tally.dropped += 1;
+        let kind = *random.choose(&kinds);
+        let request_for = load.requests.request_for(kind, &mut random);
+        if random.next().is_multiple_of(ABORTED_ONE_IN) {
+            // The server may close the connection first, which is not an error here.
+            let _ = abort_request(&load, &request_for.request, &mut random).await;
+            tally.aborted += 1;
             continue;
         }
-        let phase = load.phases.now();
+        let phase = load.phases.current();
         let began = Instant::now();
-        match exchange(&mut stream, &ask.request).await {
-            Ok(answer) => {
-                tally.answered(kind, answer.status, began.elapsed());
-                let wrong = what_is_wrong(kind, &ask, &answer, load.phases.excuses_since(phase));
+        match exchange(&mut stream, &request_for.request).await {
+            Ok(response) => {
+                tally.record(kind, response.status, began.elapsed());
+                let wrong =
+                    violation(kind, &request_for, &response, load.phases.tolerated_since(phase));
                 tally.wrong.extend(wrong);
             }
             Err(error) => {
-                tally.wrong.push(format!("{}: no answer: {error}", kind.name()));
+                tally.wrong.push(format!("{}: no response: {error}", kind.name()));
                 stream = connect(&load).await.unwrap();
             }
         }
@@ -62,21 +65,26 @@ async fn connect(load: &Load) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn what_is_wrong(kind: Kind, ask: &Ask<'_>, answer: &Answer, excuses: Excuses) -> Option<String> {
-    let Answer { status, head, body } = answer;
+fn violation(
+    kind: Kind,
+    request_for: &TestRequest<'_>,
+    response: &TestResponse,
+    tolerated: Tolerated,
+) -> Option<String> {
+    let TestResponse { status, head, body } = response;
     let has_challenge = head.contains("www-authenticate: Bearer ");
     let is_right = match status {
-        // The very caller whose token it was; the documents name what they are about.
-        200 => body == ask.body || body.starts_with('{') && body.contains(ask.body),
+        // The id of the token's user, or a document that contains the URL.
+        200 => body == request_for.body || body.starts_with('{') && body.contains(request_for.body),
         401 | 403 => has_challenge,
         503 => head.contains("retry-after: ") && !has_challenge,
         _ => !has_challenge,
     };
-    let is_right = is_right && kind.may_be(*status, excuses);
-    (!is_right).then(|| format!("{}: {status} {body:?}, {excuses:?}", kind.name()))
+    let is_right = is_right && kind.may_respond(*status, tolerated);
+    (!is_right).then(|| format!("{}: {status} {body:?}, {tolerated:?}", kind.name()))
 }
 
-async fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> {
+async fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<TestResponse> {
     stream.write_all(request).await?;
     let mut bytes = Vec::with_capacity(4096);
     let head_length = loop {
@@ -100,17 +108,17 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> 
     }
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
     let body = String::from_utf8_lossy(&bytes[head_length..]).into_owned();
-    Ok(Answer { status, head, body })
+    Ok(TestResponse { status, head, body })
 }
 
-/// A client that goes away before it has its answer, or before it has asked.
-async fn drop_half_way(load: &Load, request: &[u8], random: &mut Random) -> io::Result<()> {
+/// Disconnects during a request, or before its response.
+async fn abort_request(load: &Load, request: &[u8], random: &mut Random) -> io::Result<()> {
     let mut stream = connect(load).await?;
     let half = &request[..request.len() / 2];
     match random.next() % 6 {
         0 => Ok(()),
         1 => stream.write_all(half).await,
-        // Slowly, too.
+        // In small, delayed parts.
         2 => {
             for part in half.chunks(half.len() / 4 + 1) {
                 stream.write_all(part).await?;
@@ -127,7 +135,7 @@ async fn drop_half_way(load: &Load, request: &[u8], random: &mut Random) -> io::
             stream.write_all(request).await?;
             let mut beginning = [0; 10];
             let read = stream.read(&mut beginning);
-            // What Clerk is asked for may take as long as it likes.
+            // A response that depends on Clerk may take long.
             tokio::time::timeout(Duration::from_millis(50), read).await.unwrap_or(Ok(0)).map(drop)
         }
     }

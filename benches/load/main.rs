@@ -1,12 +1,12 @@
-//! Mixed traffic at full speed, while Clerk fails in one way after another.
+//! A load test with mixed requests, while Clerk fails in one way after another.
 //!
 //! ```sh
-//! cargo bench --bench load           # for 30 seconds
-//! cargo bench --bench load -- 300    # for as many
+//! cargo bench --bench load           # 30 seconds
+//! cargo bench --bench load -- 300    # 300 seconds
 //! ```
 //!
-//! It fails where one answer is wrong, where memory grows, or where a task is left behind. `cargo test --bench load -- 3`
-//! does the same in a build with debug assertions.
+//! It fails if a response is wrong, if memory grows, or if a task is left behind.
+//! `cargo test --bench load -- 3` does the same in a build with debug assertions.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,21 +14,16 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    dead_code,
-    reason = "a program that cannot go on has failed, what it finds it prints, and some of its setup is for the benchmarks"
+    reason = "a load test fails by panicking, and prints its results"
 )]
 
 mod client;
-mod clock;
-#[path = "../ratios/loopback.rs"]
-mod loopback;
+mod fast_clock;
 mod phases;
+mod report;
 mod requests;
-#[path = "../ratios/setup.rs"]
-mod setup;
-#[path = "../ratios/table.rs"]
-mod table;
-mod tally;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::alloc::System;
 use std::convert::Infallible;
@@ -47,24 +42,25 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower::{Layer, service_fn};
 
-use crate::clock::FastClock;
-use crate::loopback::serve;
+use crate::fast_clock::FastClock;
 use crate::phases::Phases;
+use crate::report::{Report, Tally};
 use crate::requests::Requests;
-use crate::setup::{Fixture, RESOURCE};
-use crate::tally::{Report, Tally};
+use crate::support::fixture::{Fixture, RESOURCE};
+use crate::support::server::serve;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const SECONDS: u64 = 30;
 const CONNECTIONS: u64 = 64;
-/// What may be held at the end and was not after the warm-up: up to 10,000 refusals, and what the allocator wastes.
-const MOST_GROWTH: isize = 8 * 1024 * 1024;
-const MOST_RSS_GROWTH: isize = 32 * 1024 * 1024;
+/// The bound on the growth of the heap since the warm-up: 10,000 cached rejections, and the
+/// overhead of the allocator.
+const MAX_HEAP_GROWTH: isize = 8 * 1024 * 1024;
+const MAX_RSS_GROWTH: isize = 32 * 1024 * 1024;
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What all connections share.
+/// The state that all connections share.
 struct Load {
     port: u16,
     requests: Requests,
@@ -74,13 +70,13 @@ struct Load {
 
 fn main() -> ExitCode {
     let seconds = std::env::args().find_map(|arg| arg.parse().ok());
-    // `cargo test --benches` and the like only want to know that it builds.
+    // `cargo test --benches` runs this without `--bench`, only to check that it builds.
     let Some(seconds) =
         seconds.or_else(|| std::env::args().any(|arg| arg == "--bench").then_some(SECONDS))
     else {
         return ExitCode::SUCCESS;
     };
-    table::print_machine();
+    support::table::print_machine();
     let clock = FastClock::new();
     let fixture = Fixture::with(|clerk| clerk.clock(clock.clone()).token_lifetime(MONTH));
     let verifier = fixture.builder().clock(clock).token_cache_bytes(512 * 1024).build().unwrap();
@@ -100,24 +96,24 @@ async fn run(clerk: FakeClerk, verifier: ClerkVerifier, time: Duration) -> Repor
         stop: AtomicBool::new(false),
     });
     warm_up(&load, &verifier).await;
-    let (held, rss) = (held(), rss());
+    let (heap, rss) = (heap_bytes(), rss());
     let began = Instant::now();
     let connections = connect(&load);
-    let lasting = load.phases.drive(&clerk, &verifier, time).await;
+    let unrecovered = load.phases.drive(&clerk, &verifier, time).await;
     let tally = finish(&load, connections).await;
     let took = began.elapsed();
     let mut report = Report::new(tally, took, &load.phases, &clerk, &verifier);
-    report.lasting(lasting);
-    report.grown(self::held() - held, MOST_GROWTH, self::rss() - rss, MOST_RSS_GROWTH);
+    report.add_unrecovered(unrecovered);
+    report.add_growth(heap_bytes() - heap, MAX_HEAP_GROWTH, self::rss() - rss, MAX_RSS_GROWTH);
 
-    // Whatever still runs when the last of all that could use it is gone was left behind.
+    // All users of background tasks are dropped; tasks that still run have been left behind.
     accepting.abort();
     drop((load, verifier, clerk));
-    report.left_behind(tasks_left().await);
+    report.add_remaining_tasks(remaining_tasks().await);
     report
 }
 
-/// The whole of a guarded server. The service behind the layer answers with the caller's id.
+/// Starts a guarded server, whose inner service responds with the id of the user.
 async fn serve_guarded(verifier: &ClerkVerifier) -> (u16, JoinHandle<()>) {
     let clerk = ClerkMcp::builder()
         .resource(RESOURCE.parse().unwrap())
@@ -125,14 +121,14 @@ async fn serve_guarded(verifier: &ClerkVerifier) -> (u16, JoinHandle<()>) {
         .scopes(Scopes::parse("profile").unwrap())
         .build()
         .unwrap();
-    let who = service_fn(|request: Request<Incoming>| async move {
+    let echo_user = service_fn(|request: Request<Incoming>| async move {
         let caller = request.extensions().get::<AuthInfo>().map_or("", AuthInfo::user_id);
         Ok::<_, Infallible>(Response::new(Full::from(caller.to_owned())))
     });
-    serve(clerk.well_known_layer().layer(clerk.bearer_auth_layer().layer(who))).await
+    serve(clerk.well_known_layer().layer(clerk.bearer_auth_layer().layer(echo_user))).await
 }
 
-/// Until all that is kept of tokens is as full as it gets, and every path was gone once.
+/// Fills the caches, and takes every path at least once.
 async fn warm_up(load: &Arc<Load>, verifier: &ClerkVerifier) {
     for n in 0..11_000 {
         assert!(verify_clerk_token(verifier, &format!("oat_warm_up_{n}")).await.is_err());
@@ -140,7 +136,7 @@ async fn warm_up(load: &Arc<Load>, verifier: &ClerkVerifier) {
     let connections = connect(load);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let tally = finish(load, connections).await;
-    assert_eq!(tally.wrong, [""; 0], "while all is well");
+    assert!(tally.wrong.is_empty(), "wrong responses before any failure: {:#?}", tally.wrong);
     load.stop.store(false, Ordering::SeqCst);
 }
 
@@ -159,8 +155,8 @@ async fn finish(load: &Load, connections: Connections) -> Tally {
     all
 }
 
-/// How many tasks are left, once they have had the time to end that a call to Clerk has.
-async fn tasks_left() -> usize {
+/// Returns the number of tasks that remain after the timeout of a call to Clerk.
+async fn remaining_tasks() -> usize {
     let began = Instant::now();
     loop {
         let alive = Handle::current().metrics().num_alive_tasks();
@@ -171,13 +167,13 @@ async fn tasks_left() -> usize {
     }
 }
 
-/// The bytes that are allocated now.
-fn held() -> isize {
+/// The size of the heap.
+fn heap_bytes() -> isize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.cast_signed().wrapping_sub(stats.bytes_deallocated.cast_signed())
 }
 
-/// The memory that this process takes, where the machine tells.
+/// The resident set size of this process, or 0 where `/proc` is not available.
 fn rss() -> isize {
     const PAGE: isize = 4096;
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is wrong with Clerk, by turns.
+//! The failures of Clerk, one after another.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -9,61 +9,63 @@ use clerk_mcp_tools::testing::{FakeClerk, Fault};
 use clerk_mcp_tools::{ClerkVerifier, verify_clerk_token};
 use http::Response;
 
-/// How long it takes until the calls that a fault spoiled have ended.
+/// The time until calls that a fault has affected have ended.
 const RECOVERY: Duration = Duration::from_millis(150);
-/// How long a call lasts that is not answered and cannot be healed.
-const CALL: Duration = Duration::from_millis(5_500);
-const QUICK: Duration = Duration::from_millis(150);
-/// After this much longer nothing recovers any more.
-const NEVER: Duration = Duration::from_secs(15);
+/// The time until a call that is not affected by healing has timed out.
+const CALL_TIMEOUT: Duration = Duration::from_millis(5_500);
+/// The duration of most failures, and of the pauses between them.
+const SHORT: Duration = Duration::from_millis(150);
+/// The time after which a verifier counts as not recovered.
+const MAX_RECOVERY: Duration = Duration::from_secs(15);
 
-/// What an answer may be besides what it has to be.
+/// The error responses that are tolerated during a failure.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Excuses {
-    /// Clerk cannot be asked: 503.
+pub(crate) struct Tolerated {
+    /// 503, because Clerk is unavailable.
     pub(crate) outage: bool,
-    /// Clerk refuses the server's key: 500.
-    pub(crate) key_refused: bool,
+    /// 500, because Clerk rejects the secret key.
+    pub(crate) key_rejected: bool,
 }
 
-struct Trouble {
+struct Failure {
     name: &'static str,
     fault: Fault,
     lasts: Duration,
     recovery: Duration,
-    key_refused: bool,
+    key_rejected: bool,
 }
 
-/// One after another, since the start. What was excused while a request was under way is excused.
-pub(crate) struct Phases(Mutex<Vec<(&'static str, Excuses)>>);
+/// The phases since the start. A response may be any that a phase during its request tolerates.
+pub(crate) struct Phases(Mutex<Vec<(&'static str, Tolerated)>>);
 
 impl Phases {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(vec![("all is well", Excuses::default())]))
+        Self(Mutex::new(vec![("no failure", Tolerated::default())]))
     }
 
-    /// The number of the current one.
-    pub(crate) fn now(&self) -> usize {
+    /// Returns the index of the current phase.
+    pub(crate) fn current(&self) -> usize {
         self.0.lock().unwrap().len() - 1
     }
 
-    pub(crate) fn excuses_since(&self, first: usize) -> Excuses {
+    pub(crate) fn tolerated_since(&self, first: usize) -> Tolerated {
         let phases = self.0.lock().unwrap();
-        phases[first..].iter().fold(Excuses::default(), |all, (_, one)| Excuses {
+        phases[first..].iter().fold(Tolerated::default(), |all, (_, one)| Tolerated {
             outage: all.outage || one.outage,
-            key_refused: all.key_refused || one.key_refused,
+            key_rejected: all.key_rejected || one.key_rejected,
         })
     }
 
-    /// How many faults there were, and which.
-    pub(crate) fn faults(&self) -> (usize, BTreeSet<&'static str>) {
+    /// Returns the number of failures so far, and their names.
+    pub(crate) fn failures(&self) -> (usize, BTreeSet<&'static str>) {
         let phases = self.0.lock().unwrap();
-        let faults = || phases.iter().filter(|(_, excuses)| excuses.outage).map(|(name, _)| *name);
-        (faults().count(), faults().collect())
+        let names =
+            || phases.iter().filter(|(_, tolerated)| tolerated.outage).map(|(name, _)| *name);
+        (names().count(), names().collect())
     }
 
-    /// Lets one fault follow another for so long; those that take longer than the time left are left out. Returns the
-    /// fault from which the verifier did not recover.
+    /// Runs one failure after another for this time, without those that take longer than the time
+    /// left. Returns the failure that the verifier did not recover from.
     pub(crate) async fn drive(
         &self,
         clerk: &FakeClerk,
@@ -72,75 +74,86 @@ impl Phases {
     ) -> Option<&'static str> {
         let end = Instant::now() + time;
         let left = || end.saturating_duration_since(Instant::now());
-        let troubles = troubles();
-        let mut passed_over = 0;
-        for trouble in troubles.iter().cycle() {
-            if passed_over == troubles.len() {
+        let failures = failures();
+        let mut skipped = 0;
+        for failure in failures.iter().cycle() {
+            if skipped == failures.len() {
                 break;
             }
-            if trouble.lasts + trouble.recovery + QUICK > left() {
-                passed_over += 1;
+            if failure.lasts + failure.recovery + SHORT > left() {
+                skipped += 1;
                 continue;
             }
-            passed_over = 0;
-            tokio::time::sleep(QUICK).await;
-            self.enter(trouble.name, Excuses { outage: true, key_refused: trouble.key_refused });
-            clerk.fault_all(trouble.fault.clone());
-            tokio::time::sleep(trouble.lasts).await;
+            skipped = 0;
+            tokio::time::sleep(SHORT).await;
+            self.enter(
+                failure.name,
+                Tolerated { outage: true, key_rejected: failure.key_rejected },
+            );
+            clerk.fault_all(failure.fault.clone());
+            tokio::time::sleep(failure.lasts).await;
             clerk.heal_all();
-            tokio::time::sleep(trouble.recovery).await;
+            tokio::time::sleep(failure.recovery).await;
             if !has_recovered(clerk, verifier).await {
-                return Some(trouble.name);
+                return Some(failure.name);
             }
-            self.enter("all is well", Excuses::default());
+            self.enter("no failure", Tolerated::default());
         }
         tokio::time::sleep(left()).await;
         None
     }
 
-    fn enter(&self, name: &'static str, excuses: Excuses) {
-        self.0.lock().unwrap().push((name, excuses));
+    fn enter(&self, name: &'static str, tolerated: Tolerated) {
+        self.0.lock().unwrap().push((name, tolerated));
     }
 }
 
-/// Whether Clerk is asked again, about tokens and about keys, once the pauses are over.
+/// Returns whether the verifier calls Clerk again, for tokens and for keys, after its backoff.
 async fn has_recovered(clerk: &FakeClerk, verifier: &ClerkVerifier) -> bool {
     let began = Instant::now();
     for n in 0.. {
         let unknown =
             [format!("oat_recovered_{n}"), clerk.mint().header("kid", format!("ins_{n}")).jwt()];
-        let mut is_asked = true;
+        let mut is_called = true;
         for token in &unknown {
             let outcome = verify_clerk_token(verifier, token).await;
-            is_asked &= outcome.is_err_and(|error| error.kind().is_invalid_token());
+            is_called &= outcome.is_err_and(|error| error.kind().is_invalid_token());
         }
-        if is_asked || began.elapsed() > NEVER {
-            return is_asked;
+        if is_called || began.elapsed() > MAX_RECOVERY {
+            return is_called;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     false
 }
 
-fn troubles() -> Vec<Trouble> {
+fn failures() -> Vec<Failure> {
     let html = Response::builder().header("content-type", "text/html").body(Bytes::from("<html>"));
     let status = |status, retry_after| Fault::Status { status, retry_after };
-    let quick =
-        |name, fault| Trouble { name, fault, lasts: QUICK, recovery: RECOVERY, key_refused: false };
-    let slow = |name, fault| Trouble { recovery: CALL, ..quick(name, fault) };
+    let short = |name, fault| Failure {
+        name,
+        fault,
+        lasts: SHORT,
+        recovery: RECOVERY,
+        key_rejected: false,
+    };
+    let slow = |name, fault| Failure { recovery: CALL_TIMEOUT, ..short(name, fault) };
     vec![
-        quick("closed connections", Fault::Down),
-        quick("HTML", Fault::Answer(html.unwrap())),
-        Trouble { key_refused: true, ..quick("401", status(401, None)) },
-        quick("no answers", Fault::Hang),
-        quick("429 and a pause of 20 s", status(429, Some(20))),
-        quick("bodies without end", Fault::Endless),
-        quick("500", status(500, None)),
-        quick("bodies cut short", Fault::Truncated),
-        quick("redirects", Fault::Redirect("/".to_owned())),
-        quick("answers half a second late", Fault::Slow(Duration::from_millis(500))),
-        Trouble { lasts: CALL, ..quick("no answers, for longer than a call", Fault::Hang) },
-        slow("bodies that stall", Fault::Stalled),
+        short("closed connections", Fault::Down),
+        short("HTML", Fault::Answer(html.unwrap())),
+        Failure { key_rejected: true, ..short("401", status(401, None)) },
+        short("no responses", Fault::Hang),
+        short("429 with Retry-After: 20", status(429, Some(20))),
+        short("endless bodies", Fault::Endless),
+        short("500", status(500, None)),
+        short("truncated bodies", Fault::Truncated),
+        short("redirects", Fault::Redirect("/".to_owned())),
+        short("responses delayed by half a second", Fault::Slow(Duration::from_millis(500))),
+        Failure {
+            lasts: CALL_TIMEOUT,
+            ..short("no responses, for longer than the timeout", Fault::Hang)
+        },
+        slow("stalled bodies", Fault::Stalled),
         slow("bodies byte by byte", Fault::Drip(Duration::from_millis(20))),
     ]
 }

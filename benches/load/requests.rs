@@ -1,28 +1,30 @@
-//! The requests, and what each may be answered.
+//! The kinds of requests, and the responses that each may get.
 
 use clerk_mcp_tools::testing::{FakeClerk, TokenBuilder};
 
-use crate::phases::Excuses;
-use crate::setup::RESOURCE;
+use crate::phases::Tolerated;
+use crate::support::fixture::RESOURCE;
 
-const KNOWN: usize = 16;
-/// More than are known at a time.
-const FRESH_JWTS: usize = 1_000;
-const FRESH_OPAQUE: usize = 4_000;
+/// Few enough to stay in the cache.
+const CACHED: usize = 16;
+/// More than the cache holds.
+const NEW_JWTS: usize = 1_000;
+const NEW_OPAQUE: usize = 4_000;
 
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    KnownJwt,
-    FreshJwt,
-    KnownOpaque,
-    FreshOpaque,
+    CachedJwt,
+    NewJwt,
+    CachedOpaque,
+    NewOpaque,
     NoToken,
     Garbage,
     Expired,
-    BadSignature,
+    InvalidSignature,
     UnknownKey,
     WrongAudience,
-    FewScopes,
+    MissingScope,
     Revoked,
     UnknownOpaque,
     ResourceMetadata,
@@ -31,17 +33,17 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) const ALL: [Self; 15] = [
-        Self::KnownJwt,
-        Self::FreshJwt,
-        Self::KnownOpaque,
-        Self::FreshOpaque,
+        Self::CachedJwt,
+        Self::NewJwt,
+        Self::CachedOpaque,
+        Self::NewOpaque,
         Self::NoToken,
         Self::Garbage,
         Self::Expired,
-        Self::BadSignature,
+        Self::InvalidSignature,
         Self::UnknownKey,
         Self::WrongAudience,
-        Self::FewScopes,
+        Self::MissingScope,
         Self::Revoked,
         Self::UnknownOpaque,
         Self::ResourceMetadata,
@@ -50,84 +52,84 @@ impl Kind {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::KnownJwt => "a JWT of few, so mostly known",
-            Self::FreshJwt => "a JWT of many, so mostly seen for the first time",
-            Self::KnownOpaque => "an opaque token of few",
-            Self::FreshOpaque => "an opaque token of many",
+            Self::CachedJwt => "a JWT, mostly cached",
+            Self::NewJwt => "a JWT, mostly new",
+            Self::CachedOpaque => "an opaque token, mostly cached",
+            Self::NewOpaque => "an opaque token, mostly new",
             Self::NoToken => "no token",
             Self::Garbage => "garbage",
             Self::Expired => "an expired JWT",
-            Self::BadSignature => "a JWT with a bad signature",
-            Self::UnknownKey => "a JWT of an unknown key",
+            Self::InvalidSignature => "a JWT with an invalid signature",
+            Self::UnknownKey => "a JWT with an unknown key id",
             Self::WrongAudience => "a JWT for another server",
-            Self::FewScopes => "a JWT without the scope",
+            Self::MissingScope => "a JWT without the required scope",
             Self::Revoked => "a revoked opaque token",
-            Self::UnknownOpaque => "an opaque token that is none",
-            Self::ResourceMetadata => "the protected resource's metadata",
-            Self::ServerMetadata => "the authorization server's metadata",
+            Self::UnknownOpaque => "an unknown opaque token",
+            Self::ResourceMetadata => "the protected resource metadata",
+            Self::ServerMetadata => "the authorization server metadata",
         }
     }
 
-    /// Whether Clerk has to be asked, once or now and then.
-    pub(crate) fn asks_clerk(self) -> bool {
+    /// Whether the request may cause a call to Clerk.
+    pub(crate) fn calls_clerk(self) -> bool {
         matches!(
             self,
-            Self::KnownOpaque
-                | Self::FreshOpaque
+            Self::CachedOpaque
+                | Self::NewOpaque
                 | Self::Revoked
                 | Self::UnknownOpaque
                 | Self::UnknownKey
-                | Self::BadSignature
+                | Self::InvalidSignature
         )
     }
 
-    fn right_status(self) -> u16 {
+    fn expected_status(self) -> u16 {
         match self {
-            Self::KnownJwt | Self::FreshJwt | Self::KnownOpaque | Self::FreshOpaque => 200,
+            Self::CachedJwt | Self::NewJwt | Self::CachedOpaque | Self::NewOpaque => 200,
             Self::ResourceMetadata | Self::ServerMetadata => 200,
-            Self::FewScopes => 403,
+            Self::MissingScope => 403,
             _ => 401,
         }
     }
 
-    /// Whether the answer may have this status under these circumstances.
-    pub(crate) fn may_be(self, status: u16, excuses: Excuses) -> bool {
+    /// Whether the response may have this status, given the tolerated errors.
+    pub(crate) fn may_respond(self, status: u16, tolerated: Tolerated) -> bool {
         match status {
-            // The verdict on a bad signature stands without newer keys.
-            503 => self.asks_clerk() && self != Self::BadSignature && excuses.outage,
+            // An invalid signature is rejected without newer keys.
+            503 => self.calls_clerk() && self != Self::InvalidSignature && tolerated.outage,
             500 => {
-                self.asks_clerk()
-                    && self != Self::BadSignature
+                self.calls_clerk()
+                    && self != Self::InvalidSignature
                     && self != Self::UnknownKey
-                    && excuses.key_refused
+                    && tolerated.key_rejected
             }
-            status => status == self.right_status(),
+            status => status == self.expected_status(),
         }
     }
 }
 
-/// A request, and what has to stand in the body of a 200.
-pub(crate) struct Ask<'a> {
+/// A request, and a string that the body of a 200 has to contain.
+pub(crate) struct TestRequest<'a> {
     pub(crate) request: Vec<u8>,
     pub(crate) body: &'a str,
 }
 
-/// A token, and whose it is.
+/// A token, and the id of its user.
 struct Token {
     text: String,
     user: String,
 }
 
-/// Tokens to make requests with, all of them made beforehand.
+/// The tokens, all minted beforehand.
 pub(crate) struct Requests {
-    known_jwts: Vec<Token>,
-    fresh_jwts: Vec<Token>,
-    known_opaque: Vec<Token>,
-    fresh_opaque: Vec<Token>,
+    cached_jwts: Vec<Token>,
+    new_jwts: Vec<Token>,
+    cached_opaque: Vec<Token>,
+    new_opaque: Vec<Token>,
     expired: String,
-    foreign: String,
+    invalid_signature: String,
     wrong_audience: String,
-    few_scopes: String,
+    missing_scope: String,
     revoked: Vec<Token>,
     issuer: String,
 }
@@ -135,59 +137,65 @@ pub(crate) struct Requests {
 impl Requests {
     pub(crate) fn new(clerk: &FakeClerk) -> Self {
         let mint = |user: &str| clerk.mint().audience(RESOURCE).subject(user);
-        let tokens = |name: &str, count: usize, made: fn(TokenBuilder) -> String| -> Vec<Token> {
+        let tokens = |name: &str, count: usize, finish: fn(TokenBuilder) -> String| -> Vec<Token> {
             let users = (0..count).map(|n| format!("user_{name}_{n}"));
-            users.map(|user| Token { text: made(mint(&user)), user }).collect()
+            users.map(|user| Token { text: finish(mint(&user)), user }).collect()
         };
         Self {
-            known_jwts: tokens("known", KNOWN, TokenBuilder::jwt),
-            fresh_jwts: tokens("fresh", FRESH_JWTS, TokenBuilder::jwt),
-            known_opaque: tokens("known_opaque", KNOWN, TokenBuilder::opaque),
-            fresh_opaque: tokens("fresh_opaque", FRESH_OPAQUE, TokenBuilder::opaque),
+            cached_jwts: tokens("cached", CACHED, TokenBuilder::jwt),
+            new_jwts: tokens("new", NEW_JWTS, TokenBuilder::jwt),
+            cached_opaque: tokens("cached_opaque", CACHED, TokenBuilder::opaque),
+            new_opaque: tokens("new_opaque", NEW_OPAQUE, TokenBuilder::opaque),
             expired: mint("user_expired").expires_at(1_700_000_000).jwt(),
-            foreign: mint("user_foreign").foreign_key().jwt(),
+            invalid_signature: mint("user_foreign").foreign_key().jwt(),
             wrong_audience: mint("user_elsewhere").audience("https://other.example.com/mcp").jwt(),
-            few_scopes: mint("user_narrow").scopes(["email"]).jwt(),
-            revoked: tokens("revoked", FRESH_OPAQUE, |token| token.revoked(true).opaque()),
+            missing_scope: mint("user_narrow").scopes(["email"]).jwt(),
+            revoked: tokens("revoked", NEW_OPAQUE, |token| token.revoked(true).opaque()),
             issuer: clerk.issuer().to_owned(),
         }
     }
 
-    pub(crate) fn ask(&self, kind: Kind, random: &mut Random) -> Ask<'_> {
+    pub(crate) fn request_for(&self, kind: Kind, random: &mut Random) -> TestRequest<'_> {
         match kind {
-            Kind::KnownJwt => with(random.one(&self.known_jwts)),
-            Kind::FreshJwt => with(random.one(&self.fresh_jwts)),
-            Kind::KnownOpaque => with(random.one(&self.known_opaque)),
-            Kind::FreshOpaque => with(random.one(&self.fresh_opaque)),
-            Kind::Revoked => with(random.one(&self.revoked)),
-            Kind::NoToken => ask("POST /mcp", ""),
+            Kind::CachedJwt => bearer_of(random.choose(&self.cached_jwts)),
+            Kind::NewJwt => bearer_of(random.choose(&self.new_jwts)),
+            Kind::CachedOpaque => bearer_of(random.choose(&self.cached_opaque)),
+            Kind::NewOpaque => bearer_of(random.choose(&self.new_opaque)),
+            Kind::Revoked => bearer_of(random.choose(&self.revoked)),
+            Kind::NoToken => request_for("POST /mcp", ""),
             Kind::Garbage => bearer(&self.garbage(random)),
             Kind::Expired => bearer(&self.expired),
-            Kind::BadSignature if random.next().is_multiple_of(2) => bearer(&self.foreign),
-            Kind::BadSignature => bearer(&changed(&random.one(&self.fresh_jwts).text, random)),
+            Kind::InvalidSignature if random.next().is_multiple_of(2) => {
+                bearer(&self.invalid_signature)
+            }
+            Kind::InvalidSignature => {
+                bearer(&with_changed_signature(&random.choose(&self.new_jwts).text, random))
+            }
             Kind::WrongAudience => bearer(&self.wrong_audience),
-            Kind::FewScopes => bearer(&self.few_scopes),
-            Kind::UnknownKey => bearer(&self.of_unknown_key(random)),
+            Kind::MissingScope => bearer(&self.missing_scope),
+            Kind::UnknownKey => bearer(&self.with_unknown_key(random)),
             Kind::UnknownOpaque => {
                 bearer(&format!("oat_{:016x}{:016x}", random.next(), random.next()))
             }
-            Kind::ResourceMetadata => {
-                Ask { body: RESOURCE, ..ask("GET /.well-known/oauth-protected-resource/mcp", "") }
-            }
-            Kind::ServerMetadata => {
-                Ask { body: &self.issuer, ..ask("GET /.well-known/oauth-authorization-server", "") }
-            }
+            Kind::ResourceMetadata => TestRequest {
+                body: RESOURCE,
+                ..request_for("GET /.well-known/oauth-protected-resource/mcp", "")
+            },
+            Kind::ServerMetadata => TestRequest {
+                body: &self.issuer,
+                ..request_for("GET /.well-known/oauth-authorization-server", "")
+            },
         }
     }
 
-    /// What is no token, or was one.
+    /// Strings that are not tokens, and damaged tokens.
     fn garbage(&self, random: &mut Random) -> String {
-        let good = &random.one(&self.fresh_jwts).text;
+        let good = &random.choose(&self.new_jwts).text;
         let length = usize::try_from(random.next() % 6_000).unwrap() + 1;
         match random.next() % 7 {
             0 => "A".repeat(length),
             1 => format!("{}.{}.{}", "e".repeat(length), "30", "x"),
-            // Without a signature, be it a bad one.
+            // Cut before its signature.
             2 => good[..length % good.rfind('.').unwrap()].to_owned(),
             3 => format!("{good} {good}"),
             4 => format!("{good}."),
@@ -196,18 +204,18 @@ impl Requests {
         }
     }
 
-    /// A good token but for the header, which names a key of a random id.
-    fn of_unknown_key(&self, random: &mut Random) -> String {
+    /// A valid token with another header, which has a random key id.
+    fn with_unknown_key(&self, random: &mut Random) -> String {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"ins_{}"}}"#, random.next());
-        let (_, rest) = random.one(&self.fresh_jwts).text.split_once('.').unwrap();
+        let (_, rest) = random.choose(&self.new_jwts).text.split_once('.').unwrap();
         format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))
     }
 }
 
-/// The same with another character somewhere in the signature, but not at its end, where bits may be left over.
-fn changed(token: &str, random: &mut Random) -> String {
+/// Changes a character of the signature, but not the last one, which has unused bits.
+fn with_changed_signature(token: &str, random: &mut Random) -> String {
     let signature = token.rfind('.').unwrap() + 1;
     let place = signature
         + usize::try_from(random.next()).unwrap_or_default() % (token.len() - signature - 2);
@@ -215,21 +223,21 @@ fn changed(token: &str, random: &mut Random) -> String {
     format!("{}{other}{}", &token[..place], &token[place + 1..])
 }
 
-fn with(token: &Token) -> Ask<'_> {
-    Ask { body: &token.user, ..bearer(&token.text) }
+fn bearer_of(token: &Token) -> TestRequest<'_> {
+    TestRequest { body: &token.user, ..bearer(&token.text) }
 }
 
-fn bearer(token: &str) -> Ask<'static> {
-    ask("POST /mcp", &format!("authorization: Bearer {token}\r\n"))
+fn bearer(token: &str) -> TestRequest<'static> {
+    request_for("POST /mcp", &format!("authorization: Bearer {token}\r\n"))
 }
 
-fn ask(line: &str, headers: &str) -> Ask<'static> {
+fn request_for(line: &str, headers: &str) -> TestRequest<'static> {
     let request =
         format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: 0\r\n\r\n");
-    Ask { request: request.into_bytes(), body: "" }
+    TestRequest { request: request.into_bytes(), body: "" }
 }
 
-/// Numbers that are the same in each run (xorshift).
+/// A deterministic random number generator (xorshift).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -244,7 +252,7 @@ impl Random {
         self.0
     }
 
-    pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[usize::try_from(self.next() % of.len() as u64).unwrap()]
+    pub(crate) fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.next() % from.len() as u64).unwrap()]
     }
 }

@@ -1,11 +1,11 @@
-//! What the paths of a request cost, each as a ratio to a floor that is measured beside it.
+//! The cost of the paths of a request, each relative to a baseline that is measured with it.
 //!
 //! ```sh
 //! cargo bench --bench ratios
 //! ```
 //!
-//! Times are medians of interleaved rounds, so that a busy machine slows path and floor alike. Nothing is asserted
-//! about time; a wrong count or a wrong answer ends the run.
+//! Times are medians of interleaved rounds, so that a busy machine slows path and baseline alike.
+//! Nothing is asserted about time; a wrong count or a wrong response ends the run.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,21 +13,20 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a benchmark that cannot go on has failed, and what it finds it prints"
+    reason = "a benchmark fails by panicking, and prints its results"
 )]
 
-mod loopback;
-mod paths;
-mod server;
-mod setup;
-mod table;
+mod requests;
+#[path = "../support/mod.rs"]
+mod support;
+mod throughput;
 
 fn main() {
-    // `cargo test --benches` and the like only want to know that it builds.
+    // `cargo test --benches` runs this without `--bench`, only to check that it builds.
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
-    table::print_machine();
-    paths::run();
-    server::run();
+    support::table::print_machine();
+    requests::run();
+    throughput::run();
 }

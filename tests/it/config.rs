@@ -1,4 +1,4 @@
-//! Settings that cannot be used are refused when something is built, with a sentence that helps and no secret.
+//! Invalid configuration is rejected by `build`, with a helpful message that shows no secret.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ fn find(vars: Vars<'_>, name: &str) -> Option<String> {
     vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
 }
 
-/// What the environment would make of these variables.
+/// Builds a verifier from these environment variables.
 fn build(vars: Vars<'_>) -> Result<ClerkVerifier, ConfigError> {
     ClerkVerifier::builder().env_from(|name| find(vars, name)).build()
 }
 
 #[test]
-fn takes_what_the_environment_may_hold() {
+fn accepts_valid_environments() {
     let rows: [(Vars<'_>, &str); 6] = [
         (&[("CLERK_PUBLISHABLE_KEY", TEST_KEY)], "https://foo-bar-13.clerk.accounts.dev"),
         (&[("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", LIVE_KEY)], "https://clerk.example.com"),
@@ -62,7 +62,7 @@ fn takes_what_the_environment_may_hold() {
 }
 
 #[test]
-fn refuses_what_cannot_work_and_says_what_to_set() {
+fn rejects_invalid_environments_and_says_what_to_set() {
     let good = ("CLERK_PUBLISHABLE_KEY", TEST_KEY);
     let rows: [(Vars<'_>, &str, Kind, &str); 20] = [
         (&[], "CLERK_PUBLISHABLE_KEY", Kind::Missing, "Clerk Dashboard"),
@@ -238,7 +238,7 @@ fn errors_name_the_variable_that_the_value_was_read_from() {
 }
 
 #[test]
-fn refuses_other_settings_in_the_same_way() {
+fn rejects_invalid_builder_settings() {
     let verifier = || {
         build(&[("CLERK_PUBLISHABLE_KEY", TEST_KEY), ("MCP_RESOURCE_URL", "https://h.example/mcp")])
             .unwrap()
@@ -254,7 +254,7 @@ fn refuses_other_settings_in_the_same_way() {
             "MCP_RESOURCE_URL",
         ),
         (
-            "a scope that no client would ask for",
+            "offline_access as a required scope",
             ClerkMcp::builder()
                 .resource("https://h.example/mcp".parse().unwrap())
                 .verifier(verifier())
@@ -263,7 +263,7 @@ fn refuses_other_settings_in_the_same_way() {
             "scopes",
         ),
         (
-            "a needed scope that is not advertised",
+            "a required scope that is not advertised",
             ClerkMcp::builder()
                 .resource("https://h.example/mcp".parse().unwrap())
                 .verifier(verifier())
@@ -273,7 +273,7 @@ fn refuses_other_settings_in_the_same_way() {
             "scopes_supported",
         ),
         (
-            "a member that would be there twice",
+            "a duplicate metadata member",
             ClerkMcp::builder()
                 .resource("https://h.example/mcp".parse().unwrap())
                 .verifier(verifier())
@@ -290,8 +290,8 @@ fn refuses_other_settings_in_the_same_way() {
             "verifier",
         ),
     ];
-    for (what, outcome, setting) in rows {
-        assert_eq!(outcome.unwrap_err().setting(), setting, "{what}");
+    for (case, outcome, setting) in rows {
+        assert_eq!(outcome.unwrap_err().setting(), setting, "{case}");
     }
     let key = PublishableKey::parse(TEST_KEY).unwrap();
     let leeway = ClerkVerifier::builder()

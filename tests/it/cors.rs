@@ -1,4 +1,4 @@
-//! What a browser needs to let a page use the server.
+//! CORS: preflight requests, readable responses, and servers with their own CORS layer.
 
 use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::services::CorsPreflightService;
@@ -8,7 +8,8 @@ use http::{Method, StatusCode};
 use tower_http::cors::CorsLayer;
 
 use crate::support::{
-    ANONYMOUS, Answer, Fixture, RESOURCE, TestService, guarded, request, send, whole_answers,
+    ANONYMOUS, Fixture, RESOURCE, TestResponse, TestService, collect_responses, guarded, request,
+    send,
 };
 
 const PREFLIGHT: [(&str, &str); 3] = [
@@ -17,16 +18,16 @@ const PREFLIGHT: [(&str, &str); 3] = [
     ("access-control-request-headers", "authorization,content-type,mcp-protocol-version"),
 ];
 
-async fn options(service: &TestService, headers: &[(&str, &str)]) -> Answer {
+async fn options(service: &TestService, headers: &[(&str, &str)]) -> TestResponse {
     send(service, request(Method::OPTIONS, "/mcp", headers)).await
 }
 
 #[tokio::test]
-async fn a_preflight_is_answered_without_a_token_and_without_the_verifier() {
+async fn a_preflight_needs_no_token_and_does_not_reach_the_verifier() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer());
-    let answer = options(&service, &PREFLIGHT).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::NO_CONTENT, ""));
+    let response = options(&service, &PREFLIGHT).await;
+    assert_eq!((response.status, response.body.as_str()), (StatusCode::NO_CONTENT, ""));
     let headers = [
         (
             "access-control-allow-headers",
@@ -37,14 +38,12 @@ async fn a_preflight_is_answered_without_a_token_and_without_the_verifier() {
         ("access-control-allow-origin", "*"),
         ("access-control-max-age", "86400"),
     ];
-    let headers: Vec<_> =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    assert_eq!(answer.sorted_headers(), headers);
+    response.assert_headers(headers, "a preflight");
     assert_eq!(fixture.clerk.calls(Route::Jwks), 0);
 }
 
 #[tokio::test]
-async fn not_every_options_is_a_preflight() {
+async fn options_requests_other_than_preflights_need_a_token() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer());
     for headers in [&PREFLIGHT[..0], &PREFLIGHT[..1], &PREFLIGHT[1..2]] {
@@ -57,69 +56,72 @@ async fn not_every_options_is_a_preflight() {
 }
 
 #[tokio::test]
-async fn with_optional_tokens_the_service_answers_preflights_itself() {
+async fn with_optional_tokens_preflights_reach_the_inner_service() {
     let fixture = Fixture::new().await;
-    let answer = options(&guarded(fixture.layer().optional()), &PREFLIGHT).await;
-    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ANONYMOUS));
-    assert_eq!(answer.header("access-control-allow-origin"), None);
+    let response = options(&guarded(fixture.layer().optional()), &PREFLIGHT).await;
+    assert_eq!((response.status, response.body.as_str()), (StatusCode::OK, ANONYMOUS));
+    assert_eq!(response.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]
-async fn a_page_can_read_what_its_token_opened_and_why_it_was_refused() {
+async fn a_page_can_read_accepted_and_rejected_responses() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer());
     let credentials = format!("Bearer {}", fixture.jwt());
     let page = ("origin", "https://inspector.example");
 
-    let opened =
+    let accepted =
         send(&service, request(Method::POST, "/mcp", &[page, ("authorization", &credentials)]))
             .await;
-    assert_eq!(opened.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(accepted.header("access-control-allow-origin"), Some("*"));
     let exposed = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";
-    assert_eq!(opened.header("access-control-expose-headers"), Some(exposed));
+    assert_eq!(accepted.header("access-control-expose-headers"), Some(exposed));
 
-    let refused = send(&service, request(Method::POST, "/mcp", &[page])).await;
-    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(refused.header("access-control-expose-headers"), Some("WWW-Authenticate"));
+    let rejected = send(&service, request(Method::POST, "/mcp", &[page])).await;
+    assert_eq!(rejected.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(rejected.header("access-control-expose-headers"), Some("WWW-Authenticate"));
 }
 
 #[tokio::test]
-async fn an_answer_to_nobody_stays_as_the_service_made_it() {
+async fn responses_to_anonymous_requests_get_no_cors_headers() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer().optional());
-    let answer =
+    let response =
         send(&service, request(Method::POST, "/mcp", &[("origin", "https://evil.example")])).await;
     assert_eq!(
-        (answer.body.as_str(), answer.header("access-control-allow-origin")),
+        (response.body.as_str(), response.header("access-control-allow-origin")),
         (ANONYMOUS, None)
     );
 }
 
 #[tokio::test]
-async fn a_server_can_do_its_cors_elsewhere() {
+async fn a_server_can_use_its_own_cors_layer() {
     let fixture = Fixture::new().await;
-    let (known, unknown) = ("https://inspector.example", "https://evil.example");
-    let cors = CorsLayer::new().allow_origin([known.parse().unwrap()]);
+    let (allowed_page, other_page) = ("https://inspector.example", "https://evil.example");
+    let cors = CorsLayer::new().allow_origin([allowed_page.parse().unwrap()]);
     let service = guarded((cors, fixture.layer().without_cors()));
     let credentials = format!("Bearer {}", fixture.jwt());
     for token in ["Bearer abc", &credentials] {
-        for (page, allowed) in [(known, Some(known)), (unknown, None)] {
+        for (page, allowed) in [(allowed_page, Some(allowed_page)), (other_page, None)] {
             let headers = [("origin", page), ("authorization", token)];
-            let answer = send(&service, request(Method::POST, "/mcp", &headers)).await;
-            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{page}");
+            let response = send(&service, request(Method::POST, "/mcp", &headers)).await;
+            assert_eq!(response.header("access-control-allow-origin"), allowed, "{page}");
         }
     }
-    let bare = guarded(fixture.layer().without_cors());
-    assert_eq!(options(&bare, &PREFLIGHT).await.status, StatusCode::UNAUTHORIZED);
+    let without_cors = guarded(fixture.layer().without_cors());
+    assert_eq!(options(&without_cors, &PREFLIGHT).await.status, StatusCode::UNAUTHORIZED);
+
     let hosts = ResourcesByHost::new([RESOURCE]).unwrap();
-    let bare = guarded(BearerAuthLayer::with_resolver(fixture.verifier(), hosts).without_cors());
-    let answer = send(&bare, request(Method::POST, "/mcp", &[("host", "evil.example")])).await;
-    assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
-    assert_eq!(answer.header("access-control-allow-origin"), None);
+    let without_cors =
+        guarded(BearerAuthLayer::with_resolver(fixture.verifier(), hosts).without_cors());
+    let headers = [("host", "evil.example")];
+    let response = send(&without_cors, request(Method::POST, "/mcp", &headers)).await;
+    assert_eq!(response.status, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(response.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]
-async fn cors_layers_outside_and_inside_replace_what_they_set() {
+async fn the_headers_of_outer_and_inner_cors_layers_take_precedence() {
     let fixture = Fixture::new().await;
     let page = "https://inspector.example";
     let cors = || {
@@ -128,37 +130,37 @@ async fn cors_layers_outside_and_inside_replace_what_they_set() {
             .expose_headers([HeaderName::from_static("www-authenticate")])
     };
     let credentials = format!("Bearer {}", fixture.jwt());
-    let outside = guarded((cors(), fixture.layer()));
-    let inside = guarded((fixture.layer(), cors()));
-    for (service, token, what) in [
-        (&outside, "Bearer abc", "outside, refused"),
-        (&outside, &credentials, "outside, passed"),
-        (&inside, &credentials, "inside, passed"),
+    let outer = guarded((cors(), fixture.layer()));
+    let inner = guarded((fixture.layer(), cors()));
+    for (service, token, case) in [
+        (&outer, "Bearer abc", "outer layer, rejected"),
+        (&outer, &credentials, "outer layer, accepted"),
+        (&inner, &credentials, "inner layer, accepted"),
     ] {
         let headers = [("origin", page), ("authorization", token)];
-        let answer = send(service, request(Method::POST, "/mcp", &headers)).await;
-        assert_eq!(answer.header("access-control-allow-origin"), Some(page), "{what}");
+        let response = send(service, request(Method::POST, "/mcp", &headers)).await;
+        assert_eq!(response.header("access-control-allow-origin"), Some(page), "{case}");
         assert_eq!(
-            answer.header("access-control-expose-headers"),
+            response.header("access-control-expose-headers"),
             Some("www-authenticate"),
-            "{what}"
+            "{case}"
         );
     }
 }
 
 #[tokio::test]
-async fn the_preflight_service_answers_options_only() {
+async fn the_preflight_service_accepts_options_only() {
     for (service, methods) in [
         (CorsPreflightService::metadata(), "GET, HEAD, OPTIONS"),
         (CorsPreflightService::endpoint(), "GET, POST, DELETE, OPTIONS"),
     ] {
-        let service = whole_answers(service);
-        let answer = send(&service, request(Method::OPTIONS, RESOURCE, &[])).await;
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
-        assert_eq!(answer.header("access-control-allow-methods"), Some(methods));
-        let answer = send(&service, request(Method::GET, RESOURCE, &[])).await;
+        let service = collect_responses(service);
+        let response = send(&service, request(Method::OPTIONS, RESOURCE, &[])).await;
+        assert_eq!(response.status, StatusCode::NO_CONTENT);
+        assert_eq!(response.header("access-control-allow-methods"), Some(methods));
+        let response = send(&service, request(Method::GET, RESOURCE, &[])).await;
         assert_eq!(
-            (answer.status, answer.header("allow")),
+            (response.status, response.header("allow")),
             (StatusCode::METHOD_NOT_ALLOWED, Some("OPTIONS"))
         );
     }

@@ -1,59 +1,56 @@
-//! The modules import downwards only: this keeps the picture in the crate's documentation true.
+//! The layout of `src`: modules import only from lower layers, and files have a module comment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the bottom up. Modules of one row do not know each other.
-const ROWS: [&[&str]; 9] = [
-    &["clock", "error"],
-    &["cache", "oauth"],
-    &["instance", "jwt", "mcp"],
-    &["metadata"],
-    &["response"],
-    &["access_policy", "bearer_auth", "clerk", "services"],
-    &["clerk_mcp"],
-    &["testing", "fuzzing"],
-    &["guide", "lib"],
-];
+/// The layers, bottom row first. Modules of one row must not import each other.
+const LAYERS: &str = "
+    clock error
+    cache oauth
+    instance jwt mcp
+    metadata
+    response
+    access_policy bearer_auth clerk services
+    clerk_mcp
+    testing fuzzing
+    guide lib
+";
 
-/// The column that knows requests and responses.
+/// The modules that handle requests and responses, and must not depend on Clerk.
 const HTTP: [&str; 5] = ["access_policy", "bearer_auth", "mcp", "response", "services"];
+
+/// The bound on the number of files and folders at the top of `src`.
+const MAX_TOP_LEVEL_ENTRIES: usize = 18;
 
 #[test]
 fn imports_point_downwards() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let layers = layers(LAYERS);
+    let row = |module: &str| layers.iter().position(|row| row.contains(&module));
     let mut wrong = Vec::new();
-    for file in sources(&src) {
-        let relative = file.strip_prefix(&src).unwrap();
-        let own = module(relative);
+    for file in sources(&src()) {
+        let own = module(&file);
         let own_row = row(&own);
+        assert!(own_row.is_some(), "{own} is missing in the list of layers");
         for imported in imports(&fs::read_to_string(&file).unwrap()) {
-            if imported != own && own_row.is_some() && row(&imported) >= own_row {
-                wrong.push(format!("{} imports {imported}", relative.display()));
+            if imported != own && row(&imported) >= own_row {
+                wrong.push(format!("{} imports {imported}", relative(&file)));
             }
         }
-        assert!(own_row.is_some(), "{own} has no place in the picture");
     }
-    assert_eq!(wrong, [""; 0], "imports that do not point downwards");
+    assert!(wrong.is_empty(), "imports that do not point downwards: {wrong:#?}");
 }
 
 #[test]
-fn one_module_knows_the_http_client_and_the_http_column_does_not_know_clerk() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for file in sources(&src) {
-        let relative = file.strip_prefix(&src).unwrap();
-        let own = module(relative);
+fn only_clerk_uses_the_http_client_and_the_http_modules_do_not_depend_on_clerk() {
+    for file in sources(&src()) {
+        let own = module(&file);
         let text = fs::read_to_string(&file).unwrap();
-        let code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-            .collect::<Vec<_>>()
-            .join("\n");
+        let code: String = code_lines(&text).collect::<Vec<_>>().join("\n");
         if own != "clerk" && own != "testing" {
-            assert!(!code.contains("reqwest"), "{}", relative.display());
+            assert!(!code.contains("reqwest"), "{}", relative(&file));
         }
         if HTTP.contains(&own.as_str()) {
-            let knows = [
+            let clerk = [
                 "crate::clerk",
                 "ClerkVerifier",
                 "ClerkClient",
@@ -61,31 +58,64 @@ fn one_module_knows_the_http_client_and_the_http_column_does_not_know_clerk() {
                 "FrontendApi",
                 "PublishableKey",
             ];
-            let known = knows.iter().find(|name| code.contains(**name));
-            assert_eq!(known, None, "{} knows Clerk", relative.display());
+            let used = clerk.iter().find(|name| code.contains(**name));
+            assert_eq!(used, None, "{} depends on Clerk", relative(&file));
         }
     }
 }
 
+#[test]
+fn every_file_begins_with_a_module_comment() {
+    let starts_with_comment = |file: &PathBuf| fs::read_to_string(file).unwrap().starts_with("//!");
+    let files = sources(&src());
+    let without: Vec<_> =
+        files.iter().filter(|file| !starts_with_comment(file)).map(|file| relative(file)).collect();
+    assert!(without.is_empty(), "files that do not begin with `//!`: {without:#?}");
+}
+
+#[test]
+fn the_top_of_src_stays_small() {
+    let count = fs::read_dir(src()).unwrap().count();
+    assert!(count <= MAX_TOP_LEVEL_ENTRIES, "{count} files and folders");
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Parses the rows of layers: one row per line, modules separated by spaces.
+fn layers(rows: &str) -> Vec<Vec<&str>> {
+    let rows = rows.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| !row.is_empty()).collect()
+}
+
+/// The Rust files in this folder and below it.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    let files = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// The path of a file relative to `src`.
+fn relative(file: &Path) -> String {
+    file.strip_prefix(src()).unwrap().display().to_string()
 }
 
 /// The top-level module of a file.
-fn module(relative: &Path) -> String {
-    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
-    first.trim_end_matches(".rs").to_owned()
+fn module(file: &Path) -> String {
+    let first = file.strip_prefix(src()).unwrap().components().next().unwrap();
+    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-fn row(module: &str) -> Option<usize> {
-    ROWS.iter().position(|row| row.contains(&module))
+/// The lines of a file without line comments.
+fn code_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
 }
 
-/// What `crate::` is followed by in code, comments left out.
+/// The modules that are named after `crate::`.
 fn imports(text: &str) -> Vec<String> {
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.flat_map(|line| line.split("crate::").skip(1))
+    code_lines(text)
+        .flat_map(|line| line.split("crate::").skip(1))
         .map(|rest| {
             rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned()
         })

@@ -1,4 +1,4 @@
-//! Each rule about a JWT and its claims, by `verify_clerk_token`.
+//! The rules for a JWT, its header and its claims, as `verify_clerk_token` applies them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn verify(fixture: &Fixture, change: Change) -> Result<AuthInfo, VerifyErr
 }
 
 #[tokio::test]
-async fn every_claim_arrives_in_the_auth_info() {
+async fn every_claim_is_available_in_auth_info() {
     let fixture = Fixture::new().await;
     let token = fixture
         .clerk
@@ -43,9 +43,9 @@ async fn every_claim_arrives_in_the_auth_info() {
     assert_eq!(caller.org_id(), Some("org_1"));
     let actor = caller.actor().unwrap();
     assert_eq!((actor.sub.as_str(), &actor.iss), ("client_agent", &None));
-    let before = actor.act.as_deref().unwrap();
+    let previous = actor.act.as_deref().unwrap();
     assert_eq!(
-        (before.sub.as_str(), before.iss.as_deref()),
+        (previous.sub.as_str(), previous.iss.as_deref()),
         ("client_root", Some("https://i.example"))
     );
     assert_eq!(caller.claims()["jti"], "token_1");
@@ -56,16 +56,16 @@ async fn every_claim_arrives_in_the_auth_info() {
 }
 
 #[tokio::test]
-async fn tolerates_what_the_standards_tolerate() {
+async fn accepts_what_the_standards_allow() {
     let fixture = Fixture::new().await;
     let rows: [(&str, Change); 16] = [
         ("the long media type", |t| t.header("typ", "application/at+jwt")),
-        ("a media type in capitals", |t| t.header("typ", "AT+JWT")),
-        ("a category of its own", |t| t.header("cat", "cl_new")),
-        ("a key in the header that nobody reads", |t| {
+        ("a media type in upper case", |t| t.header("typ", "AT+JWT")),
+        ("an unknown category", |t| t.header("cat", "cl_new")),
+        ("a key in the header, which is ignored", |t| {
             t.header("jwk", json!({"kty": "oct"})).header("jku", "https://e")
         }),
-        ("a content type that is no JWT", |t| t.header("cty", "json")),
+        ("a content type other than JWT", |t| t.header("cty", "json")),
         ("no iat, nbf and jti", |t| {
             t.without_claim("iat").without_claim("nbf").without_claim("jti")
         }),
@@ -73,41 +73,37 @@ async fn tolerates_what_the_standards_tolerate() {
             t.claim("exp", NOW as f64 + 1.5).claim("nbf", NOW as f64 - 1.5)
         }),
         ("expired within the leeway", |t| t.expires_at(NOW - 4)),
-        ("not valid yet within the leeway", |t| t.not_before(NOW + 5).issued_at(NOW + 5)),
+        ("not yet valid within the leeway", |t| t.not_before(NOW + 5).issued_at(NOW + 5)),
         ("scp wins over scope", |t| t.scopes(["x"]).claim("scp", json!(["profile", "email"]))),
         ("no scopes at all", |t| t.without_claim("scope")),
-        ("the resource with its host in capitals", |t| t.audience("HTTPS://MCP.Example.com/mcp")),
+        ("the resource with its host in upper case", |t| t.audience("HTTPS://MCP.Example.com/mcp")),
         ("the resource with its default port", |t| t.audience("https://mcp.example.com:443/mcp")),
         ("the last second of the year 9999", |t| t.expires_at(253_402_300_799)),
-        ("a subject of any form", |t| t.subject("service-1")),
-        ("null for what may be left out", |t| {
-            let nothing = || Value::Null;
-            let t = t.claim("act", nothing()).claim("org_id", nothing()).claim("nbf", nothing());
-            t.claim("scp", nothing()).header("cat", nothing())
+        ("a subject without a known prefix", |t| t.subject("service-1")),
+        ("null for optional members", |t| {
+            let null = || Value::Null;
+            let t = t.claim("act", null()).claim("org_id", null()).claim("nbf", null());
+            t.claim("scp", null()).header("cat", null())
         }),
     ];
-    for (what, change) in rows {
+    for (case, change) in rows {
         let outcome = verify(&fixture, change).await;
-        assert!(outcome.is_ok(), "{what}: {outcome:?}");
+        assert!(outcome.is_ok(), "{case}: {outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn refuses_by_kind() {
+async fn rejects_each_violation_with_its_kind() {
     let fixture = Fixture::new().await;
     let rows: [(&str, Change, Kind); 60] = [
         ("typ missing", |t| t.without_header("typ"), Kind::WrongTokenType),
-        ("typ of a session", |t| t.header("typ", "JWT"), Kind::WrongTokenType),
-        (
-            "typ of an ID token with a suffix",
-            |t| t.header("typ", "at+jwt; x"),
-            Kind::WrongTokenType,
-        ),
-        ("typ no text", |t| t.header("typ", json!(["at+jwt"])), Kind::WrongTokenType),
+        ("typ of a session token", |t| t.header("typ", "JWT"), Kind::WrongTokenType),
+        ("typ with a parameter", |t| t.header("typ", "at+jwt; x"), Kind::WrongTokenType),
+        ("typ not a string", |t| t.header("typ", json!(["at+jwt"])), Kind::WrongTokenType),
         ("cat of machines", |t| t.header("cat", "cl_B7d4PD333AAA"), Kind::WrongTokenType),
         ("cat of templates", |t| t.header("cat", "cl_B7d4PD222AAA"), Kind::WrongTokenType),
         ("cat of sessions", |t| t.header("cat", "cl_B7d4PD111AAA"), Kind::WrongTokenType),
-        ("cat no text", |t| t.header("cat", 1), Kind::WrongTokenType),
+        ("cat not a string", |t| t.header("cat", 1), Kind::WrongTokenType),
         ("a machine", |t| t.subject("mch_1"), Kind::WrongTokenType),
         ("alg missing", |t| t.without_header("alg"), Kind::UnsupportedAlgorithm),
         ("alg none", |t| t.header("alg", "none"), Kind::UnsupportedAlgorithm),
@@ -117,33 +113,33 @@ async fn refuses_by_kind() {
         ("alg HS256", |t| t.header("alg", "HS256"), Kind::UnsupportedAlgorithm),
         ("alg ES256", |t| t.header("alg", "ES256"), Kind::UnsupportedAlgorithm),
         ("alg PS256", |t| t.header("alg", "PS256"), Kind::UnsupportedAlgorithm),
-        (
-            "alg that the key does not have",
-            |t| t.header("alg", "RS512"),
-            Kind::UnsupportedAlgorithm,
-        ),
+        ("alg other than the key's", |t| t.header("alg", "RS512"), Kind::UnsupportedAlgorithm),
         ("crit", |t| t.header("crit", json!([])), Kind::Malformed),
         ("b64", |t| t.header("b64", false), Kind::Malformed),
         ("cty JWT", |t| t.header("cty", "JWT"), Kind::Malformed),
-        ("cty of a kind of JWT", |t| t.header("cty", "application/at+jwt"), Kind::Malformed),
+        ("cty of a JWT media type", |t| t.header("cty", "application/at+jwt"), Kind::Malformed),
         ("enc, as in a JWE", |t| t.header("enc", "A256GCM"), Kind::Malformed),
         ("kid missing", |t| t.without_header("kid"), Kind::UnknownKey),
         ("kid empty", |t| t.header("kid", ""), Kind::UnknownKey),
-        ("kid no text", |t| t.header("kid", 1), Kind::Malformed),
+        ("kid not a string", |t| t.header("kid", 1), Kind::Malformed),
         (
-            "a header member twice",
+            "a duplicate header member",
             |t| t.raw_header(r#"{"alg":"RS256","alg":"RS256","typ":"at+jwt"}"#),
             Kind::Malformed,
         ),
         ("a header that is a list", |t| t.raw_header("[]"), Kind::Malformed),
-        ("a header with something behind it", |t| t.raw_header("{} {}"), Kind::Malformed),
-        ("a foreign key under our key's name", TokenBuilder::foreign_key, Kind::InvalidSignature),
+        ("a header followed by another object", |t| t.raw_header("{} {}"), Kind::Malformed),
+        (
+            "a signature by another key under the same kid",
+            TokenBuilder::foreign_key,
+            Kind::InvalidSignature,
+        ),
         ("an empty signature", |t| t.signature([]), Kind::InvalidSignature),
         ("a signature of zeros", |t| t.signature([0; 256]), Kind::InvalidSignature),
         ("claims that are a list", |t| t.raw_claims("[]"), Kind::InvalidClaim),
-        ("claims that are no JSON", |t| t.raw_claims("{"), Kind::InvalidClaim),
+        ("claims that are not JSON", |t| t.raw_claims("{"), Kind::InvalidClaim),
         (
-            "a claim twice",
+            "a duplicate claim",
             |t| t.raw_claims(r#"{"sub":"user_1","sub":"user_2"}"#),
             Kind::InvalidClaim,
         ),
@@ -153,17 +149,17 @@ async fn refuses_by_kind() {
             |t| t.claim("iss", "https://clerk.other.example"),
             Kind::InvalidIssuer,
         ),
-        ("iss no text", |t| t.claim("iss", json!(["x"])), Kind::InvalidIssuer),
+        ("iss not a string", |t| t.claim("iss", json!(["x"])), Kind::InvalidIssuer),
         ("exp missing", |t| t.without_claim("exp"), Kind::InvalidClaim),
-        ("exp a text", |t| t.claim("exp", "1900000000"), Kind::InvalidClaim),
+        ("exp a string", |t| t.claim("exp", "1900000000"), Kind::InvalidClaim),
         ("exp null", |t| t.claim("exp", Value::Null), Kind::InvalidClaim),
         ("exp negative", |t| t.claim("exp", -1), Kind::InvalidClaim),
         ("exp in milliseconds", |t| t.expires_at((NOW + 60) * 1000), Kind::InvalidClaim),
-        ("exp past counting", |t| t.expires_at(u64::MAX), Kind::InvalidClaim),
-        ("exp at the leeway's end", |t| t.expires_at(NOW - 5), Kind::Expired),
-        ("nbf behind the leeway", |t| t.not_before(NOW + 6), Kind::NotYetValid),
-        ("iat behind the leeway", |t| t.issued_at(NOW + 6), Kind::NotYetValid),
-        ("nbf a text", |t| t.claim("nbf", "0"), Kind::InvalidClaim),
+        ("exp out of range", |t| t.expires_at(u64::MAX), Kind::InvalidClaim),
+        ("exp at the end of the leeway", |t| t.expires_at(NOW - 5), Kind::Expired),
+        ("nbf after the leeway", |t| t.not_before(NOW + 6), Kind::NotYetValid),
+        ("iat after the leeway", |t| t.issued_at(NOW + 6), Kind::NotYetValid),
+        ("nbf a string", |t| t.claim("nbf", "0"), Kind::InvalidClaim),
         ("sub missing", |t| t.without_claim("sub"), Kind::InvalidClaim),
         ("sub empty", |t| t.subject(""), Kind::InvalidClaim),
         (
@@ -172,15 +168,15 @@ async fn refuses_by_kind() {
             Kind::InvalidClaim,
         ),
         ("scope a list", |t| t.claim("scope", json!(["profile"])), Kind::InvalidClaim),
-        ("scp a text", |t| t.claim("scp", "profile"), Kind::InvalidClaim),
+        ("scp a string", |t| t.claim("scp", "profile"), Kind::InvalidClaim),
         ("scp with a number", |t| t.claim("scp", json!(["profile", 1])), Kind::InvalidClaim),
         ("act a list", |t| t.actor(json!(["agent"])), Kind::InvalidClaim),
         (
-            "act of a list",
+            "act within act a list",
             |t| t.actor(json!({"sub": "agent", "act": ["root"]})),
             Kind::InvalidClaim,
         ),
-        ("act of nobody", |t| t.actor(json!({"sub": ""})), Kind::InvalidClaim),
+        ("act with an empty sub", |t| t.actor(json!({"sub": ""})), Kind::InvalidClaim),
         ("aud an object", |t| t.claim("aud", json!({})), Kind::InvalidClaim),
         (
             "aud a prefix of the resource",
@@ -189,14 +185,14 @@ async fn refuses_by_kind() {
         ),
         ("aud an empty list", |t| t.audiences([""; 0]), Kind::InvalidAudience),
     ];
-    for (what, change, kind) in rows {
+    for (case, change, kind) in rows {
         let outcome = verify(&fixture, change).await.map_err(|error| error.kind());
-        assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{what}");
+        assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{case}");
     }
 }
 
 #[tokio::test]
-async fn the_issuer_is_compared_to_the_byte() {
+async fn the_issuer_is_compared_byte_by_byte() {
     let fixture = Fixture::new().await;
     let issuer = fixture.clerk.issuer();
     for other in [
@@ -212,7 +208,7 @@ async fn the_issuer_is_compared_to_the_byte() {
 }
 
 #[tokio::test]
-async fn a_token_expires_to_the_second() {
+async fn a_token_expires_at_the_exact_second() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier_builder().leeway(Duration::ZERO).build().unwrap();
     let token = fixture.clerk.mint().audience(RESOURCE).expires_at(NOW + 10).jwt();
@@ -223,19 +219,19 @@ async fn a_token_expires_to_the_second() {
 }
 
 #[tokio::test]
-async fn one_token_has_one_spelling() {
+async fn rejects_alternative_encodings_of_a_valid_token() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
-    let good = fixture.jwt();
-    assert!(verify_clerk_token(&verifier, &good).await.is_ok());
-    let (rest, signature) = good.rsplit_once('.').unwrap();
+    let valid = fixture.jwt();
+    assert!(verify_clerk_token(&verifier, &valid).await.is_ok());
+    let (rest, signature) = valid.rsplit_once('.').unwrap();
     let (header, claims) = rest.split_once('.').unwrap();
-    // The last character of 256 bytes in base64url carries 4 bits of its 6: each of the others is another spelling.
+    // The last base64url character of 256 bytes has two unused bits, which must be zero.
     let last = signature.chars().last().unwrap();
     let other_last = if last == 'A' { 'B' } else { char::from(last as u8 + 1) };
     let non_canonical = format!("{}{other_last}", &signature[..signature.len() - 1]);
     let rows = [
-        format!("{good}="),
+        format!("{valid}="),
         format!("{header}=.{claims}.{signature}"),
         format!("{header}.{claims}.{}", signature.replace('-', "+").replace('_', "/") + "+"),
         format!("{header}.{claims}.{non_canonical}"),
@@ -243,7 +239,7 @@ async fn one_token_has_one_spelling() {
         format!("{header}.{claims}"),
         format!("{header}..{signature}"),
         format!(".{claims}.{signature}"),
-        format!("{good}."),
+        format!("{valid}."),
     ];
     for token in rows {
         let kind = verify_clerk_token(&verifier, &token).await.unwrap_err().kind();
@@ -252,11 +248,11 @@ async fn one_token_has_one_spelling() {
 }
 
 #[tokio::test]
-async fn what_is_misspelled_costs_no_key() {
+async fn malformed_tokens_do_not_cause_a_fetch_of_the_keys() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
-    let good = fixture.jwt();
-    let (rest, signature) = good.rsplit_once('.').unwrap();
+    let valid = fixture.jwt();
+    let (rest, signature) = valid.rsplit_once('.').unwrap();
     let (header, claims) = rest.split_once('.').unwrap();
     for claims in [
         format!("{claims}="),
@@ -272,7 +268,7 @@ async fn what_is_misspelled_costs_no_key() {
 }
 
 #[tokio::test]
-async fn the_audience_can_be_looked_at_less_closely() {
+async fn the_audience_check_can_be_relaxed() {
     let fixture = Fixture::new().await;
     let none = fixture.clerk.mint().jwt();
     let other = fixture.clerk.mint().audience("https://other.example/mcp").jwt();
@@ -281,9 +277,9 @@ async fn the_audience_can_be_looked_at_less_closely() {
         (Audience::IfPresent, Ok(None), Err(Kind::InvalidAudience)),
         (Audience::Any, Ok(None), Ok(None)),
     ];
-    for (mode, of_none, of_other) in rows {
+    for (mode, without_aud, with_other_aud) in rows {
         let verifier = fixture.verifier_builder().audience(mode).build().unwrap();
-        for (token, expected) in [(&none, of_none), (&other, of_other)] {
+        for (token, expected) in [(&none, without_aud), (&other, with_other_aud)] {
             let outcome = verify_clerk_token(&verifier, token).await;
             let outcome = outcome
                 .map(|caller| caller.resource().map(str::to_owned))
@@ -295,7 +291,7 @@ async fn the_audience_can_be_looked_at_less_closely() {
 }
 
 #[tokio::test]
-async fn without_a_resource_no_audience_can_be_required() {
+async fn requiring_an_audience_needs_a_resource() {
     let fixture = Fixture::new().await;
     let builder = || {
         clerk_mcp_tools::ClerkVerifier::builder()
@@ -313,7 +309,7 @@ async fn without_a_resource_no_audience_can_be_required() {
 }
 
 #[tokio::test]
-async fn a_pem_key_needs_no_network() {
+async fn a_pem_key_needs_no_request_to_clerk() {
     let fixture = Fixture::new().await;
     let pem = fixture.clerk.jwt_key();
     for pem in [pem.clone(), pem.replace('\n', "\\n")] {

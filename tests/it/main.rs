@@ -1,31 +1,31 @@
-//! Behaviour tests, in one binary.
+//! Integration tests, in one binary. Each module covers one part of the crate.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that panics has failed, which is what it is for"
+    reason = "a test fails by panicking"
 )]
 
 mod support;
 
 mod access_policy;
-mod answers;
 mod auth_info;
+mod bearer_auth;
 mod config;
 mod corpus;
 mod cors;
 mod fake_clerk;
 mod faults;
 mod imports;
+mod introspection;
+mod jwks;
 mod jwt;
-mod keys;
-mod layer;
 mod metadata;
 mod metrics;
-mod opaque;
 mod properties;
+mod responses;
 mod rmcp_client;
 mod runtimes;
 mod secrets;

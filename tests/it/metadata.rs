@@ -1,6 +1,5 @@
-//! The documents: where they stand, what they say, and what is shown while Clerk is down.
+//! The metadata documents: their paths, their content, and how they are served during an outage.
 
-use bytes::Bytes;
 use clerk_mcp_tools::clerk::fetch_clerk_authorization_server_metadata;
 use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::services::AuthorizationServerService;
@@ -10,7 +9,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Fixture, RESOURCE, TestService, guarded, request, send, whole_answers,
+    Fixture, RESOURCE, TestResponse, TestService, collect_responses, guarded, json_fault, request,
+    send,
 };
 
 const CORS: [(&str, &str); 4] = [
@@ -25,37 +25,30 @@ const CORS: [(&str, &str); 4] = [
 ];
 
 fn clerk_mcp(fixture: &Fixture) -> ClerkMcp {
-    ClerkMcp::builder()
-        .resource(RESOURCE.parse().unwrap())
-        .verifier(fixture.verifier())
-        .scopes(Scopes::parse("profile email").unwrap())
-        .build()
-        .unwrap()
+    fixture.clerk_mcp_builder().build().unwrap()
 }
 
-/// The whole server without a router: the well-known layer around the guarded service.
+/// A server without a router: the well-known layer around the guarded service.
 fn server(clerk: &ClerkMcp) -> TestService {
     guarded((clerk.well_known_layer(), clerk.bearer_auth_layer()))
 }
 
-async fn get(service: &TestService, path: &str) -> Answer {
+async fn get(service: &TestService, path: &str) -> TestResponse {
     send(service, request(Method::GET, path, &[])).await
 }
 
 #[track_caller]
-fn assert_document(answer: &Answer, expected: &Value, what: &str) {
-    assert_eq!(answer.status, StatusCode::OK, "{what}");
-    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), *expected, "{what}");
-    let length = answer.body.len().to_string();
+fn assert_document(response: &TestResponse, expected: &Value, case: &str) {
+    assert_eq!(response.status, StatusCode::OK, "{case}");
+    assert_eq!(serde_json::from_str::<Value>(&response.body).unwrap(), *expected, "{case}");
+    let length = response.body.len().to_string();
     let mut headers = CORS.to_vec();
     headers.extend([
         ("cache-control", "public, max-age=3600"),
         ("content-length", length.as_str()),
         ("content-type", "application/json"),
     ]);
-    let headers: Vec<_> =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    assert_eq!(answer.sorted_headers(), headers, "{what}");
+    response.assert_headers(headers, case);
 }
 
 fn protected_resource(fixture: &Fixture) -> Value {
@@ -73,7 +66,7 @@ async fn authorization_server(fixture: &Fixture) -> Value {
 }
 
 #[tokio::test]
-async fn both_documents_stand_at_every_well_known_path() {
+async fn both_documents_are_served_at_every_well_known_path() {
     let fixture = Fixture::new().await;
     let server = server(&clerk_mcp(&fixture));
     let documents = [
@@ -93,7 +86,7 @@ async fn both_documents_stand_at_every_well_known_path() {
 }
 
 #[tokio::test]
-async fn the_routes_are_those_of_the_layer() {
+async fn the_routes_are_the_paths_that_the_layer_serves() {
     let fixture = Fixture::new().await;
     let mut paths: Vec<_> =
         clerk_mcp(&fixture).well_known_routes().into_iter().map(|(path, _)| path).collect();
@@ -106,7 +99,7 @@ async fn the_routes_are_those_of_the_layer() {
 }
 
 #[tokio::test]
-async fn other_methods_have_their_answers() {
+async fn head_and_options_are_served_and_other_methods_rejected() {
     let fixture = Fixture::new().await;
     let server = server(&clerk_mcp(&fixture));
     for path in
@@ -119,20 +112,18 @@ async fn other_methods_have_their_answers() {
 
         let options = send(&server, request(Method::OPTIONS, path, &[])).await;
         assert_eq!((options.status, options.body.as_str()), (StatusCode::NO_CONTENT, ""), "{path}");
-        let cors: Vec<_> =
-            CORS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(options.sorted_headers(), cors, "{path}");
+        options.assert_headers(CORS, path);
 
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-            let answer = send(&server, request(method.clone(), path, &[])).await;
-            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
-            assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+            let response = send(&server, request(method.clone(), path, &[])).await;
+            assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
         }
     }
 }
 
 #[tokio::test]
-async fn the_challenge_leads_to_the_document_and_back() {
+async fn the_challenge_points_to_the_document_of_the_same_resource() {
     let fixture = Fixture::new().await;
     let clerk = clerk_mcp(&fixture);
     let server = server(&clerk);
@@ -150,7 +141,7 @@ async fn the_challenge_leads_to_the_document_and_back() {
 }
 
 #[tokio::test]
-async fn more_may_be_advertised_than_is_needed() {
+async fn the_documents_can_be_customized() {
     let fixture = Fixture::new().await;
     let clerk = ClerkMcp::builder()
         .resource(RESOURCE.parse().unwrap())
@@ -160,7 +151,7 @@ async fn more_may_be_advertised_than_is_needed() {
         .restrict_advertised_scopes()
         .customize_metadata(|document| {
             let document = document.resource_name("Example").extra("resource_name#de", "Beispiel");
-            // What would contradict the guard has no effect.
+            // Values that would contradict the layer have no effect.
             document.authorization_server("https://other.example").scopes_supported(&Scopes::none())
         })
         .build()
@@ -186,40 +177,40 @@ async fn more_may_be_advertised_than_is_needed() {
 }
 
 #[tokio::test]
-async fn the_last_good_document_is_shown_for_a_day() {
+async fn the_last_document_is_served_for_a_day_of_an_outage() {
     let fixture = Fixture::new().await;
     let server = server(&clerk_mcp(&fixture));
     let path = "/.well-known/oauth-authorization-server";
-    let good = get(&server, path).await.body;
+    let expected = get(&server, path).await.body;
     fixture.clerk.fault_all(Fault::Down);
     for _ in 0..23 {
         fixture.advance(60 * 60);
-        let answer = get(&server, path).await;
-        assert_eq!((answer.status, &answer.body), (StatusCode::OK, &good));
+        let response = get(&server, path).await;
+        assert_eq!((response.status, &response.body), (StatusCode::OK, &expected));
     }
     fixture.advance(60 * 60);
-    let answer = get(&server, path).await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    let retry_after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    let response = get(&server, path).await;
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    let retry_after: u64 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=30).contains(&retry_after), "{retry_after}");
-    assert_eq!(answer.header("www-authenticate"), None);
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(response.header("www-authenticate"), None);
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
     assert_eq!(
-        answer.body,
+        response.body,
         r#"{"error":"temporarily_unavailable","error_description":"The metadata of the authorization server cannot be fetched at the moment"}"#,
     );
     fixture.clerk.heal_all();
     fixture.advance(60);
-    assert_eq!(get(&server, path).await.body, good);
+    assert_eq!(get(&server, path).await.body, expected);
 }
 
 #[tokio::test]
-async fn one_fetch_serves_all_who_ask() {
+async fn concurrent_requests_share_one_fetch() {
     let fixture = Fixture::new().await;
     let server = server(&clerk_mcp(&fixture));
     let (fault, gate) = Fault::hold();
     fixture.clerk.fault(Route::AuthorizationServerMetadata, fault);
-    let asking: Vec<_> = (0..50)
+    let requests: Vec<_> = (0..50)
         .map(|_| {
             let server = server.clone();
             tokio::spawn(async move {
@@ -229,18 +220,18 @@ async fn one_fetch_serves_all_who_ask() {
         .collect();
     gate.arrived(1).await;
     gate.open();
-    for status in asking {
+    for status in requests {
         assert_eq!(status.await.unwrap(), StatusCode::OK);
     }
     assert_eq!(fixture.clerk.calls(Route::AuthorizationServerMetadata), 1);
 }
 
 #[tokio::test]
-async fn a_document_of_somebody_else_is_not_shown() {
+async fn a_document_of_another_issuer_is_not_served() {
     let fixture = Fixture::new().await;
     let instance = FrontendApi::parse(fixture.clerk.issuer()).unwrap();
-    let good = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
-    assert_eq!(good.issuer, fixture.clerk.issuer());
+    let valid = fetch_clerk_authorization_server_metadata(&instance).await.unwrap();
+    assert_eq!(valid.issuer, fixture.clerk.issuer());
     let rows = [
         r#"{"issuer":"https://evil.example"}"#.to_owned(),
         format!(r#"{{"issuer":"{}/"}}"#, fixture.clerk.issuer()),
@@ -253,21 +244,16 @@ async fn a_document_of_somebody_else_is_not_shown() {
         "<html>".to_owned(),
     ];
     for body in rows {
-        let fault = Fault::Body {
-            status: 200,
-            content_type: "application/json".into(),
-            body: Bytes::from(body.clone()),
-        };
-        fixture.clerk.fault(Route::AuthorizationServerMetadata, fault);
+        fixture.clerk.fault(Route::AuthorizationServerMetadata, json_fault(body.clone()));
         let error = fetch_clerk_authorization_server_metadata(&instance).await.unwrap_err();
         assert_eq!(error.kind(), ClerkErrorKind::InvalidResponse, "{body}");
-        let service = whole_answers(AuthorizationServerService::for_clerk(&instance).unwrap());
+        let service = collect_responses(AuthorizationServerService::for_clerk(&instance).unwrap());
         assert_eq!(get(&service, "/").await.status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_publishable_key_names_the_instance() {
+async fn a_publishable_key_identifies_the_instance() {
     let key = PublishableKey::parse("pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk").unwrap();
     assert_eq!(FrontendApi::from(&key).issuer(), "https://foo-bar-13.clerk.accounts.dev");
 }

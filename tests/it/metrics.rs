@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 
 use crate::support::Fixture;
 
+/// A recorder that keeps counters only.
 #[derive(Default)]
 struct Counters(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
 
@@ -40,7 +41,7 @@ impl Recorder for Counters {
 }
 
 #[test]
-fn the_counters_are_those_of_the_snapshot() {
+fn the_counters_agree_with_the_stats_of_the_verifier() {
     let counters = Counters::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let stats = metrics::with_local_recorder(&counters, || {

@@ -1,4 +1,4 @@
-//! rmcp's own client goes through the whole flow against the example's server: refused, signed in, served.
+//! rmcp's client against the example server: rejection, sign-in, tool calls, step-up, refresh.
 
 #[path = "../../examples/rmcp_axum.rs"]
 #[expect(
@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 
 const REDIRECT_URI: &str = "http://127.0.0.1:8080/callback";
 
-/// The example's server on a port of its own, with the stand-in as its Clerk.
+/// Starts the example server on a free port, with the fake Clerk.
 async fn serve(clerk: &FakeClerk) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
@@ -51,11 +51,11 @@ async fn serve(clerk: &FakeClerk) -> String {
     url
 }
 
-/// Signs in as a user's browser would; the stand-in approves by itself.
+/// Signs in as a user's browser would; the fake Clerk approves without interaction.
 async fn sign_in(url: &str) -> AuthorizationManager {
-    let refused = reqwest::Client::new().post(url).send().await.unwrap();
-    assert_eq!(refused.status(), 401);
-    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    let rejected = reqwest::Client::new().post(url).send().await.unwrap();
+    assert_eq!(rejected.status(), 401);
+    let challenge = rejected.headers()["www-authenticate"].to_str().unwrap();
 
     let mut state = OAuthState::new(url, None).await.unwrap();
     let request = AuthorizationRequest::new(REDIRECT_URI)
@@ -67,7 +67,7 @@ async fn sign_in(url: &str) -> AuthorizationManager {
     state.into_authorization_manager().unwrap()
 }
 
-/// Where the authorization server sends the user back to.
+/// Returns the URL that the authorization server redirects to.
 async fn approve(authorization_url: &str) -> String {
     let browser = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
     let approved = browser.get(authorization_url).send().await.unwrap();
@@ -95,7 +95,7 @@ fn json(result: &CallToolResult) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_without_a_token_is_refused() {
+async fn a_client_without_a_token_is_rejected() {
     let clerk = FakeClerk::start().await.unwrap();
     let url = serve(&clerk).await;
     let outcome = ().serve(StreamableHttpClientTransport::from_uri(url)).await;
@@ -116,10 +116,10 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
         tools.sort();
         assert_eq!(tools, ["get_clerk_user_data", "get_public_metadata", "whoami"]);
 
-        let who = json(&call(&client, "whoami").await);
-        assert_eq!(who["userId"], clerk.default_user_id());
-        // The client adds `offline_access` by itself where the authorization server offers it.
-        assert_eq!(who["scopes"], serde_json::json!(["profile", "email", "offline_access"]));
+        let identity = json(&call(&client, "whoami").await);
+        assert_eq!(identity["userId"], clerk.default_user_id());
+        // The client requests `offline_access` if the authorization server supports it.
+        assert_eq!(identity["scopes"], serde_json::json!(["profile", "email", "offline_access"]));
 
         let user = json(&call(&client, "get_clerk_user_data").await);
         assert_eq!(user["id"], clerk.default_user_id());
@@ -130,7 +130,7 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
 }
 
 #[tokio::test]
-async fn a_client_asks_for_more_when_a_tool_needs_it_and_goes_on() {
+async fn a_client_steps_up_its_scopes_for_a_tool() {
     for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
         let clerk = FakeClerk::builder().token_format(format).start().await.unwrap();
         let url = serve(&clerk).await;
@@ -138,15 +138,15 @@ async fn a_client_asks_for_more_when_a_tool_needs_it_and_goes_on() {
         let manager = Arc::clone(&client.auth_manager);
         let client = connect_with(&url, client).await;
 
-        let refused =
+        let rejected =
             client.call_tool(CallToolRequestParams::new("get_public_metadata")).await.unwrap_err();
-        let challenge = refused.auth_challenge().unwrap();
+        let challenge = rejected.auth_challenge().unwrap();
         let challenge = WWWAuthenticateParams::parse(challenge, &url.parse().unwrap());
         assert!(challenge.is_insufficient_scope());
         let scope = challenge.scope.unwrap();
         assert_eq!(scope, "profile email public_metadata");
         assert_eq!(clerk.calls(Route::User), 0, "the tool did not run");
-        // The refusal was of this call alone.
+        // The rejection affects this call only.
         assert_eq!(json(&call(&client, "whoami").await)["userId"], clerk.default_user_id());
 
         let manager = manager.lock().await;
@@ -169,7 +169,7 @@ async fn a_client_asks_for_more_when_a_tool_needs_it_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_client_renews_its_token() {
+async fn a_client_refreshes_its_token() {
     let clerk = FakeClerk::builder().token_format(TokenFormat::Opaque).start().await.unwrap();
     let url = serve(&clerk).await;
     let manager = sign_in(&url).await;
@@ -181,9 +181,9 @@ async fn a_client_renews_its_token() {
     client.cancel().await.unwrap();
 }
 
-/// Whatever rmcp itself would take for the call: none of these gets there with a token that lacks the scope.
+/// However rmcp would read these bodies, none of them reaches the tool without the scope.
 #[tokio::test]
-async fn no_odd_message_reaches_a_guarded_tool() {
+async fn unusual_messages_do_not_bypass_the_access_policy() {
     let clerk = FakeClerk::start().await.unwrap();
     let url = serve(&clerk).await;
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_public_metadata","arguments":{}}}"#;
@@ -226,12 +226,12 @@ async fn no_odd_message_reaches_a_guarded_tool() {
             let request =
                 request.header("accept", "application/json, text/event-stream").body(body.clone());
             let status = request.send().await.unwrap().status().as_u16();
-            let what = String::from_utf8_lossy(body);
-            assert!(matches!(status, 400 | 403), "{status} {content_type}: {what}");
-            assert_eq!(clerk.calls(Route::User), 0, "{content_type}: {what}");
+            let case = String::from_utf8_lossy(body);
+            assert!(matches!(status, 400 | 403), "{status} {content_type}: {case}");
+            assert_eq!(clerk.calls(Route::User), 0, "{content_type}: {case}");
         }
     }
-    // The same request does reach it where the scope is there.
+    // With the scope, the same call reaches the tool.
     let token = clerk.mint().audience(&url).scopes(["profile", "email", "public_metadata"]).jwt();
     let request = client.post(&url).bearer_auth(&token).header("content-type", "application/json");
     let request = request.header("accept", "application/json, text/event-stream").body(call);

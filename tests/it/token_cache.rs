@@ -1,4 +1,4 @@
-//! What is remembered of tokens, for how long, and how often Clerk is asked.
+//! The token cache: what it keeps, for how long, and the calls to Clerk that remain.
 
 use std::time::Duration;
 
@@ -9,18 +9,14 @@ use clerk_mcp_tools::{
 };
 use http::StatusCode;
 
-use crate::support::{Fixture, NOW, RESOURCE, call, guarded};
+use crate::support::{Fixture, NOW, RESOURCE, call, error_kind, guarded, spawn_verify};
 
 const OTHER: &str = "https://other.example.com/mcp";
 
 impl Fixture {
-    fn token_calls(&self) -> usize {
+    fn introspection_calls(&self) -> usize {
         self.clerk.calls(Route::VerifyAccessToken)
     }
-}
-
-async fn kind(verifier: &ClerkVerifier, token: &str) -> Option<Kind> {
-    verify_clerk_token(verifier, token).await.err().map(|error| error.kind())
 }
 
 async fn hits_and_misses(verifier: &ClerkVerifier, token: &str) -> (u64, u64) {
@@ -31,7 +27,7 @@ async fn hits_and_misses(verifier: &ClerkVerifier, token: &str) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn a_token_is_verified_once_and_then_known_for_its_time() {
+async fn a_verified_token_is_cached_for_the_ttl_of_its_format() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     for (token, ttl) in [(fixture.jwt(), 300), (fixture.opaque(), 60)] {
@@ -44,7 +40,7 @@ async fn a_token_is_verified_once_and_then_known_for_its_time() {
 }
 
 #[tokio::test]
-async fn the_time_can_be_set_and_zero_switches_it_off() {
+async fn the_ttls_can_be_set_and_zero_disables_the_cache() {
     let fixture = Fixture::new().await;
     let builder = || fixture.verifier_builder();
     let ttl = Duration::from_secs(7);
@@ -64,70 +60,70 @@ async fn the_time_can_be_set_and_zero_switches_it_off() {
         fixture.advance(7);
         assert_eq!(hits_and_misses(&short, &token).await, (0, 1));
     }
-    let calls = fixture.token_calls();
-    assert_eq!(kind(&off, "oat_unknown").await, Some(Kind::UnknownToken));
-    assert_eq!(kind(&off, "oat_unknown").await, Some(Kind::UnknownToken));
-    assert_eq!(fixture.token_calls(), calls + 2);
+    let calls = fixture.introspection_calls();
+    assert_eq!(error_kind(&off, "oat_unknown").await, Some(Kind::UnknownToken));
+    assert_eq!(error_kind(&off, "oat_unknown").await, Some(Kind::UnknownToken));
+    assert_eq!(fixture.introspection_calls(), calls + 2);
     assert_eq!(off.stats().cached_tokens, 0);
 }
 
 #[tokio::test]
-async fn a_known_token_expires_to_the_second() {
+async fn a_cached_token_expires_at_the_exact_second() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     let jwt = fixture.clerk.mint().audience(RESOURCE).expires_at(NOW + 20).jwt();
     let opaque = fixture.clerk.mint().audience(RESOURCE).expires_at(NOW + 20).opaque();
     for token in [&jwt, &opaque] {
-        assert_eq!(kind(&verifier, token).await, None);
+        assert_eq!(error_kind(&verifier, token).await, None);
     }
     fixture.advance(19);
     assert_eq!(hits_and_misses(&verifier, &opaque).await, (1, 0));
     fixture.advance(1);
-    assert_eq!(kind(&verifier, &opaque).await, Some(Kind::Expired));
-    // Five seconds later for a JWT: the leeway.
+    assert_eq!(error_kind(&verifier, &opaque).await, Some(Kind::Expired));
+    // A JWT expires five seconds later, because of the leeway.
     fixture.advance(4);
     assert_eq!(hits_and_misses(&verifier, &jwt).await, (1, 0));
     fixture.advance(1);
-    assert_eq!(kind(&verifier, &jwt).await, Some(Kind::Expired));
+    assert_eq!(error_kind(&verifier, &jwt).await, Some(Kind::Expired));
 }
 
 #[tokio::test]
-async fn an_expired_token_stays_expired_when_somebody_sets_the_wall_clock() {
+async fn a_cached_token_expires_when_the_wall_clock_is_set_forward() {
     let fixture = Fixture::new().await;
     let (verifier, token) = (fixture.verifier(), fixture.jwt());
-    assert_eq!(kind(&verifier, &token).await, None);
+    assert_eq!(error_kind(&verifier, &token).await, None);
     fixture.clock.set_unix_time(Duration::from_secs(NOW + 2 * 24 * 60 * 60));
-    assert_eq!(kind(&verifier, &token).await, Some(Kind::Expired));
+    assert_eq!(error_kind(&verifier, &token).await, Some(Kind::Expired));
 }
 
 #[tokio::test]
-async fn a_known_token_dies_with_its_key() {
+async fn a_cached_token_is_rejected_once_its_key_is_removed() {
     let fixture = Fixture::new().await;
     let (verifier, old) = (fixture.verifier(), fixture.jwt());
-    assert_eq!(kind(&verifier, &old).await, None);
+    assert_eq!(error_kind(&verifier, &old).await, None);
     fixture.clerk.rotate_keys().unwrap();
     assert_eq!(
         hits_and_misses(&verifier, &old).await,
         (1, 0),
-        "nobody has seen the new key set yet"
+        "the new key set has not been fetched yet"
     );
-    assert_eq!(kind(&verifier, &fixture.jwt()).await, None);
-    assert_eq!(kind(&verifier, &old).await, Some(Kind::UnknownKey));
+    assert_eq!(error_kind(&verifier, &fixture.jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &old).await, Some(Kind::UnknownKey));
 }
 
 #[tokio::test]
-async fn a_known_token_outlives_a_key_set_that_still_has_its_key() {
+async fn a_cached_token_survives_a_key_set_that_still_has_its_key() {
     let fixture = Fixture::new().await;
     let (verifier, old) = (fixture.verifier(), fixture.jwt());
-    assert_eq!(kind(&verifier, &old).await, None);
+    assert_eq!(error_kind(&verifier, &old).await, None);
     fixture.clerk.add_key().unwrap();
-    assert_eq!(kind(&verifier, &fixture.jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &fixture.jwt()).await, None);
     assert_eq!(fixture.clerk.calls(Route::Jwks), 2, "the new key was fetched");
     assert_eq!(hits_and_misses(&verifier, &old).await, (1, 0));
 }
 
 #[tokio::test]
-async fn what_is_known_at_one_resource_is_nothing_at_another() {
+async fn a_token_is_cached_per_resource() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     let (own, other) = (ResourceUrl::parse(RESOURCE).unwrap(), ResourceUrl::parse(OTHER).unwrap());
@@ -145,7 +141,7 @@ async fn what_is_known_at_one_resource_is_nothing_at_another() {
         assert!(verifier.cached(TokenRequest::new(&token).for_resource(&own)).is_some());
         assert!(
             verifier.cached(TokenRequest::new(&token)).is_some(),
-            "its own resource is the default"
+            "the verifier's resource is the default"
         );
     }
     let both = fixture.clerk.mint().audiences([RESOURCE, OTHER]);
@@ -160,110 +156,117 @@ async fn what_is_known_at_one_resource_is_nothing_at_another() {
 }
 
 #[tokio::test]
-async fn another_verifier_knows_nothing_of_it() {
+async fn verifiers_do_not_share_a_cache_but_clones_do() {
     let fixture = Fixture::new().await;
     let (first, second, token) = (fixture.verifier(), fixture.verifier(), fixture.opaque());
-    assert_eq!(kind(&first, &token).await, None);
+    assert_eq!(error_kind(&first, &token).await, None);
     assert!(second.cached(TokenRequest::new(&token)).is_none());
-    assert!(
-        first.clone().cached(TokenRequest::new(&token)).is_some(),
-        "a clone is the same verifier"
-    );
+    assert!(first.clone().cached(TokenRequest::new(&token)).is_some(), "a clone shares the cache");
 }
 
-/// What is looked up is found by the end of a token, and counts for the whole of it.
+/// The cache hashes only the end of a token, and compares the whole.
 #[tokio::test]
-async fn the_end_of_a_known_token_opens_nothing() {
+async fn a_token_with_the_end_of_a_cached_one_is_not_a_hit() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     let (jwt, opaque) = (fixture.jwt(), fixture.opaque());
     let tail = &jwt[jwt.rfind('.').unwrap()..];
     let admin = fixture.clerk.mint().audience(RESOURCE).scopes(["admin"]).jwt();
     let altered = format!("{}{tail}", &admin[..admin.rfind('.').unwrap()]);
-    assert_eq!(kind(&verifier, &jwt).await, None);
-    assert_eq!(kind(&verifier, &altered).await, Some(Kind::InvalidSignature));
+    assert_eq!(error_kind(&verifier, &jwt).await, None);
+    assert_eq!(error_kind(&verifier, &altered).await, Some(Kind::InvalidSignature));
     assert!(verifier.cached(TokenRequest::new(&altered)).is_none());
-    assert_eq!(kind(&verifier, tail).await, Some(Kind::Malformed));
-    assert_eq!(kind(&verifier, &opaque).await, None);
+    assert_eq!(error_kind(&verifier, tail).await, Some(Kind::Malformed));
+    assert_eq!(error_kind(&verifier, &opaque).await, None);
     let longer = format!("oat_0{}", &opaque["oat_".len()..]);
-    assert_eq!(kind(&verifier, &longer).await, Some(Kind::UnknownToken));
+    assert_eq!(error_kind(&verifier, &longer).await, Some(Kind::UnknownToken));
     assert!(
-        verifier.cached(TokenRequest::new(&jwt)).is_some_and(|known| known.is_ok()),
-        "it is still known"
+        verifier.cached(TokenRequest::new(&jwt)).is_some_and(|cached| cached.is_ok()),
+        "the original is still cached"
     );
 }
 
 #[tokio::test]
-async fn a_header_that_was_good_before_is_not_read_again_and_decides_nothing() {
+async fn tokens_with_the_same_header_are_verified_independently() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
-    assert_eq!(kind(&verifier, &fixture.jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &fixture.jwt()).await, None);
     let mint = || fixture.clerk.mint().audience(RESOURCE);
-    // All have the very header of the first.
-    assert_eq!(kind(&verifier, &mint().foreign_key().jwt()).await, Some(Kind::InvalidSignature));
-    assert_eq!(kind(&verifier, &mint().expires_at(NOW - 100).jwt()).await, Some(Kind::Expired));
-    assert_eq!(kind(&verifier, &mint().scopes(["x"]).jwt()).await, None);
-    // Another one in between, and the first again.
-    assert_eq!(kind(&verifier, &mint().header("typ", "application/at+jwt").jwt()).await, None);
+    // These have the same header as the first.
     assert_eq!(
-        kind(&verifier, &mint().header("typ", "JWT").jwt()).await,
+        error_kind(&verifier, &mint().foreign_key().jwt()).await,
+        Some(Kind::InvalidSignature)
+    );
+    assert_eq!(
+        error_kind(&verifier, &mint().expires_at(NOW - 100).jwt()).await,
+        Some(Kind::Expired)
+    );
+    assert_eq!(error_kind(&verifier, &mint().scopes(["x"]).jwt()).await, None);
+    // Other headers in between, then the first again.
+    assert_eq!(
+        error_kind(&verifier, &mint().header("typ", "application/at+jwt").jwt()).await,
+        None
+    );
+    assert_eq!(
+        error_kind(&verifier, &mint().header("typ", "JWT").jwt()).await,
         Some(Kind::WrongTokenType)
     );
-    assert_eq!(kind(&verifier, &mint().scopes(["y"]).jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &mint().scopes(["y"]).jwt()).await, None);
     fixture.clerk.rotate_keys().unwrap();
     fixture.advance(31);
-    assert_eq!(kind(&verifier, &mint().jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &mint().jwt()).await, None);
 }
 
 #[tokio::test]
-async fn a_revocation_is_seen_after_a_minute_at_the_latest() {
+async fn a_revocation_takes_effect_within_a_minute() {
     let fixture = Fixture::new().await;
     let (verifier, token) = (fixture.verifier(), fixture.opaque());
-    assert_eq!(kind(&verifier, &token).await, None);
+    assert_eq!(error_kind(&verifier, &token).await, None);
     assert!(fixture.clerk.revoke(&token));
     fixture.advance(59);
-    assert_eq!(kind(&verifier, &token).await, None);
+    assert_eq!(error_kind(&verifier, &token).await, None);
     fixture.advance(1);
-    assert_eq!(kind(&verifier, &token).await, Some(Kind::Revoked));
+    assert_eq!(error_kind(&verifier, &token).await, Some(Kind::Revoked));
 }
 
 #[tokio::test]
-async fn refusals_are_remembered_shortly_and_outages_never() {
+async fn rejections_are_cached_for_ten_seconds_and_outages_never() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
-    let for_another = fixture.clerk.mint().audience(OTHER).opaque();
-    let rows = [("oat_unknown", Kind::UnknownToken), (for_another.as_str(), Kind::InvalidAudience)];
-    for (token, refusal) in rows {
-        let calls = fixture.token_calls();
+    let for_other_resource = fixture.clerk.mint().audience(OTHER).opaque();
+    let rows =
+        [("oat_unknown", Kind::UnknownToken), (for_other_resource.as_str(), Kind::InvalidAudience)];
+    for (token, rejection) in rows {
+        let calls = fixture.introspection_calls();
         for _ in 0..3 {
-            assert_eq!(kind(&verifier, token).await, Some(refusal));
+            assert_eq!(error_kind(&verifier, token).await, Some(rejection));
         }
-        assert_eq!(fixture.token_calls(), calls + 1);
+        assert_eq!(fixture.introspection_calls(), calls + 1);
         fixture.advance(10);
-        assert_eq!(kind(&verifier, token).await, Some(refusal));
-        assert_eq!(fixture.token_calls(), calls + 2);
+        assert_eq!(error_kind(&verifier, token).await, Some(rejection));
+        assert_eq!(fixture.introspection_calls(), calls + 2);
     }
     fixture.clerk.fault_all(Fault::Status { status: 500, retry_after: None });
     let token = fixture.opaque();
-    let calls = fixture.token_calls();
-    for asked in 1..=3 {
-        assert_eq!(kind(&verifier, &token).await, Some(Kind::Unavailable));
-        assert_eq!(fixture.token_calls(), calls + asked);
+    let calls = fixture.introspection_calls();
+    for count in 1..=3 {
+        assert_eq!(error_kind(&verifier, &token).await, Some(Kind::Unavailable));
+        assert_eq!(fixture.introspection_calls(), calls + count);
     }
     fixture.clerk.heal_all();
-    assert_eq!(kind(&verifier, &token).await, None);
+    assert_eq!(error_kind(&verifier, &token).await, None);
 }
 
 #[tokio::test]
-async fn known_tokens_outlive_an_outage_and_a_flood_of_garbage() {
+async fn cached_tokens_survive_an_outage_and_a_flood_of_invalid_tokens() {
     let fixture = Fixture::new().await;
     let (verifier, token) = (fixture.verifier(), fixture.opaque());
-    assert_eq!(kind(&verifier, &token).await, None);
+    assert_eq!(error_kind(&verifier, &token).await, None);
     for n in 0..2_000 {
-        assert!(kind(&verifier, &format!("a.b.{n}")).await.is_some());
+        assert!(error_kind(&verifier, &format!("a.b.{n}")).await.is_some());
     }
     for n in 0..200 {
-        assert_eq!(kind(&verifier, &format!("oat_{n}")).await, Some(Kind::UnknownToken));
+        assert_eq!(error_kind(&verifier, &format!("oat_{n}")).await, Some(Kind::UnknownToken));
     }
     fixture.clerk.fault_all(Fault::Down);
     assert_eq!(hits_and_misses(&verifier, &token).await, (1, 0));
@@ -272,18 +275,18 @@ async fn known_tokens_outlive_an_outage_and_a_flood_of_garbage() {
 }
 
 #[tokio::test]
-async fn what_is_held_is_bounded() {
+async fn the_cache_is_bounded_in_bytes() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier_builder().token_cache_bytes(64 * 1024).build().unwrap();
     for _ in 0..100 {
-        assert_eq!(kind(&verifier, &fixture.jwt()).await, None);
+        assert_eq!(error_kind(&verifier, &fixture.jwt()).await, None);
     }
     let held = verifier.stats().cached_tokens;
     assert!((1..=64 * 1024 / 1024).contains(&held), "{held}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_requests_with_one_unseen_token_are_one_call() {
+async fn concurrent_requests_with_the_same_token_share_one_call() {
     let fixture = Fixture::new().await;
     let (fault, gate) = Fault::hold();
     fixture.clerk.fault(Route::VerifyAccessToken, fault);
@@ -300,31 +303,27 @@ async fn ten_thousand_requests_with_one_unseen_token_are_one_call() {
     for status in waiting {
         assert_eq!(status.await.unwrap(), StatusCode::OK);
     }
-    assert_eq!(fixture.token_calls(), 1);
+    assert_eq!(fixture.introspection_calls(), 1);
 }
 
 #[tokio::test]
-async fn whoever_gives_up_harms_nobody_who_asks_the_same() {
+async fn a_cancelled_caller_does_not_cancel_the_shared_call() {
     let fixture = Fixture::new().await;
     let (fault, gate) = Fault::hold();
     fixture.clerk.fault(Route::VerifyAccessToken, fault);
     let (verifier, token) = (fixture.verifier(), fixture.opaque());
-    let ask = || {
-        let (verifier, token) = (verifier.clone(), token.clone());
-        tokio::spawn(async move { verify_clerk_token(&verifier, &token).await })
-    };
-    let first = ask();
+    let first = spawn_verify(&verifier, &token);
     gate.arrived(1).await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    let second = ask();
+    let second = spawn_verify(&verifier, &token);
     gate.open();
     assert!(second.await.unwrap().is_ok());
-    assert_eq!(fixture.token_calls(), 1);
+    assert_eq!(fixture.introspection_calls(), 1);
 }
 
 #[tokio::test]
-async fn no_more_calls_are_under_way_than_were_allowed() {
+async fn concurrent_calls_are_bounded() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier_builder().max_concurrent_calls(3).build().unwrap();
     let (fault, gate) = Fault::hold();
@@ -332,30 +331,30 @@ async fn no_more_calls_are_under_way_than_were_allowed() {
     let waiting: Vec<_> = (0..2_000)
         .map(|n| {
             let verifier = verifier.clone();
-            tokio::spawn(async move { kind(&verifier, &format!("oat_{n}")).await })
+            tokio::spawn(async move { error_kind(&verifier, &format!("oat_{n}")).await })
         })
         .collect();
     gate.arrived(3).await;
     tokio::task::yield_now().await;
     assert_eq!(gate.waiting(), 3);
     gate.open();
-    let mut refused = 0;
-    let mut turned_away = 0;
+    let mut rejected = 0;
+    let mut unavailable = 0;
     for outcome in waiting {
         match outcome.await.unwrap() {
-            Some(Kind::UnknownToken) => refused += 1,
-            Some(Kind::Unavailable) => turned_away += 1,
+            Some(Kind::UnknownToken) => rejected += 1,
+            Some(Kind::Unavailable) => unavailable += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(refused + turned_away, 2_000);
-    assert!(refused <= 1_024, "the line is bounded, and {refused} stood in it");
-    assert_eq!(fixture.token_calls(), refused);
+    assert_eq!(rejected + unavailable, 2_000);
+    assert!(rejected <= 1_024, "the queue is bounded, but {rejected} calls were made");
+    assert_eq!(fixture.introspection_calls(), rejected);
 }
 
-/// The time of the runtime goes by as fast as nothing else happens in it.
+/// With tokio's clock paused, timeouts elapse as soon as all tasks are idle.
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_long_in_a_line_that_does_not_move() {
+async fn queued_calls_time_out_while_clerk_hangs() {
     let fixture = Fixture::new().await;
     fixture.clerk.fault_all(Fault::Hang);
     let verifier = fixture.verifier_builder().max_concurrent_calls(1).build().unwrap();
@@ -363,21 +362,17 @@ async fn nobody_waits_long_in_a_line_that_does_not_move() {
     let waiting: Vec<_> = (0..20)
         .map(|n| {
             let verifier = verifier.clone();
-            tokio::spawn(async move { kind(&verifier, &format!("oat_{n}")).await })
+            tokio::spawn(async move { error_kind(&verifier, &format!("oat_{n}")).await })
         })
         .collect();
     for outcome in waiting {
         assert_eq!(outcome.await.unwrap(), Some(Kind::Unavailable));
     }
-    assert!(
-        began.elapsed() <= Duration::from_secs(11),
-        "{:?} of the runtime's own time",
-        began.elapsed()
-    );
+    assert!(began.elapsed() <= Duration::from_secs(11), "{:?} of tokio's time", began.elapsed());
 }
 
 #[tokio::test]
-async fn a_pause_that_clerk_asks_for_is_kept_and_passed_on() {
+async fn retry_after_is_honored_and_passed_on() {
     let fixture = Fixture::new().await;
     let (verifier, token) = (fixture.verifier(), fixture.opaque());
     fixture
@@ -395,14 +390,14 @@ async fn a_pause_that_clerk_asks_for_is_kept_and_passed_on() {
         (error.kind(), error.retry_after()),
         (Kind::Unavailable, Some(Duration::from_secs(2)))
     );
-    assert_eq!(fixture.token_calls(), 1);
+    assert_eq!(fixture.introspection_calls(), 1);
     fixture.advance(2);
-    assert_eq!(kind(&verifier, &token).await, None);
-    assert_eq!(fixture.token_calls(), 2);
+    assert_eq!(error_kind(&verifier, &token).await, None);
+    assert_eq!(fixture.introspection_calls(), 2);
 }
 
 #[tokio::test]
-async fn a_verifier_can_be_warmed_up_and_looked_into() {
+async fn warm_up_fetches_the_keys_and_stats_count_the_calls() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     assert_eq!(verifier.stats(), Default::default());
@@ -414,10 +409,10 @@ async fn a_verifier_can_be_warmed_up_and_looked_into() {
     fixture.advance(3);
     let token = fixture.opaque();
     for _ in 0..4 {
-        assert_eq!(kind(&verifier, &token).await, None);
+        assert_eq!(error_kind(&verifier, &token).await, None);
     }
-    assert_eq!(kind(&verifier, "oat_unknown").await, Some(Kind::UnknownToken));
-    assert_eq!(kind(&verifier, "garbage").await, Some(Kind::Malformed));
+    assert_eq!(error_kind(&verifier, "oat_unknown").await, Some(Kind::UnknownToken));
+    assert_eq!(error_kind(&verifier, "garbage").await, Some(Kind::Malformed));
     let stats = verifier.stats();
     assert_eq!(stats.key_set_age, Some(Duration::from_secs(3)));
     assert_eq!((stats.cached_tokens, stats.rejected_tokens), (1, 1));
@@ -434,14 +429,14 @@ async fn a_verifier_can_be_warmed_up_and_looked_into() {
 }
 
 #[tokio::test]
-async fn how_long_old_keys_serve_can_be_set() {
+async fn the_ttl_of_stale_keys_can_be_set() {
     let fixture = Fixture::new().await;
     let verifier =
         fixture.verifier_builder().stale_keys_ttl(Duration::from_secs(60)).build().unwrap();
-    assert_eq!(kind(&verifier, &fixture.jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &fixture.jwt()).await, None);
     fixture.clerk.fault_all(Fault::Down);
     fixture.advance(59);
-    assert_eq!(kind(&verifier, &fixture.jwt()).await, None);
+    assert_eq!(error_kind(&verifier, &fixture.jwt()).await, None);
     fixture.advance(1);
-    assert_eq!(kind(&verifier, &fixture.jwt()).await, Some(Kind::Unavailable));
+    assert_eq!(error_kind(&verifier, &fixture.jwt()).await, Some(Kind::Unavailable));
 }

@@ -1,10 +1,10 @@
-//! User data from the Backend API.
+//! User data, fetched from the Backend API.
 
 use clerk_mcp_tools::clerk::ClerkClient;
-use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::testing::Route;
 use clerk_mcp_tools::{ClerkErrorKind as Kind, SecretKey};
 
-use crate::support::Fixture;
+use crate::support::{Fixture, json_fault};
 
 fn client(fixture: &Fixture, key: &str) -> ClerkClient {
     ClerkClient::builder()
@@ -28,10 +28,10 @@ async fn a_user_is_fetched_with_the_secret_key() {
 }
 
 #[tokio::test]
-async fn failures_have_their_kinds() {
+async fn each_failure_has_its_kind() {
     let fixture = Fixture::new().await;
-    let good = client(&fixture, fixture.clerk.secret_key());
-    assert_eq!(good.get_user("user_nobody").await.unwrap_err().kind(), Kind::NotFound);
+    let client_with_key = client(&fixture, fixture.clerk.secret_key());
+    assert_eq!(client_with_key.get_user("user_nobody").await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(
         client(&fixture, "sk_test_wrong").get_user("user_1").await.unwrap_err().kind(),
         Kind::Unauthorized
@@ -47,28 +47,27 @@ async fn failures_have_their_kinds() {
         "üser",
         &"u".repeat(129),
     ] {
-        assert_eq!(good.get_user(id).await.unwrap_err().kind(), Kind::InvalidRequest, "{id:?}");
+        assert_eq!(
+            client_with_key.get_user(id).await.unwrap_err().kind(),
+            Kind::InvalidRequest,
+            "{id:?}"
+        );
     }
-    assert_eq!(fixture.clerk.calls(Route::User), calls, "nothing of that was sent");
+    assert_eq!(fixture.clerk.calls(Route::User), calls, "an invalid id was sent");
 
-    let somebody_else = Fault::Body {
-        status: 200,
-        content_type: "application/json".into(),
-        body: r#"{"id":"user_other"}"#.into(),
-    };
-    fixture.clerk.fault(Route::User, somebody_else);
-    let error = good.get_user(fixture.clerk.default_user_id()).await.unwrap_err();
+    fixture.clerk.fault(Route::User, json_fault(r#"{"id":"user_other"}"#));
+    let error = client_with_key.get_user(fixture.clerk.default_user_id()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidResponse);
 }
 
 #[test]
-fn without_a_runtime_there_is_an_error_and_no_panic() {
+fn without_a_tokio_runtime_a_call_returns_an_error() {
     let client =
         ClerkClient::builder().secret_key(SecretKey::parse("sk_test_a").unwrap()).build().unwrap();
     let mut call = std::pin::pin!(client.get_user("user_1"));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) else {
-        panic!("it waits")
+        panic!("the call is pending")
     };
     assert_eq!(outcome.unwrap_err().kind(), Kind::InvalidRequest);
 }

@@ -1,36 +1,38 @@
-//! How a body is read, and that it is passed on as it came.
+//! How the layer reads a body, and passes it on unchanged.
 
 use super::*;
 
 #[tokio::test]
-async fn other_methods_and_servers_without_rules_get_the_body_as_it_comes() {
-    let disguised = || [("mcp-method", "a"), ("mcp-method", "b")];
+async fn bodies_of_other_methods_and_without_rules_are_not_read() {
+    let conflicting_headers = || [("mcp-method", "a"), ("mcp-method", "b")];
     for method in [Method::GET, Method::DELETE, Method::PUT, Method::OPTIONS] {
-        let mut request = post(&disguised(), call("delete_file"), None);
+        let mut request = post(&conflicting_headers(), call("delete_file"), None);
         *request.method_mut() = method.clone();
-        let (answer, seen) = ask(&layer(), request).await;
-        assert_eq!((answer.status, seen.len()), (StatusCode::OK, 1), "{method}");
+        let (response, received) = send_to(&layer(), request).await;
+        assert_eq!((response.status, received.len()), (StatusCode::OK, 1), "{method}");
     }
-    let nothing = AccessPolicyLayer::new(AccessPolicy::builder().build().unwrap(), resource())
-        .max_body_bytes(0);
-    let (answer, seen) = ask(&nothing, post(&disguised(), "{", None)).await;
-    assert_eq!((answer.status, seen), (StatusCode::OK, vec![Bytes::from("{")]));
+    let without_rules =
+        AccessPolicyLayer::new(AccessPolicy::builder().build().unwrap(), resource())
+            .max_body_bytes(0);
+    let (response, received) =
+        send_to(&without_rules, post(&conflicting_headers(), "{", None)).await;
+    assert_eq!((response.status, received), (StatusCode::OK, vec![Bytes::from("{")]));
 }
 
-/// A body in the pieces that it is made of.
-struct Pieces(VecDeque<Frame<Bytes>>, Option<Frame<Bytes>>);
+/// A body of these frames, then of the last one repeated without end if there is one.
+struct Frames(VecDeque<Frame<Bytes>>, Option<Frame<Bytes>>);
 
-impl Pieces {
-    fn of(pieces: impl IntoIterator<Item = Frame<Bytes>>) -> Self {
-        Self(pieces.into_iter().collect(), None)
+impl Frames {
+    fn of(frames: impl IntoIterator<Item = Frame<Bytes>>) -> Self {
+        Self(frames.into_iter().collect(), None)
     }
 
-    fn endless(piece: &'static [u8]) -> Self {
-        Self(VecDeque::new(), Some(Frame::data(Bytes::from_static(piece))))
+    fn endless(data: &'static [u8]) -> Self {
+        Self(VecDeque::new(), Some(Frame::data(Bytes::from_static(data))))
     }
 }
 
-impl Body for Pieces {
+impl Body for Frames {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -49,7 +51,7 @@ impl Body for Pieces {
 }
 
 #[tokio::test]
-async fn a_body_in_pieces_is_read_once_and_passed_on_whole() {
+async fn a_body_of_several_frames_is_read_and_passed_on_whole() {
     let message = Bytes::from(call("open"));
     let in_bytes = (0..message.len()).map(|at| Frame::data(message.slice(at..=at)));
     let with_trailers = [
@@ -58,25 +60,25 @@ async fn a_body_in_pieces_is_read_once_and_passed_on_whole() {
         Frame::trailers(HeaderMap::new()),
     ];
     let rows = [
-        ("bytes", Pieces::of(in_bytes.clone()), 1024, 200),
-        ("exactly the limit", Pieces::of(in_bytes.clone()), message.len(), 200),
-        ("one more", Pieces::of(in_bytes), message.len() - 1, 413),
-        ("trailers", Pieces::of(with_trailers), 1024, 200),
-        ("endless", Pieces::endless(b"{\"a\":"), 1024, 413),
-        ("endlessly nothing", Pieces::endless(b""), 1024, 413),
+        ("single bytes", Frames::of(in_bytes.clone()), 1024, 200),
+        ("exactly the limit", Frames::of(in_bytes.clone()), message.len(), 200),
+        ("one byte over the limit", Frames::of(in_bytes), message.len() - 1, 413),
+        ("trailers", Frames::of(with_trailers), 1024, 200),
+        ("endless", Frames::endless(b"{\"a\":"), 1024, 413),
+        ("endless empty frames", Frames::endless(b""), 1024, 413),
     ];
-    for (what, body, limit, status) in rows {
-        let (service, seen) = watched(&layer().max_body_bytes(limit));
+    for (case, body, limit, status) in rows {
+        let (service, received) = recording_layer(&layer().max_body_bytes(limit));
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         let response = service.oneshot(request).await.unwrap();
-        assert_eq!(response.status().as_u16(), status, "{what}");
+        assert_eq!(response.status().as_u16(), status, "{case}");
         let expected = if status == 200 { vec![message.clone()] } else { vec![] };
-        assert_eq!(*seen.lock().unwrap(), expected, "{what}");
+        assert_eq!(*received.lock().unwrap(), expected, "{case}");
     }
 }
 
-/// A body that breaks off after its first piece, which would do by itself.
+/// A body that fails after its first frame, which by itself is a complete message.
 struct Broken(Option<Bytes>);
 
 impl Body for Broken {
@@ -88,12 +90,12 @@ impl Body for Broken {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let reset = || Err(std::io::ErrorKind::ConnectionReset.into());
-        Poll::Ready(Some(self.0.take().map_or_else(reset, |piece| Ok(Frame::data(piece)))))
+        Poll::Ready(Some(self.0.take().map_or_else(reset, |data| Ok(Frame::data(data)))))
     }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_reaches_nobody() {
+async fn a_body_that_fails_does_not_reach_the_service() {
     let served = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&served);
     let service = layer().layer(service_fn(move |_: Request<RequestBody<Broken>>| {
@@ -110,10 +112,10 @@ async fn a_body_that_breaks_off_reaches_nobody() {
     assert_eq!(*served.lock().unwrap(), 0);
 }
 
-/// A body that must not be read.
-struct Untouchable;
+/// A body that panics when it is read.
+struct Unreadable;
 
-impl Body for Untouchable {
+impl Body for Unreadable {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -126,18 +128,18 @@ impl Body for Untouchable {
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_as_too_long_is_not_read() {
-    let (service, _) = watched(&layer().max_body_bytes(10));
-    let request = Request::post("/mcp").header("content-length", "11").body(Untouchable).unwrap();
+async fn a_body_with_a_content_length_over_the_limit_is_not_read() {
+    let (service, _) = recording_layer(&layer().max_body_bytes(10));
+    let request = Request::post("/mcp").header("content-length", "11").body(Unreadable).unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
-async fn a_body_is_not_read_before_the_token_is_known_to_be_good() {
+async fn a_body_is_not_read_before_the_token_is_verified() {
     let fixture = Fixture::new().await;
-    let (service, seen) = watched(&layer());
-    let service = fixture.layer().access_policy(rules()).layer(service);
-    let request = Request::post("/mcp").body(Untouchable).unwrap();
+    let (service, received) = recording_layer(&layer());
+    let service = fixture.layer().access_policy(policy()).layer(service);
+    let request = Request::post("/mcp").body(Unreadable).unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(received.lock().unwrap().is_empty());
 }

@@ -1,18 +1,18 @@
-//! The layer together with the others, and the same answer from a handler.
+//! The access policy with the bearer-auth layer, in `ClerkMcp`, and in a handler.
 
 use super::*;
 
 #[tokio::test]
-async fn a_refusal_by_the_bearer_layer_names_what_the_headers_tell() {
+async fn the_bearer_auth_layer_adds_the_scopes_of_the_operation_in_the_headers() {
     let fixture = Fixture::new().await;
-    let one = guarded(fixture.layer().access_policy(rules()));
+    let single = guarded(fixture.layer().access_policy(policy()));
     let several = ResourcesByHost::new([RESOURCE]).unwrap();
     let several = guarded(
         BearerAuthLayer::with_resolver(fixture.verifier(), several)
             .required_scopes(scopes("profile email"))
-            .access_policy(rules()),
+            .access_policy(policy()),
     );
-    let bad = format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt());
+    let invalid = format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt());
     let narrow =
         format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt());
     const CALL: (&str, &str) = ("mcp-method", "tools/call");
@@ -26,17 +26,19 @@ async fn a_refusal_by_the_bearer_layer_names_what_the_headers_tell() {
         (&[("mcp-method", "tools/list")], " list"),
         (&[("mcp-name", "delete_file")], ""),
     ];
-    for (headers, further) in rows {
-        for service in [&one, &several] {
-            for (credentials, status) in [(None, 401), (Some(&bad), 401), (Some(&narrow), 403)] {
+    for (headers, more_scopes) in rows {
+        for service in [&single, &several] {
+            for (credentials, status) in [(None, 401), (Some(&invalid), 401), (Some(&narrow), 403)]
+            {
                 let mut headers = [headers, &[("host", "mcp.example.com")]].concat();
                 headers
                     .extend(credentials.map(|credentials| ("authorization", credentials.as_str())));
-                let answer = send(service, request(Method::POST, "/mcp", &headers)).await;
-                assert_eq!(answer.status.as_u16(), status, "{headers:?}");
-                let challenge = answer.header("www-authenticate").unwrap();
-                let expected =
-                    format!("resource_metadata=\"{METADATA}\", scope=\"profile email{further}\"");
+                let response = send(service, request(Method::POST, "/mcp", &headers)).await;
+                assert_eq!(response.status.as_u16(), status, "{headers:?}");
+                let challenge = response.header("www-authenticate").unwrap();
+                let expected = format!(
+                    "resource_metadata=\"{METADATA}\", scope=\"profile email{more_scopes}\""
+                );
                 assert!(challenge.ends_with(&expected), "{headers:?}: {challenge}");
             }
         }
@@ -44,31 +46,28 @@ async fn a_refusal_by_the_bearer_layer_names_what_the_headers_tell() {
 }
 
 #[tokio::test]
-async fn clerk_mcp_makes_both_layers_and_the_document_from_the_same_rules() {
+async fn clerk_mcp_uses_one_policy_for_both_layers_and_the_document() {
     let fixture = Fixture::new().await;
-    let needing = |scope| {
-        ClerkMcp::builder()
-            .resource(RESOURCE.parse().unwrap())
-            .verifier(fixture.verifier())
-            .scopes(scopes("profile email"))
-            .access_policy(
-                AccessPolicy::builder().tool("delete_file", scopes(scope)).build().unwrap(),
-            )
+    let requiring = |scope| {
+        fixture.clerk_mcp_builder().access_policy(
+            AccessPolicy::builder().tool("delete_file", scopes(scope)).build().unwrap(),
+        )
     };
-    let clerk = needing("files:write email").build().unwrap();
-    // What operations need is asked for when it is needed.
+    let clerk = requiring("files:write email").build().unwrap();
+    // The scopes of operations are not advertised; clients step up when they need them.
     let document = serde_json::to_value(clerk.metadata()).unwrap();
     assert_eq!(document["scopes_supported"], serde_json::json!(["profile", "email"]));
-    let error = needing("offline_access").build().unwrap_err();
+    let error = requiring("offline_access").build().unwrap_err();
     assert!(error.to_string().contains("cannot contain offline_access"), "{error}");
 
-    let seen = Seen::default();
-    let service: TestService = whole_answers(clerk.auth_layer().layer(watching(&seen)));
+    let received = Received::default();
+    let service: TestService =
+        collect_responses(clerk.auth_layer().layer(recording_service(&received)));
     for token in [fixture.jwt(), fixture.opaque()] {
         let credentials = format!("Bearer {token}");
         let headers = [JSON, ("authorization", credentials.as_str())];
-        let answer = send(&service, post(&headers, call("delete_file"), None)).await;
-        assert_insufficient(&answer, "profile email files:write", "no write");
+        let response = send(&service, post(&headers, call("delete_file"), None)).await;
+        assert_insufficient(&response, "profile email files:write", "without files:write");
         assert_eq!(send(&service, post(&headers, call("open"), None)).await.status, StatusCode::OK);
     }
     let token =
@@ -79,7 +78,7 @@ async fn clerk_mcp_makes_both_layers_and_the_document_from_the_same_rules() {
         send(&service, post(&headers, call("delete_file"), None)).await.status,
         StatusCode::OK
     );
-    assert_eq!(seen.lock().unwrap().len(), 3);
+    assert_eq!(received.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -87,21 +86,24 @@ async fn each_host_has_its_own_challenge() {
     let hosts = || {
         ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"]).unwrap()
     };
-    let layer = AccessPolicyLayer::with_resolver(rules(), hosts());
+    let layer = AccessPolicyLayer::with_resolver(policy(), hosts());
     let rows = [
         ("b.example.com", 403, "https://b.example.com/.well-known/"),
         ("evil.example.com", 421, ""),
     ];
-    for (host, status, named) in rows {
-        let (answer, seen) =
-            ask(&layer, post(&[("host", host)], call("delete_file"), Some(""))).await;
-        assert_eq!((answer.status.as_u16(), seen.len()), (status, 0), "{host}");
-        assert!(answer.header("www-authenticate").unwrap_or_default().contains(named), "{host}");
+    for (host, status, metadata) in rows {
+        let (response, received) =
+            send_to(&layer, post(&[("host", host)], call("delete_file"), Some(""))).await;
+        assert_eq!((response.status.as_u16(), received.len()), (status, 0), "{host}");
+        assert!(
+            response.header("www-authenticate").unwrap_or_default().contains(metadata),
+            "{host}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_handler_that_knows_only_inside_what_is_missing_answers_alike() {
+async fn a_handler_can_send_the_same_response_as_the_layer() {
     let fixture = Fixture::new().await;
     let caller = AuthInfo::for_user("user_1", "token".into())
         .client_id("client_1")
@@ -114,30 +116,29 @@ async fn a_handler_that_knows_only_inside_what_is_missing_answers_alike() {
     let error = caller.require_scopes(&scopes("files:read"), &ScopeHierarchy::new()).unwrap_err();
     assert_eq!(error, InsufficientScope::new(scopes("files:read")));
 
-    let clerk = ClerkMcp::builder()
-        .resource(RESOURCE.parse().unwrap())
-        .verifier(fixture.verifier())
-        .scopes(scopes("profile email"))
-        .build()
-        .unwrap();
+    let clerk = fixture.clerk_mcp_builder().build().unwrap();
     let responses = [
         Rejection::from(error.clone()).into_response(&resource(), &scopes("profile email")),
         clerk.reject(error),
     ];
     for response in responses {
-        assert_insufficient(&Answer::read(response).await, "profile email files:read", "inside");
+        assert_insufficient(
+            &TestResponse::read(response).await,
+            "profile email files:read",
+            "from a handler",
+        );
     }
 }
 
 #[tokio::test]
-async fn a_server_with_cors_of_its_own_gets_none_from_here() {
+async fn without_cors_rejections_have_no_cors_headers() {
     let layer = layer().without_cors();
     let rows =
         [(call("delete_file"), 403), ("{".to_owned(), 400), (" ".repeat(4 * 1024 * 1024 + 1), 413)];
     for (body, status) in rows {
-        let (answer, _) = ask(&layer, post(&[JSON], body, Some(""))).await;
-        assert_eq!(answer.status.as_u16(), status);
-        let headers = answer.sorted_headers();
+        let (response, _) = send_to(&layer, post(&[JSON], body, Some(""))).await;
+        assert_eq!(response.status.as_u16(), status);
+        let headers = response.sorted_headers();
         assert!(!headers.iter().any(|(name, _)| name.starts_with("access-control")), "{headers:?}");
     }
 }

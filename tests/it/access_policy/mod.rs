@@ -1,8 +1,8 @@
-//! Scopes of single operations: what a client gets for what it asks, to the byte, and what the service behind sees.
+//! The access policy: the complete responses, byte by byte, and the bodies that reach the service.
 
 mod body;
-mod input;
 mod layers;
+mod messages;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,8 +14,7 @@ use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
 use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::{
-    AccessPolicy, AuthInfo, ClerkMcp, InsufficientScope, Rejection, RejectionReason,
-    ScopeHierarchy, Scopes,
+    AccessPolicy, AuthInfo, InsufficientScope, Rejection, RejectionReason, ScopeHierarchy, Scopes,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -23,7 +22,8 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
-    Answer, Fixture, RESOURCE, TestService, guarded, request, resource, send, whole_answers,
+    Fixture, RESOURCE, TestResponse, TestService, collect_responses, guarded, request, resource,
+    send,
 };
 
 const METADATA: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
@@ -34,7 +34,7 @@ fn scopes(list: &str) -> Scopes {
     Scopes::parse(list).unwrap()
 }
 
-fn rules() -> AccessPolicy {
+fn policy() -> AccessPolicy {
     AccessPolicy::builder()
         .method("tools/list", scopes("list"))
         .tool("delete_file", scopes("files:write"))
@@ -49,16 +49,16 @@ fn rules() -> AccessPolicy {
 
 fn layer() -> AccessPolicyLayer {
     let hierarchy = ScopeHierarchy::new().implies("files:write", ["files:read"]).unwrap();
-    AccessPolicyLayer::new(rules(), resource())
+    AccessPolicyLayer::new(policy(), resource())
         .required_scopes(scopes("profile email"))
         .scope_hierarchy(hierarchy)
 }
 
-/// What reached the service behind the layer.
-type Seen = Arc<Mutex<Vec<Bytes>>>;
+/// The bodies that reached the inner service.
+type Received = Arc<Mutex<Vec<Bytes>>>;
 
-/// The layer around a service that keeps the bodies which reach it.
-fn watched<B>(
+/// The layer around a service that records the bodies it receives.
+fn recording_layer<B>(
     layer: &AccessPolicyLayer,
 ) -> (
     impl Service<
@@ -70,18 +70,18 @@ fn watched<B>(
     + Send
     + Sync
     + 'static,
-    Seen,
+    Received,
 )
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let seen = Seen::default();
-    (layer.layer(watching(&seen)), seen)
+    let received = Received::default();
+    (layer.layer(recording_service(&received)), received)
 }
 
-/// A service that keeps the bodies which reach it.
-fn watching<B>(
-    seen: &Seen,
+/// A service that records the bodies it receives.
+fn recording_service<B>(
+    received: &Received,
 ) -> impl Service<
     Request<RequestBody<B>>,
     Response = Response<Full<Bytes>>,
@@ -96,22 +96,22 @@ fn watching<B>(
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let keep = Arc::clone(seen);
+    let received = Arc::clone(received);
     service_fn(move |request: Request<RequestBody<B>>| {
-        let keep = Arc::clone(&keep);
+        let received = Arc::clone(&received);
         async move {
             let hint = request.body().size_hint().exact();
             let body = request.into_body().collect().await.unwrap();
             assert!(body.trailers().is_none());
             let body = body.to_bytes();
             assert!(hint.is_none_or(|hint| hint == body.len() as u64));
-            keep.lock().unwrap().push(body);
+            received.lock().unwrap().push(body);
             Ok::<_, Infallible>(Response::new(Full::from("served")))
         }
     })
 }
 
-/// A `POST` with these headers and this body by a caller with these scopes, or by nobody.
+/// A `POST` with these headers and this body, by a caller with these scopes if there are any.
 fn post(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
@@ -133,12 +133,15 @@ fn caller(granted: Option<&str>) -> http::Extensions {
     extensions
 }
 
-/// What the layer answers, and what has reached the service by then.
-async fn ask(layer: &AccessPolicyLayer, request: Request<Full<Bytes>>) -> (Answer, Vec<Bytes>) {
-    let (service, seen) = watched(layer);
-    let answer = send(&whole_answers(service), request).await;
-    let seen = seen.lock().unwrap().clone();
-    (answer, seen)
+/// Sends a request through the layer. Returns the response and the bodies that were received.
+async fn send_to(
+    layer: &AccessPolicyLayer,
+    request: Request<Full<Bytes>>,
+) -> (TestResponse, Vec<Bytes>) {
+    let (service, received) = recording_layer(layer);
+    let response = send(&collect_responses(service), request).await;
+    let received = received.lock().unwrap().clone();
+    (response, received)
 }
 
 fn call(tool: &str) -> String {
@@ -150,7 +153,7 @@ fn read(uri: &str) -> String {
 }
 
 #[track_caller]
-fn assert_headers(answer: &Answer, challenge: Option<&str>, what: &str) {
+fn assert_headers(response: &TestResponse, challenge: Option<&str>, case: &str) {
     let mut expected = vec![
         ("access-control-allow-origin", "*"),
         ("cache-control", "no-store"),
@@ -160,115 +163,128 @@ fn assert_headers(answer: &Answer, challenge: Option<&str>, what: &str) {
     expected.extend(
         challenge.into_iter().flat_map(|challenge| [exposed, ("www-authenticate", challenge)]),
     );
-    expected.sort_unstable();
-    let expected: Vec<_> =
-        expected.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    assert_eq!(answer.sorted_headers(), expected, "{what}");
+    response.assert_headers(expected, case);
 }
 
 #[track_caller]
-fn assert_insufficient(answer: &Answer, named: &str, what: &str) {
-    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{what}");
+fn assert_insufficient(response: &TestResponse, scope: &str, case: &str) {
+    assert_eq!(response.status, StatusCode::FORBIDDEN, "{case}");
     assert_eq!(
-        answer.body,
+        response.body,
         format!(r#"{{"error":"insufficient_scope","error_description":"{MISSING}"}}"#),
-        "{what}"
+        "{case}"
     );
     let challenge = format!(
         "Bearer error=\"insufficient_scope\", error_description=\"{MISSING}\", \
-         resource_metadata=\"{METADATA}\", scope=\"{named}\""
+         resource_metadata=\"{METADATA}\", scope=\"{scope}\""
     );
-    assert_headers(answer, Some(&challenge), what);
+    assert_headers(response, Some(&challenge), case);
     assert_eq!(
-        answer.extensions.get::<Rejection>().unwrap().reason(),
+        response.extensions.get::<Rejection>().unwrap().reason(),
         RejectionReason::InsufficientScope,
-        "{what}"
+        "{case}"
     );
 }
 
 #[tokio::test]
-async fn an_operation_needs_the_scopes_of_its_rule() {
+async fn an_operation_requires_the_scopes_of_its_rule() {
     let (delete, prompt) =
         (call("delete_file"), r#"{"method":"prompts/get","params":{"name":"summary"}}"#.to_owned());
     let batch = format!("[{},{},{}]", call("open"), call("delete_file"), read("file:///a"));
     let rows: [(&str, String, &str, Option<&str>); 22] = [
         ("a method without a rule", r#"{"method":"ping"}"#.into(), "", None),
-        ("an answer of the client", r#"{"id":1,"result":{"name":"delete_file"}}"#.into(), "", None),
-        ("a notification", r#"{"method":"notifications/initialized"}"#.into(), "", None),
-        ("a tool that nobody knows", call("other"), "", None),
-        ("a tool that needs nothing", call("open"), "", None),
         (
-            "a rule for a method",
+            "a response of the client",
+            r#"{"id":1,"result":{"name":"delete_file"}}"#.into(),
+            "",
+            None,
+        ),
+        ("a notification", r#"{"method":"notifications/initialized"}"#.into(), "", None),
+        ("a tool without a rule", call("other"), "", None),
+        ("a tool that needs no scopes", call("open"), "", None),
+        (
+            "a method with a rule",
             r#"{"method":"tools/list"}"#.into(),
             "profile",
             Some("profile email list"),
         ),
-        ("a method that was granted", r#"{"method":"tools/list"}"#.into(), "list", None),
-        ("a tool", delete.clone(), "profile email", Some("profile email files:write")),
-        ("a tool that was granted", delete.clone(), "files:write", None),
+        ("a method with its scope granted", r#"{"method":"tools/list"}"#.into(), "list", None),
+        ("a tool with a rule", delete.clone(), "profile email", Some("profile email files:write")),
+        ("a tool with its scope granted", delete.clone(), "files:write", None),
         (
-            "a narrow scope opens nothing broad",
+            "a scope does not grant one that implies it",
             delete.clone(),
             "files:read",
             Some("profile email files:write"),
         ),
-        ("a broad scope opens the narrow", call("read_file"), "files:write", None),
+        ("a scope grants one that it implies", call("read_file"), "files:write", None),
         (
-            "escaped",
+            "an escaped name",
             delete.replace("delete", r"\u0064elete"),
             "",
             Some("profile email files:write"),
         ),
         (
-            "an escaped member",
+            "an escaped member name",
             delete.replace("method", r"m\u0065thod"),
             "",
             Some("profile email files:write"),
         ),
         ("without an id", delete.replace(r#""id":1,"#, ""), "", Some("profile email files:write")),
         ("a prompt", prompt.clone(), "", Some("profile email prompts")),
-        ("a prompt that was granted", prompt, "prompts offline_access", None),
+        ("a prompt with its scope granted", prompt, "prompts offline_access", None),
         ("a resource", read("file:///a"), "profile", Some("profile email files:read")),
         ("another resource", read("https://h.example/"), "", None),
-        ("a resource in disguise", read("FILE:///a"), "", Some("profile email files:read")),
+        (
+            "a resource with its scheme in upper case",
+            read("FILE:///a"),
+            "",
+            Some("profile email files:read"),
+        ),
         ("a batch", batch.clone(), "", Some("profile email files:write files:read")),
-        ("half a batch", batch.clone(), "files:read", Some("profile email files:write files:read")),
-        ("a batch that was granted", batch, "files:write", None),
+        (
+            "a batch with some scopes granted",
+            batch.clone(),
+            "files:read",
+            Some("profile email files:write files:read"),
+        ),
+        ("a batch with all scopes granted", batch, "files:write", None),
     ];
-    for (what, body, granted, refused) in rows {
-        let (answer, seen) = ask(&layer(), post(&[JSON], body.clone(), Some(granted))).await;
-        match refused {
-            Some(named) => {
-                assert_insufficient(&answer, named, what);
-                assert!(seen.is_empty(), "{what}");
+    for (case, body, granted, rejected) in rows {
+        let (response, received) =
+            send_to(&layer(), post(&[JSON], body.clone(), Some(granted))).await;
+        match rejected {
+            Some(scope) => {
+                assert_insufficient(&response, scope, case);
+                assert!(received.is_empty(), "{case}");
             }
             None => {
                 assert_eq!(
-                    (answer.status, answer.body.as_str()),
+                    (response.status, response.body.as_str()),
                     (StatusCode::OK, "served"),
-                    "{what}"
+                    "{case}"
                 );
-                assert_eq!(answer.sorted_headers(), [], "{what}");
-                assert_eq!(seen, [body], "{what}");
+                assert_eq!(response.sorted_headers(), [], "{case}");
+                assert_eq!(received, [body], "{case}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_gets_a_plain_challenge_where_scopes_are_needed() {
-    let (answer, seen) = ask(&layer(), post(&[JSON], call("delete_file"), None)).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+async fn an_anonymous_caller_gets_a_challenge_with_the_required_scopes() {
+    let (response, received) = send_to(&layer(), post(&[JSON], call("delete_file"), None)).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     assert_eq!(
-        answer.body,
+        response.body,
         r#"{"error":"unauthorized","error_description":"An access token is required"}"#
     );
     let challenge =
         format!("Bearer resource_metadata=\"{METADATA}\", scope=\"profile email files:write\"");
-    assert_headers(&answer, Some(&challenge), "nobody");
-    assert!(seen.is_empty());
+    assert_headers(&response, Some(&challenge), "anonymous");
+    assert!(received.is_empty());
     for body in [call("open"), r#"{"method":"initialize","params":{}}"#.to_owned()] {
-        let (answer, _) = ask(&layer(), post(&[JSON], body, None)).await;
-        assert_eq!(answer.status, StatusCode::OK);
+        let (response, _) = send_to(&layer(), post(&[JSON], body, None)).await;
+        assert_eq!(response.status, StatusCode::OK);
     }
 }

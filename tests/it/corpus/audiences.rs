@@ -1,149 +1,168 @@
-//! What the token was issued for (RFC 9068 section 4, RFC 8707): this resource, by its whole name.
+//! The audience (RFC 9068 section 4, RFC 8707): the token must name exactly this resource.
 
 use serde_json::{Value, json};
 
-use super::draft::Draft;
-use super::entry::{AUD, Entry, NO_AUDIENCE, OTHER_AUDIENCE, Stage, accepted, refused};
+use super::entry::{
+    Entry, INVALID_AUD, MISSING_AUDIENCE, TokenParams, WRONG_AUDIENCE, accepted, rejected,
+};
+use super::jwt_builder::JwtBuilder;
 use crate::support::RESOURCE;
 
 const AUDIENCE: &str = "RFC 8725 section 3.9";
 const SAME_URL: &str = "RFC 3986 section 6.2";
 const FORM: &str = "RFC 7519 section 4.1.3";
 
-pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    [this_one, others, lists, forms].into_iter().flat_map(|table| table(stage)).collect()
+pub(super) fn table(params: &TokenParams) -> Vec<Entry> {
+    [equivalent_urls, other_urls, lists, invalid_types]
+        .into_iter()
+        .flat_map(|table| table(params))
+        .collect()
 }
 
-fn for_audience(stage: &Stage, aud: Value) -> Draft {
-    stage.jwt().claim("aud", aud)
+fn for_audience(params: &TokenParams, aud: Value) -> JwtBuilder {
+    params.jwt().claim("aud", aud)
 }
 
-/// Spellings of the resource that RFC 3986 makes equal.
-fn this_one(stage: &Stage) -> Vec<Entry> {
+/// Forms of the resource URL that RFC 3986 makes equivalent.
+fn equivalent_urls(params: &TokenParams) -> Vec<Entry> {
     let rows = [
-        ("in capitals up to its path", "HTTPS://MCP.EXAMPLE.COM/mcp"),
+        ("with scheme and host in upper case", "HTTPS://MCP.EXAMPLE.COM/mcp"),
         ("with its host in mixed case", "https://Mcp.Example.com/mcp"),
         ("with its default port", "https://mcp.example.com:443/mcp"),
     ];
-    let spelled = |(name, aud): (&str, &str)| {
+    let equivalent = |(name, aud): (&str, &str)| {
         let differences = json!({"resource": aud, "extra": {"aud": [aud]}});
-        accepted(format!("aud {name}"), SAME_URL, differences, for_audience(stage, json!(aud)))
+        accepted(format!("aud {name}"), SAME_URL, differences, for_audience(params, json!(aud)))
     };
-    rows.into_iter().map(spelled).collect()
+    rows.into_iter().map(equivalent).collect()
 }
 
-const OTHERS: [(&str, &str); 38] = [
+const OTHER_URLS: [(&str, &str); 38] = [
     ("of another host", "https://other.example.com/mcp"),
     ("of the host alone", "https://mcp.example.com"),
-    ("of the host and a slash", "https://mcp.example.com/"),
-    ("with a slash behind it", "https://mcp.example.com/mcp/"),
-    ("of a path beneath it", "https://mcp.example.com/mcp/admin"),
-    ("of a path that goes on", "https://mcp.example.com/mcp2"),
-    ("of a path cut short", "https://mcp.example.com/mc"),
-    ("with its path in capitals", "https://mcp.example.com/MCP"),
-    ("with two slashes", "https://mcp.example.com//mcp"),
-    ("with a step back in its path", "https://mcp.example.com/x/../mcp"),
+    ("of the host with a slash", "https://mcp.example.com/"),
+    ("with a trailing slash", "https://mcp.example.com/mcp/"),
+    ("of a path below it", "https://mcp.example.com/mcp/admin"),
+    ("of a longer path", "https://mcp.example.com/mcp2"),
+    ("of a shorter path", "https://mcp.example.com/mc"),
+    ("with its path in upper case", "https://mcp.example.com/MCP"),
+    ("with a double slash", "https://mcp.example.com//mcp"),
+    ("with .. in its path", "https://mcp.example.com/x/../mcp"),
     ("with its path percent-encoded", "https://mcp.example.com/%6Dcp"),
     ("with a query", "https://mcp.example.com/mcp?x=1"),
     ("with an empty query", "https://mcp.example.com/mcp?"),
     ("with a fragment", "https://mcp.example.com/mcp#x"),
     ("at another port", "https://mcp.example.com:8443/mcp"),
-    ("at the port of http", "https://mcp.example.com:80/mcp"),
-    ("at its port with a zero before it", "https://mcp.example.com:0443/mcp"),
+    ("at the default port of http", "https://mcp.example.com:80/mcp"),
+    ("at its port with a leading zero", "https://mcp.example.com:0443/mcp"),
     ("with an empty port", "https://mcp.example.com:/mcp"),
-    ("with its port twice", "https://mcp.example.com:443:443/mcp"),
-    ("by http", "http://mcp.example.com/mcp"),
-    ("by http at the port of https", "http://mcp.example.com:443/mcp"),
+    ("with two ports", "https://mcp.example.com:443:443/mcp"),
+    ("with the http scheme", "http://mcp.example.com/mcp"),
+    ("with the http scheme at port 443", "http://mcp.example.com:443/mcp"),
     ("without a scheme", "mcp.example.com/mcp"),
-    ("of any scheme", "//mcp.example.com/mcp"),
+    ("relative to the scheme", "//mcp.example.com/mcp"),
     ("with a user name", "https://user@mcp.example.com/mcp"),
-    ("as the user name of another host", "https://mcp.example.com@evil.example/mcp"),
-    ("that goes on as another host", "https://mcp.example.com.evil.example/mcp"),
-    ("with a dot behind its host", "https://mcp.example.com./mcp"),
-    ("of a host beneath it", "https://x.mcp.example.com/mcp"),
-    ("in letters that look alike", "https://mcp.ex\u{430}mple.com/mcp"),
+    ("as the user info of another host", "https://mcp.example.com@evil.example/mcp"),
+    ("as a prefix of another host", "https://mcp.example.com.evil.example/mcp"),
+    ("with a trailing dot after its host", "https://mcp.example.com./mcp"),
+    ("of a subdomain", "https://x.mcp.example.com/mcp"),
+    ("with a homoglyph in its host", "https://mcp.ex\u{430}mple.com/mcp"),
     ("with a backslash", "https://mcp.example.com\\mcp"),
-    ("with a space before it", " https://mcp.example.com/mcp"),
-    ("with a space behind it", "https://mcp.example.com/mcp "),
-    ("with a zero behind it", "https://mcp.example.com/mcp\0"),
-    ("with another behind a space", "https://mcp.example.com/mcp https://o.example/mcp"),
-    ("that is a pattern", "https://*.example.com/mcp"),
-    ("that is a star", "*"),
-    ("empty", ""),
-    ("of the client", "client_corpus"),
+    ("with a leading space", " https://mcp.example.com/mcp"),
+    ("with a trailing space", "https://mcp.example.com/mcp "),
+    ("with a trailing NUL", "https://mcp.example.com/mcp\0"),
+    ("followed by another URL", "https://mcp.example.com/mcp https://o.example/mcp"),
+    ("that is a wildcard host", "https://*.example.com/mcp"),
+    ("that is an asterisk", "*"),
+    ("that is empty", ""),
+    ("that is the client id", "client_corpus"),
 ];
 
-fn others(stage: &Stage) -> Vec<Entry> {
+fn other_urls(params: &TokenParams) -> Vec<Entry> {
     let other = |(name, aud): (&str, &str)| {
-        refused(format!("aud {name}"), AUDIENCE, OTHER_AUDIENCE, for_audience(stage, json!(aud)))
+        rejected(format!("aud {name}"), AUDIENCE, WRONG_AUDIENCE, for_audience(params, json!(aud)))
     };
-    let mut entries: Vec<Entry> = OTHERS.into_iter().map(other).collect();
+    let mut entries: Vec<Entry> = OTHER_URLS.into_iter().map(other).collect();
     entries.extend([
-        refused(
-            "aud of the issuer",
+        rejected(
+            "aud that is the issuer",
             AUDIENCE,
-            OTHER_AUDIENCE,
-            for_audience(stage, json!(stage.issuer)),
+            WRONG_AUDIENCE,
+            for_audience(params, json!(params.issuer)),
         ),
-        refused("aud missing", "RFC 8707 section 2", NO_AUDIENCE, stage.jwt().no_claim("aud")),
-        refused("aud null", "RFC 8707 section 2", NO_AUDIENCE, for_audience(stage, Value::Null)),
-        refused(
-            "aud in another case of its name",
+        rejected(
+            "aud missing",
             "RFC 8707 section 2",
-            NO_AUDIENCE,
-            stage.jwt().no_claim("aud").claim("Aud", json!(RESOURCE)),
+            MISSING_AUDIENCE,
+            params.jwt().without_claim("aud"),
         ),
-        refused("resource in place of aud", "RFC 8707 section 2", NO_AUDIENCE, {
-            stage.jwt().no_claim("aud").claim("resource", json!(RESOURCE))
+        rejected(
+            "aud null",
+            "RFC 8707 section 2",
+            MISSING_AUDIENCE,
+            for_audience(params, Value::Null),
+        ),
+        rejected(
+            "Aud in place of aud",
+            "RFC 8707 section 2",
+            MISSING_AUDIENCE,
+            params.jwt().without_claim("aud").claim("Aud", json!(RESOURCE)),
+        ),
+        rejected("resource in place of aud", "RFC 8707 section 2", MISSING_AUDIENCE, {
+            params.jwt().without_claim("aud").claim("resource", json!(RESOURCE))
         }),
-        refused(
-            "no aud, and no scopes either",
+        rejected(
+            "no aud and no scope",
             "RFC 6750 section 3.1",
-            NO_AUDIENCE,
-            stage.jwt().no_claim("aud").no_claim("scope"),
+            MISSING_AUDIENCE,
+            params.jwt().without_claim("aud").without_claim("scope"),
         ),
     ]);
     entries
 }
 
-fn lists(stage: &Stage) -> Vec<Entry> {
+fn lists(params: &TokenParams) -> Vec<Entry> {
     let other = "https://other.example.com/mcp";
     let among = |name: &str, aud: &[&str], resource: &str| {
         let differences = json!({"resource": resource, "extra": {"aud": aud}});
-        accepted(name, FORM, differences, for_audience(stage, json!(aud)))
+        accepted(name, FORM, differences, for_audience(params, json!(aud)))
     };
     let many: Vec<String> = (0..50).map(|n| format!("https://{n}.example.com/mcp")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).chain([RESOURCE]).collect();
     vec![
-        among("aud a list of one", &[RESOURCE], RESOURCE),
-        among("aud a list, first", &[RESOURCE, other], RESOURCE),
-        among("aud a list, last", &[other, RESOURCE], RESOURCE),
-        among("aud a list of 51, last", &many, RESOURCE),
-        among("aud a list with an empty text", &["", RESOURCE], RESOURCE),
-        among("aud a list, twice", &[RESOURCE, "https://mcp.example.com:443/mcp"], RESOURCE),
-        refused(
-            "aud a list of others",
-            AUDIENCE,
-            OTHER_AUDIENCE,
-            for_audience(stage, json!([other, "*"])),
+        among("aud a list of one URL", &[RESOURCE], RESOURCE),
+        among("aud a list with the resource first", &[RESOURCE, other], RESOURCE),
+        among("aud a list with the resource last", &[other, RESOURCE], RESOURCE),
+        among("aud a list of 51 URLs with the resource last", &many, RESOURCE),
+        among("aud a list with an empty string", &["", RESOURCE], RESOURCE),
+        among(
+            "aud a list with the resource twice",
+            &[RESOURCE, "https://mcp.example.com:443/mcp"],
+            RESOURCE,
         ),
-        refused("aud an empty list", AUDIENCE, NO_AUDIENCE, for_audience(stage, json!([]))),
-        refused(
-            "aud a list of an empty text",
+        rejected(
+            "aud a list of other values",
             AUDIENCE,
-            OTHER_AUDIENCE,
-            for_audience(stage, json!([""])),
+            WRONG_AUDIENCE,
+            for_audience(params, json!([other, "*"])),
         ),
-        refused(
-            "aud a list of the resource in two",
+        rejected("aud an empty list", AUDIENCE, MISSING_AUDIENCE, for_audience(params, json!([]))),
+        rejected(
+            "aud a list of an empty string",
             AUDIENCE,
-            OTHER_AUDIENCE,
-            for_audience(stage, json!(["https://mcp.example.com", "/mcp"])),
+            WRONG_AUDIENCE,
+            for_audience(params, json!([""])),
+        ),
+        rejected(
+            "aud a list with the resource split in two",
+            AUDIENCE,
+            WRONG_AUDIENCE,
+            for_audience(params, json!(["https://mcp.example.com", "/mcp"])),
         ),
     ]
 }
 
-fn forms(stage: &Stage) -> Vec<Entry> {
+fn invalid_types(params: &TokenParams) -> Vec<Entry> {
     let rows = [
         json!(1),
         json!(true),
@@ -155,6 +174,6 @@ fn forms(stage: &Stage) -> Vec<Entry> {
         json!([{"aud": RESOURCE}]),
     ];
     rows.into_iter()
-        .map(|aud| refused(format!("aud {aud}"), FORM, AUD, for_audience(stage, aud)))
+        .map(|aud| rejected(format!("aud {aud}"), FORM, INVALID_AUD, for_audience(params, aud)))
         .collect()
 }

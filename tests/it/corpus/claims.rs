@@ -1,9 +1,10 @@
-//! Who issued the token, for whom, and by way of which client (RFC 9068 section 2.2).
+//! Issuer, subject, client, organization and actor (RFC 9068 section 2.2), and duplicate claims.
 
 use serde_json::{Value, json};
 
 use super::entry::{
-    ACT, Entry, ISSUER, NO_CLAIMS, NO_CLIENT, NO_SUB, Stage, TEXT, accepted, refused, usual,
+    Entry, INVALID_ACT, INVALID_CLAIMS_JSON, INVALID_STRING, MISSING_CLIENT_ID, MISSING_SUB,
+    TokenParams, WRONG_ISS, accepted, default_caller, rejected,
 };
 
 const ISS: &str = "RFC 9068 section 4";
@@ -13,42 +14,52 @@ const UNIQUE: &str = "RFC 7519 section 4";
 const ACTOR: &str = "RFC 8693 section 4.1";
 const ORG_ID: &str = "Clerk: org_id is the organization's id, where user:org:read was granted";
 
-pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    [issuers, subjects, clients, organizations, actors, bad_actors, twice, twice_within, others]
-        .into_iter()
-        .flat_map(|table| table(stage))
-        .collect()
+pub(super) fn table(params: &TokenParams) -> Vec<Entry> {
+    [
+        issuers,
+        subjects,
+        clients,
+        organizations,
+        actors,
+        invalid_actors,
+        duplicates,
+        nested_duplicates,
+        others,
+    ]
+    .into_iter()
+    .flat_map(|table| table(params))
+    .collect()
 }
 
-/// Byte by byte: each of these is somebody else.
-fn issuers(stage: &Stage) -> Vec<Entry> {
-    let issuer = stage.issuer.as_str();
+/// The issuer is compared byte by byte: each of these is another issuer.
+fn issuers(params: &TokenParams) -> Vec<Entry> {
+    let issuer = params.issuer.as_str();
     let (scheme, authority) = issuer.split_once("://").unwrap();
     let (host, port) = authority.rsplit_once(':').unwrap();
-    let t = |iss: Value| stage.jwt().claim("iss", iss);
+    let t = |iss: Value| params.jwt().claim("iss", iss);
     let rows = [
         ("iss of another instance", json!("https://clerk.other.example")),
-        ("iss that can be called", json!(stage.trap)),
+        ("iss that accepts connections", json!(params.forbidden_origin)),
         ("iss with a slash", json!(format!("{issuer}/"))),
         ("iss with a path", json!(format!("{issuer}/oauth"))),
         ("iss with a query", json!(format!("{issuer}?"))),
         ("iss with a fragment", json!(format!("{issuer}#"))),
         (
-            "iss with its scheme in capitals",
+            "iss with its scheme in upper case",
             json!(format!("{}://{authority}", scheme.to_uppercase())),
         ),
-        ("iss by https", json!(format!("https://{authority}"))),
+        ("iss with the https scheme", json!(format!("https://{authority}"))),
         ("iss without a scheme", json!(authority)),
         ("iss without its port", json!(format!("{scheme}://{host}"))),
         ("iss at another port", json!(format!("{scheme}://{host}:1{port}"))),
-        ("iss by another name of the host", json!(format!("{scheme}://localhost:{port}"))),
+        ("iss with another name of the host", json!(format!("{scheme}://localhost:{port}"))),
         ("iss with a user name", json!(format!("{scheme}://user@{authority}"))),
-        ("iss as the user name of another host", json!(format!("{issuer}@evil.example"))),
-        ("iss that goes on as another host", json!(format!("{issuer}.evil.example"))),
-        ("iss with a space before it", json!(format!(" {issuer}"))),
-        ("iss with a line end behind it", json!(format!("{issuer}\n"))),
-        ("iss with a zero behind it", json!(format!("{issuer}\0"))),
-        ("iss cut short", json!(issuer[..issuer.len() - 1])),
+        ("iss as the user info of another host", json!(format!("{issuer}@evil.example"))),
+        ("iss as a prefix of another host", json!(format!("{issuer}.evil.example"))),
+        ("iss with a leading space", json!(format!(" {issuer}"))),
+        ("iss with a trailing line break", json!(format!("{issuer}\n"))),
+        ("iss with a trailing NUL", json!(format!("{issuer}\0"))),
+        ("iss without its last character", json!(issuer[..issuer.len() - 1])),
         ("iss in a list", json!([issuer])),
         ("iss in an object", json!({"iss": issuer})),
         ("iss empty", json!("")),
@@ -56,57 +67,62 @@ fn issuers(stage: &Stage) -> Vec<Entry> {
         ("iss true", json!(true)),
     ];
     let mut entries: Vec<Entry> =
-        rows.into_iter().map(|(name, iss)| refused(name, ISS, ISSUER, t(iss))).collect();
+        rows.into_iter().map(|(name, iss)| rejected(name, ISS, WRONG_ISS, t(iss))).collect();
     entries.extend([
-        refused("iss missing", ISS, ISSUER, stage.jwt().no_claim("iss")),
-        refused("iss in another case of its name", ISS, ISSUER, {
-            stage.jwt().no_claim("iss").claim("Iss", json!(issuer))
+        rejected("iss missing", ISS, WRONG_ISS, params.jwt().without_claim("iss")),
+        rejected("Iss in place of iss", ISS, WRONG_ISS, {
+            params.jwt().without_claim("iss").claim("Iss", json!(issuer))
         }),
-        accepted("iss with its slashes escaped", "RFC 8259 section 7", usual(), {
-            stage.jwt().claim("iss", json!(issuer).to_string().replace('/', "\\/"))
+        accepted("iss with escaped slashes", "RFC 8259 section 7", default_caller(), {
+            params.jwt().claim("iss", json!(issuer).to_string().replace('/', "\\/"))
         }),
     ]);
     entries
 }
 
-fn subjects(stage: &Stage) -> Vec<Entry> {
-    let t = |sub: &str| stage.jwt().claim("sub", sub);
-    let no_text = |sub: &str| refused(format!("sub {sub}"), SUB, TEXT, t(sub));
+fn subjects(params: &TokenParams) -> Vec<Entry> {
+    let t = |sub: &str| params.jwt().claim("sub", sub);
+    let invalid = |sub: &str| rejected(format!("sub {sub}"), SUB, INVALID_STRING, t(sub));
     let mut entries: Vec<Entry> =
         [r#""""#, "1", "true", r#"["user_corpus"]"#, r#"{"id":"user_corpus"}"#]
             .into_iter()
-            .map(no_text)
+            .map(invalid)
             .collect();
     let kept = |name: &str, sub: &str| {
         accepted(name, SUB, json!({"extra": {"userId": sub}}), t(&json!(sub).to_string()))
     };
     entries.extend([
-        refused("sub missing", "RFC 9068 section 2.2", NO_SUB, stage.jwt().no_claim("sub")),
-        refused("sub null", "RFC 9068 section 2.2", NO_SUB, t("null")),
-        kept("sub of any form", "service-1"),
-        kept("sub in other letters", "user_\u{e4}\u{1d11e}"),
-        kept("sub that has mch_ in it", "user_mch_1"),
+        rejected(
+            "sub missing",
+            "RFC 9068 section 2.2",
+            MISSING_SUB,
+            params.jwt().without_claim("sub"),
+        ),
+        rejected("sub null", "RFC 9068 section 2.2", MISSING_SUB, t("null")),
+        kept("sub without a known prefix", "service-1"),
+        kept("sub with non-ASCII letters", "user_\u{e4}\u{1d11e}"),
+        kept("sub that contains mch_", "user_mch_1"),
         kept("sub of 2,000 characters", &"u".repeat(2000)),
     ]);
     entries
 }
 
-fn clients(stage: &Stage) -> Vec<Entry> {
-    let t = |client_id: &str| stage.jwt().claim("client_id", client_id);
-    let no_text = |id: &str| refused(format!("client_id {id}"), CLIENT_ID, TEXT, t(id));
+fn clients(params: &TokenParams) -> Vec<Entry> {
+    let t = |client_id: &str| params.jwt().claim("client_id", client_id);
+    let invalid = |id: &str| rejected(format!("client_id {id}"), CLIENT_ID, INVALID_STRING, t(id));
     let mut entries: Vec<Entry> =
-        [r#""""#, "1", "false", r#"["client_corpus"]"#, "{}"].into_iter().map(no_text).collect();
+        [r#""""#, "1", "false", r#"["client_corpus"]"#, "{}"].into_iter().map(invalid).collect();
     let document = "https://app.example.com/client-metadata.json";
     entries.extend([
-        refused(
+        rejected(
             "client_id missing",
             "RFC 9068 section 2.2",
-            NO_CLIENT,
-            stage.jwt().no_claim("client_id"),
+            MISSING_CLIENT_ID,
+            params.jwt().without_claim("client_id"),
         ),
-        refused("client_id null", "RFC 9068 section 2.2", NO_CLIENT, t("null")),
-        refused("azp and no client_id", "RFC 9068 section 2.2", NO_CLIENT, {
-            stage.jwt().no_claim("client_id").claim("azp", r#""client_corpus""#)
+        rejected("client_id null", "RFC 9068 section 2.2", MISSING_CLIENT_ID, t("null")),
+        rejected("azp in place of client_id", "RFC 9068 section 2.2", MISSING_CLIENT_ID, {
+            params.jwt().without_claim("client_id").claim("azp", r#""client_corpus""#)
         }),
         accepted(
             "client_id that is a URL",
@@ -118,20 +134,20 @@ fn clients(stage: &Stage) -> Vec<Entry> {
     entries
 }
 
-fn organizations(stage: &Stage) -> Vec<Entry> {
-    let t = |org_id: &str| stage.jwt().claim("org_id", org_id);
-    let no_text = |id: &str| refused(format!("org_id {id}"), ORG_ID, TEXT, t(id));
+fn organizations(params: &TokenParams) -> Vec<Entry> {
+    let t = |org_id: &str| params.jwt().claim("org_id", org_id);
+    let invalid = |id: &str| rejected(format!("org_id {id}"), ORG_ID, INVALID_STRING, t(id));
     let mut entries: Vec<Entry> =
-        [r#""""#, "1", r#"["org_1"]"#, "{}"].into_iter().map(no_text).collect();
+        [r#""""#, "1", r#"["org_1"]"#, "{}"].into_iter().map(invalid).collect();
     entries.extend([
         accepted("org_id", ORG_ID, json!({"extra": {"orgId": "org_1"}}), t(r#""org_1""#)),
-        accepted("org_id null", ORG_ID, usual(), t("null")),
+        accepted("org_id null", ORG_ID, default_caller(), t("null")),
     ]);
     entries
 }
 
-fn actors(stage: &Stage) -> Vec<Entry> {
-    let t = |act: Value| stage.jwt().claim("act", act);
+fn actors(params: &TokenParams) -> Vec<Entry> {
+    let t = |act: Value| params.jwt().claim("act", act);
     let kept = |name: &str, act: Value| {
         accepted(name, ACTOR, json!({"extra": {"act": act.clone()}}), t(act))
     };
@@ -144,17 +160,17 @@ fn actors(stage: &Stage) -> Vec<Entry> {
     vec![
         kept("act", json!({"sub": "agent"})),
         kept("act with its issuer", json!({"sub": "agent", "iss": "https://i.example"})),
-        kept("act of three", chain(2)),
-        kept("act of a hundred", chain(99)),
-        accepted("act null", ACTOR, usual(), t(Value::Null)),
+        kept("act chain of three", chain(2)),
+        kept("act chain of a hundred", chain(99)),
+        accepted("act null", ACTOR, default_caller(), t(Value::Null)),
         accepted(
-            "act with nulls in it",
+            "act with null members",
             ACTOR,
             json!({"extra": {"act": {"sub": "agent"}}}),
             t(json!({"sub": "agent", "iss": null, "act": null})),
         ),
         accepted(
-            "act with a member that nobody knows",
+            "act with an unknown member",
             ACTOR,
             json!({"extra": {"act": {"sub": "agent"}}}),
             t(json!({"sub": "agent", "x": 1})),
@@ -162,8 +178,10 @@ fn actors(stage: &Stage) -> Vec<Entry> {
     ]
 }
 
-fn bad_actors(stage: &Stage) -> Vec<Entry> {
-    let act = |act: &str| refused(format!("act {act}"), ACTOR, ACT, stage.jwt().claim("act", act));
+fn invalid_actors(params: &TokenParams) -> Vec<Entry> {
+    let act = |act: &str| {
+        rejected(format!("act {act}"), ACTOR, INVALID_ACT, params.jwt().claim("act", act))
+    };
     let rows = [
         r#""agent""#,
         "1",
@@ -185,18 +203,18 @@ fn bad_actors(stage: &Stage) -> Vec<Entry> {
         r#"{"sub":"agent","act":{"sub":"b","act":[]}}"#,
     ];
     let mut entries: Vec<Entry> = rows.into_iter().map(act).collect();
-    let endless = |_: String| r#"{"act":{"sub":"a","#.repeat(200);
-    entries.extend([refused(
-        "act without end",
+    let unclosed = |_: String| r#"{"act":{"sub":"a","#.repeat(200);
+    entries.extend([rejected(
+        "act 200 deep, never closed",
         ACTOR,
-        NO_CLAIMS,
-        stage.jwt().claims_text(endless),
+        INVALID_CLAIMS_JSON,
+        params.jwt().map_claims_json(unclosed),
     )]);
     entries
 }
 
-/// Each claim that something hangs on, named twice: as it should be, and as an attacker would like it.
-fn twice(stage: &Stage) -> Vec<Entry> {
+/// Each claim that matters, twice: with the valid value and with one that an attacker would choose.
+fn duplicates(params: &TokenParams) -> Vec<Entry> {
     let claims = [
         ("iss", r#""https://evil.example""#),
         ("sub", r#""user_admin""#),
@@ -211,54 +229,74 @@ fn twice(stage: &Stage) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (name, json) in claims {
         let (again, before) =
-            (stage.jwt().claim_again(name, json), stage.jwt().claim_before(name, json));
-        entries.push(refused(format!("claim {name} again"), UNIQUE, NO_CLAIMS, again));
-        entries.push(refused(format!("claim {name} before"), UNIQUE, NO_CLAIMS, before));
+            (params.jwt().append_claim(name, json), params.jwt().prepend_claim(name, json));
+        entries.push(rejected(
+            format!("claim {name} duplicated after"),
+            UNIQUE,
+            INVALID_CLAIMS_JSON,
+            again,
+        ));
+        entries.push(rejected(
+            format!("claim {name} duplicated before"),
+            UNIQUE,
+            INVALID_CLAIMS_JSON,
+            before,
+        ));
     }
     for (name, json) in
         [("scp", r#"["profile"]"#), ("org_id", r#""org_1""#), ("act", "null"), ("x", "1")]
     {
-        let token = stage.jwt().claim_again(name, json).claim_again(name, json);
-        entries.push(refused(format!("claim {name} twice"), UNIQUE, NO_CLAIMS, token));
+        let token = params.jwt().append_claim(name, json).append_claim(name, json);
+        entries.push(rejected(
+            format!("claim {name} duplicated"),
+            UNIQUE,
+            INVALID_CLAIMS_JSON,
+            token,
+        ));
     }
     entries.extend([
-        refused("claim sub again behind an escape", UNIQUE, NO_CLAIMS, {
-            stage.jwt().claim_again(r"s\u0075b", r#""user_admin""#)
+        rejected("claim sub duplicated with an escaped name", UNIQUE, INVALID_CLAIMS_JSON, {
+            params.jwt().append_claim(r"s\u0075b", r#""user_admin""#)
         }),
-        refused("claim sub again, null", UNIQUE, NO_CLAIMS, stage.jwt().claim_again("sub", "null")),
+        rejected(
+            "claim sub duplicated with null",
+            UNIQUE,
+            INVALID_CLAIMS_JSON,
+            params.jwt().append_claim("sub", "null"),
+        ),
     ]);
     entries
 }
 
-/// Further in, where no rule speaks of claims, the last one counts.
-fn twice_within(stage: &Stage) -> Vec<Entry> {
+/// Within a claim duplicates are not forbidden; the last one counts.
+fn nested_duplicates(params: &TokenParams) -> Vec<Entry> {
     let act = |name: &str, act: &str, differences: Value| {
         let differences = json!({"extra": {"act": differences}});
-        accepted(name, UNIQUE, differences, stage.jwt().claim("act", act))
+        accepted(name, UNIQUE, differences, params.jwt().claim("act", act))
     };
     vec![
-        act("act with two subjects", r#"{"sub":"agent","sub":"root"}"#, json!({"sub": "root"})),
+        act("act with a duplicate sub", r#"{"sub":"agent","sub":"root"}"#, json!({"sub": "root"})),
         act(
-            "act with two acts",
+            "act with a duplicate act",
             r#"{"sub":"a","act":{"sub":"b"},"act":null}"#,
             json!({"sub": "a"}),
         ),
         accepted(
-            "a name twice within a claim",
+            "a duplicate name within a claim",
             UNIQUE,
             json!({"extra": {"claims": {"x": [{"y": 2}]}}}),
-            stage.jwt().claim("x", r#"[{"y":1,"y":2}]"#),
+            params.jwt().claim("x", r#"[{"y":1,"y":2}]"#),
         ),
     ]
 }
 
-fn others(stage: &Stage) -> Vec<Entry> {
+fn others(params: &TokenParams) -> Vec<Entry> {
     let extra = |claims: Value| json!({"extra": {"claims": claims}});
-    let t = || stage.jwt();
+    let t = || params.jwt();
     vec![
-        accepted("a good token", "RFC 9068 section 2.2", usual(), t()),
+        accepted("a valid token", "RFC 9068 section 2.2", default_caller(), t()),
         accepted(
-            "of a client for itself",
+            "a subject that is the client itself",
             "RFC 9068 section 2.2",
             json!({"extra": {"userId": "client_corpus"}}),
             t().claim("sub", json!("client_corpus")),
@@ -267,28 +305,28 @@ fn others(stage: &Stage) -> Vec<Entry> {
             "jti missing",
             "RFC 9068 section 4",
             extra(json!({"jti": null})),
-            t().no_claim("jti"),
+            t().without_claim("jti"),
         ),
         accepted(
-            "jti no text",
+            "jti not a string",
             "RFC 9068 section 4",
             extra(json!({"jti": 1})),
             t().claim("jti", 1),
         ),
         accepted(
-            "claims that nobody knows",
+            "unknown claims",
             UNIQUE,
             extra(json!({"x": {"y": [1, 2.5, "z"]}})),
             t().claim("x", r#"{"y":[1,2.5,"z"]}"#),
         ),
         accepted(
-            "a claim in another case is another claim",
+            "claim names are case-sensitive",
             UNIQUE,
             extra(json!({"SUB": "user_admin"})),
             t().claim("SUB", r#""user_admin""#),
         ),
         accepted(
-            "claims named like fields of ours",
+            "claims named like fields of AuthInfo",
             UNIQUE,
             extra(
                 json!({"userId": "user_admin", "resource": "x", "scopes": ["admin"], "token": "x"}),
@@ -299,7 +337,7 @@ fn others(stage: &Stage) -> Vec<Entry> {
             },
         ),
         accepted(
-            "a claim of Object.prototype",
+            "a claim named __proto__",
             UNIQUE,
             extra(json!({"__proto__": {"sub": "user_admin"}})),
             t().claim("__proto__", r#"{"sub":"user_admin"}"#),

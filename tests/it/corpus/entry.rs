@@ -1,103 +1,109 @@
-//! What stands in the tables: a token, what is to become of it, and the rule that says so.
+//! The entries of the corpus: a token, its expected verdict, and the rule that requires it.
 
 use clerk_mcp_tools::VerifyErrorKind as Kind;
 use clerk_mcp_tools::testing::{FakeClerk, TokenBuilder};
 use serde_json::{Value, json};
 
-use super::draft::Draft;
+use super::jwt_builder::JwtBuilder;
 use crate::support::{NOW, RESOURCE};
 
-/// What the tables are made for.
-pub(super) struct Stage {
+/// The values that the tables build their tokens from.
+pub(super) struct TokenParams {
     pub(super) issuer: String,
-    /// The id of a published key that is not the corpus's.
+    /// The id of another published key, which no token of the corpus is signed with.
     pub(super) other_key_id: String,
-    /// Where somebody listens who must never be called.
-    pub(super) trap: String,
+    /// An origin that no verifier may ever connect to.
+    pub(super) forbidden_origin: String,
 }
 
-impl Stage {
-    /// A good token, to be changed.
-    pub(super) fn jwt(&self) -> Draft {
-        Draft::good(&self.issuer)
+impl TokenParams {
+    /// Starts a valid token.
+    pub(super) fn jwt(&self) -> JwtBuilder {
+        JwtBuilder::valid(&self.issuer)
     }
 }
 
+/// One row of the corpus.
 pub(super) struct Entry {
     pub(super) name: String,
-    /// The RFC and section, or the fact about Clerk, that the verdict follows from.
+    /// The RFC and section, or the property of Clerk, that the verdict follows from.
     pub(super) rule: &'static str,
     pub(super) token: Token,
     pub(super) verdict: Verdict,
-    /// Where a verifier with one PEM key, which looks at no key id and does RS256 only, comes to another verdict.
-    pub(super) by_pem: Option<Verdict>,
-    /// Whether a request with this token is one without a token.
-    pub(super) is_no_token: bool,
+    /// The verdict with a single PEM key, where it differs: such a verifier ignores `kid` and
+    /// accepts RS256 only.
+    pub(super) with_pem_key: Option<Verdict>,
+    /// Whether the layer treats a request with this token as one without credentials.
+    pub(super) counts_as_missing: bool,
 }
 
 pub(super) enum Token {
-    Text(String),
-    /// One on record at the instance.
+    /// The token itself.
+    Literal(String),
+    /// An opaque token that the instance issues and keeps a record of.
     Opaque(fn(TokenBuilder) -> TokenBuilder),
 }
 
 pub(super) enum Verdict {
-    Refused(Why),
-    /// Let in, as the usual caller with these differences (RFC 7396).
+    Rejected(Reason),
+    /// Accepted, as the default caller with these differences (a merge patch, RFC 7396).
     Accepted(Value),
-    /// Good, and without the scopes that the layer asks for.
-    Narrow(Value),
-    /// Not to be had while Clerk does not answer. No entry says so: it follows from the others.
+    /// Valid, but without the scopes that the layer requires.
+    InsufficientScope(Value),
+    /// Not decidable during an outage of Clerk. No entry names it: the runner derives it.
     Unavailable,
 }
 
-/// The kind of an error and a part of its detail, by which one rule is told from the next.
-pub(super) type Why = (Kind, &'static str);
+/// The kind of an error, and a part of its detail that identifies the rule.
+pub(super) type Reason = (Kind, &'static str);
 
-pub(super) const NO_TOKEN: Why =
+pub(super) const NOT_TOKEN68: Reason =
     (Kind::Malformed, "the credentials are not a token68, or are too long");
-pub(super) const NO_FORMAT: Why = (Kind::Malformed, "neither a JWT nor an opaque token");
-pub(super) const NO_OPAQUE: Why = (Kind::Malformed, "an invalid form after oat_");
-pub(super) const CLERK_KEY: Why =
+pub(super) const UNKNOWN_FORMAT: Reason = (Kind::Malformed, "neither a JWT nor an opaque token");
+pub(super) const INVALID_OPAQUE: Reason = (Kind::Malformed, "an invalid form after oat_");
+pub(super) const OTHER_CREDENTIAL: Reason =
     (Kind::WrongTokenType, "a machine token, an API key or a key of Clerk's");
-pub(super) const NO_JWS: Why = (Kind::Malformed, "not a JWS of three parts");
-pub(super) const CRITICAL: Why = (Kind::Malformed, "a critical extension");
-pub(super) const NESTED: Why = (Kind::Malformed, "the payload is another token or encrypted");
-pub(super) const ALGORITHM: Why =
+pub(super) const INVALID_JWS: Reason = (Kind::Malformed, "not a JWS of three parts");
+pub(super) const CRITICAL_EXTENSION: Reason = (Kind::Malformed, "a critical extension");
+pub(super) const NESTED_TOKEN: Reason =
+    (Kind::Malformed, "the payload is another token or encrypted");
+pub(super) const UNSUPPORTED_ALGORITHM: Reason =
     (Kind::UnsupportedAlgorithm, "`alg` is not RS256, RS384 or RS512");
-pub(super) const NOT_THE_KEYS: Why = (Kind::UnsupportedAlgorithm, "`alg` is not that of the key");
-pub(super) const TYP: Why = (Kind::WrongTokenType, "`typ` is not at+jwt");
-pub(super) const CATEGORY: Why = (Kind::WrongTokenType, "`cat` is that of another class");
-pub(super) const NO_KEY_ID: Why = (Kind::UnknownKey, "the header has no `kid`");
-pub(super) const UNKNOWN_KEY: Why = (Kind::UnknownKey, "no key of the instance");
-pub(super) const SIGNATURE: Why = (Kind::InvalidSignature, "the signature does not match");
-pub(super) const NO_CLAIMS: Why =
+pub(super) const KEY_ALGORITHM_MISMATCH: Reason =
+    (Kind::UnsupportedAlgorithm, "`alg` is not that of the key");
+pub(super) const WRONG_TYP: Reason = (Kind::WrongTokenType, "`typ` is not at+jwt");
+pub(super) const WRONG_CAT: Reason = (Kind::WrongTokenType, "`cat` is that of another class");
+pub(super) const MISSING_KID: Reason = (Kind::UnknownKey, "the header has no `kid`");
+pub(super) const UNKNOWN_KID: Reason = (Kind::UnknownKey, "no key of the instance");
+pub(super) const INVALID_SIGNATURE: Reason =
+    (Kind::InvalidSignature, "the signature does not match");
+pub(super) const INVALID_CLAIMS_JSON: Reason =
     (Kind::InvalidClaim, "not a JSON object with unique member names");
-pub(super) const ISSUER: Why = (Kind::InvalidIssuer, "`iss` is not");
-pub(super) const NO_EXP: Why = (Kind::InvalidClaim, "`exp` is missing");
-pub(super) const EXPIRED: Why = (Kind::Expired, "`exp` has passed");
-pub(super) const NBF: Why = (Kind::NotYetValid, "`nbf` is in the future");
-pub(super) const IAT: Why = (Kind::NotYetValid, "`iat` is in the future");
-pub(super) const TIME: Why = (Kind::InvalidClaim, "is not a number of seconds");
-pub(super) const NO_SUB: Why = (Kind::InvalidClaim, "`sub` is missing");
-pub(super) const MACHINE: Why = (Kind::WrongTokenType, "`sub` is a machine");
-pub(super) const NO_CLIENT: Why = (Kind::InvalidClaim, "`client_id` is missing");
-pub(super) const TEXT: Why = (Kind::InvalidClaim, "is not a non-empty string");
-pub(super) const SCP: Why = (Kind::InvalidClaim, "`scp` is not an array of strings");
-pub(super) const SCOPE: Why = (Kind::InvalidClaim, "`scope` is not a string");
-pub(super) const AUD: Why =
+pub(super) const WRONG_ISS: Reason = (Kind::InvalidIssuer, "`iss` is not");
+pub(super) const MISSING_EXP: Reason = (Kind::InvalidClaim, "`exp` is missing");
+pub(super) const EXPIRED: Reason = (Kind::Expired, "`exp` has passed");
+pub(super) const NOT_YET_VALID: Reason = (Kind::NotYetValid, "`nbf` is in the future");
+pub(super) const ISSUED_IN_FUTURE: Reason = (Kind::NotYetValid, "`iat` is in the future");
+pub(super) const INVALID_TIME: Reason = (Kind::InvalidClaim, "is not a number of seconds");
+pub(super) const MISSING_SUB: Reason = (Kind::InvalidClaim, "`sub` is missing");
+pub(super) const MACHINE_SUB: Reason = (Kind::WrongTokenType, "`sub` is a machine");
+pub(super) const MISSING_CLIENT_ID: Reason = (Kind::InvalidClaim, "`client_id` is missing");
+pub(super) const INVALID_STRING: Reason = (Kind::InvalidClaim, "is not a non-empty string");
+pub(super) const INVALID_SCP: Reason = (Kind::InvalidClaim, "`scp` is not an array of strings");
+pub(super) const INVALID_SCOPE: Reason = (Kind::InvalidClaim, "`scope` is not a string");
+pub(super) const INVALID_AUD: Reason =
     (Kind::InvalidClaim, "`aud` is neither a string nor an array of strings");
-pub(super) const ACT: Why = (Kind::InvalidClaim, "`act` is not an actor");
-pub(super) const NO_AUDIENCE: Why = (Kind::InvalidAudience, "the token names no audience");
-pub(super) const OTHER_AUDIENCE: Why = (Kind::InvalidAudience, "issued for another resource");
+pub(super) const INVALID_ACT: Reason = (Kind::InvalidClaim, "`act` is not an actor");
+pub(super) const MISSING_AUDIENCE: Reason = (Kind::InvalidAudience, "the token names no audience");
+pub(super) const WRONG_AUDIENCE: Reason = (Kind::InvalidAudience, "issued for another resource");
 
-pub(super) fn refused(
+pub(super) fn rejected(
     name: impl Into<String>,
     rule: &'static str,
-    why: Why,
+    reason: Reason,
     token: impl Into<Token>,
 ) -> Entry {
-    Entry::new(name, rule, Verdict::Refused(why), token)
+    Entry::new(name, rule, Verdict::Rejected(reason), token)
 }
 
 pub(super) fn accepted(
@@ -109,41 +115,42 @@ pub(super) fn accepted(
     Entry::new(name, rule, Verdict::Accepted(differences), token)
 }
 
-pub(super) fn narrow(
+pub(super) fn insufficient_scope(
     name: impl Into<String>,
     rule: &'static str,
     differences: Value,
     token: impl Into<Token>,
 ) -> Entry {
-    Entry::new(name, rule, Verdict::Narrow(differences), token)
+    Entry::new(name, rule, Verdict::InsufficientScope(differences), token)
 }
 
 impl Verdict {
-    /// Whether it is that of a look at the token alone, without a key.
-    pub(super) fn needs_nothing(&self) -> bool {
-        let at_a_look = [CLERK_KEY, ALGORITHM, TYP, CATEGORY, NO_KEY_ID];
-        matches!(self, Self::Refused(why) if why.0 == Kind::Malformed || at_a_look.contains(why))
+    /// Whether it follows from the token alone, without any key.
+    pub(super) fn needs_no_key(&self) -> bool {
+        let before_keys =
+            [OTHER_CREDENTIAL, UNSUPPORTED_ALGORITHM, WRONG_TYP, WRONG_CAT, MISSING_KID];
+        matches!(self, Self::Rejected(reason) if reason.0 == Kind::Malformed || before_keys.contains(reason))
     }
 
-    /// Whether it cannot be had from the keys at hand: there may be a new one, or the token may be one that only Clerk
-    /// knows.
+    /// Whether cached keys cannot decide: there may be a newer key, or only Clerk knows the token.
     pub(super) fn needs_clerk(&self) -> bool {
-        matches!(self, Self::Refused((Kind::UnknownToken, _)))
-            || matches!(self, Self::Refused(why) if *why == UNKNOWN_KEY)
+        matches!(self, Self::Rejected((Kind::UnknownToken, _)))
+            || matches!(self, Self::Rejected(reason) if *reason == UNKNOWN_KID)
     }
 }
 
-/// What `verify_clerk_token` says of it. The layer sees at a glance what that finds when it takes the token apart.
-pub(super) fn directly((kind, detail): Why) -> Why {
-    if [NO_TOKEN, NO_FORMAT].contains(&(kind, detail)) {
+/// The reason that `verify_clerk_token` gives. The layer checks the syntax before it calls the
+/// verifier, and so reports a syntax error with another detail.
+pub(super) fn reason_from_verifier((kind, detail): Reason) -> Reason {
+    if [NOT_TOKEN68, UNKNOWN_FORMAT].contains(&(kind, detail)) {
         (kind, "the token ")
     } else {
         (kind, detail)
     }
 }
 
-/// No difference from the usual caller.
-pub(super) fn usual() -> Value {
+/// No differences from the default caller.
+pub(super) fn default_caller() -> Value {
     json!({})
 }
 
@@ -155,67 +162,68 @@ impl Entry {
         token: impl Into<Token>,
     ) -> Self {
         let (name, token) = (name.into(), token.into());
-        Self { name, rule, token, verdict, by_pem: None, is_no_token: false }
+        Self { name, rule, token, verdict, with_pem_key: None, counts_as_missing: false }
     }
 
-    pub(super) fn by_pem(mut self, verdict: Verdict) -> Self {
-        self.by_pem = Some(verdict);
+    pub(super) fn with_pem_key(mut self, verdict: Verdict) -> Self {
+        self.with_pem_key = Some(verdict);
         self
     }
 
-    pub(super) fn without_credentials(mut self) -> Self {
-        self.is_no_token = true;
+    pub(super) fn counting_as_missing(mut self) -> Self {
+        self.counts_as_missing = true;
         self
     }
 }
 
-impl From<Draft> for Token {
-    fn from(draft: Draft) -> Self {
-        Self::Text(draft.finish())
+impl From<JwtBuilder> for Token {
+    fn from(builder: JwtBuilder) -> Self {
+        Self::Literal(builder.finish())
     }
 }
 
 impl From<String> for Token {
-    fn from(text: String) -> Self {
-        Self::Text(text)
+    fn from(token: String) -> Self {
+        Self::Literal(token)
     }
 }
 
 impl From<&str> for Token {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+    fn from(token: &str) -> Self {
+        Self::Literal(token.to_owned())
     }
 }
 
 impl Token {
-    /// The text of one that is nowhere on record.
-    pub(super) fn as_text(&self) -> Option<&str> {
+    /// The token, unless the instance has to issue it.
+    pub(super) fn as_literal(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Literal(token) => Some(token),
             Self::Opaque(_) => None,
         }
     }
 
-    pub(super) fn text(&self, clerk: &FakeClerk) -> String {
+    /// The token as it is sent. Issues an opaque token anew each time.
+    pub(super) fn serialize(&self, clerk: &FakeClerk) -> String {
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Literal(token) => token.clone(),
             Self::Opaque(change) => {
-                let usual = clerk.mint().subject("user_corpus").client_id("client_corpus");
-                change(usual.audience(RESOURCE).issued_at(NOW).expires_at(NOW + 3600)).opaque()
+                let mint = clerk.mint().subject("user_corpus").client_id("client_corpus");
+                change(mint.audience(RESOURCE).issued_at(NOW).expires_at(NOW + 3600)).opaque()
             }
         }
     }
 
-    /// The usual caller with these differences, in the serde form of `AuthInfo`: every field of it.
-    pub(super) fn caller(&self, text: &str, differences: &Value) -> Value {
+    /// The default caller with these differences, as the JSON form of `AuthInfo`, all fields.
+    pub(super) fn caller(&self, token: &str, differences: &Value) -> Value {
         let claims = match self {
-            Self::Text(_) => json!({"iat": NOW, "nbf": NOW, "jti": "oat_corpus"}),
+            Self::Literal(_) => json!({"iat": NOW, "nbf": NOW, "jti": "oat_corpus"}),
             Self::Opaque(_) => {
                 json!({"created_at": NOW, "updated_at": NOW, "revocation_reason": null})
             }
         };
         let mut caller = json!({
-            "token": text,
+            "token": token,
             "clientId": "client_corpus",
             "scopes": ["profile", "email"],
             "expiresAt": NOW + 3600,
@@ -227,7 +235,7 @@ impl Token {
     }
 }
 
-/// RFC 7396 section 2.
+/// Applies a merge patch (RFC 7396 section 2).
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

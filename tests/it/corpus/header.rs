@@ -1,13 +1,13 @@
-//! The JOSE header: what it may rule out, and all that it may never decide.
+//! The JOSE header: members that make a token invalid, and members that must have no effect.
 
 use serde_json::json;
 
-use super::draft::Draft;
 use super::entry::{
-    CATEGORY, CRITICAL, Entry, NESTED, NO_JWS, NO_KEY_ID, SIGNATURE, Stage, TYP, UNKNOWN_KEY,
-    Verdict, accepted, refused, usual,
+    CRITICAL_EXTENSION, Entry, INVALID_JWS, INVALID_SIGNATURE, MISSING_KID, NESTED_TOKEN,
+    TokenParams, UNKNOWN_KID, Verdict, WRONG_CAT, WRONG_TYP, accepted, default_caller, rejected,
 };
-use super::keys::{foreign, foreign_jwk};
+use super::jwt_builder::JwtBuilder;
+use super::keys::{attacker_jwk, attacker_key};
 
 const CRIT: &str = "RFC 7515 section 4.1.11";
 const B64: &str = "RFC 7797 section 6";
@@ -16,15 +16,21 @@ const TYPING: &str = "RFC 9068 section 4";
 const UNIQUE: &str = "RFC 7515 section 4";
 const CONTENT: &str = "RFC 7519 section 5.2";
 
-pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    let tables = [extensions, offered_keys, key_ids, types, categories, twice, nested, ignored];
-    tables.into_iter().flat_map(|table| table(stage)).collect()
+pub(super) fn table(params: &TokenParams) -> Vec<Entry> {
+    let tables =
+        [extensions, offered_keys, key_ids, types, categories, duplicates, nested, ignored];
+    tables.into_iter().flat_map(|table| table(params)).collect()
 }
 
-fn extensions(stage: &Stage) -> Vec<Entry> {
-    let t = || stage.jwt();
+fn extensions(params: &TokenParams) -> Vec<Entry> {
+    let t = || params.jwt();
     let crit = |value: &str| {
-        refused(format!("crit {value}"), CRIT, CRITICAL, t().head("crit", value).head("x", 1))
+        rejected(
+            format!("crit {value}"),
+            CRIT,
+            CRITICAL_EXTENSION,
+            t().header("crit", value).header("x", 1),
+        )
     };
     let crits = [
         r#"["exp"]"#,
@@ -37,103 +43,123 @@ fn extensions(stage: &Stage) -> Vec<Entry> {
         "false",
         r#"[""]"#,
     ];
-    let b64 = |value: &str| refused(format!("b64 {value}"), B64, CRITICAL, t().head("b64", value));
+    let b64 = |value: &str| {
+        rejected(format!("b64 {value}"), B64, CRITICAL_EXTENSION, t().header("b64", value))
+    };
     let mut entries: Vec<Entry> = crits.into_iter().map(crit).collect();
     entries.extend(["false", "true", "null", r#""false""#].into_iter().map(b64));
-    let unencoded = t().head("b64", false).head("crit", r#"["b64"]"#);
+    let unencoded = t().header("b64", false).header("crit", r#"["b64"]"#);
     entries.extend([
-        refused("b64 false, as crit demands", B64, CRITICAL, unencoded),
-        refused("crit behind an escape", CRIT, CRITICAL, t().head(r"cri\u0074", r#"["exp"]"#)),
-        accepted(
-            "crit in another case is another member",
+        rejected("b64 false, listed in crit", B64, CRITICAL_EXTENSION, unencoded),
+        rejected(
+            "crit with an escaped name",
             CRIT,
-            usual(),
-            t().head("Crit", r#"["exp"]"#),
+            CRITICAL_EXTENSION,
+            t().header(r"cri\u0074", r#"["exp"]"#),
         ),
+        accepted("Crit in place of crit", CRIT, default_caller(), t().header("Crit", r#"["exp"]"#)),
     ]);
     entries
 }
 
-/// The header offers a key, by itself or by a place to fetch it from. None is ever looked at.
-fn offered_keys(stage: &Stage) -> Vec<Entry> {
+/// The header offers a key, inline or by URL. Verifiers must never use it.
+fn offered_keys(params: &TokenParams) -> Vec<Entry> {
     let offers = [
-        ("jwk", foreign_jwk()),
-        ("jku", json!(format!("{}/jwks.json", stage.trap))),
-        ("x5u", json!(format!("{}/certificate.pem", stage.trap))),
+        ("jwk", attacker_jwk()),
+        ("jku", json!(format!("{}/jwks.json", params.forbidden_origin))),
+        ("x5u", json!(format!("{}/certificate.pem", params.forbidden_origin))),
         ("x5c", json!(["MIIB"])),
         ("x5t", json!("AAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         ("x5t#S256", json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
     ];
-    let by_attacker = |draft: Draft| draft.signed(|input| foreign().rs256(input));
+    let signed_by_attacker =
+        |builder: JwtBuilder| builder.sign_with(|input| attacker_key().rs256(input));
     let mut entries = Vec::new();
     for (name, value) in offers {
-        let offered = || stage.jwt().head(name, &value);
-        let unnamed = || offered().head("kid", json!("ins_attacker"));
+        let offered = || params.jwt().header(name, &value);
+        let with_kid = || offered().header("kid", json!("ins_attacker"));
         entries.extend([
-            refused(
-                format!("{name} of a foreign key"),
+            rejected(
+                format!("{name} of the attacker's key"),
                 DO_NOT_TRUST,
-                SIGNATURE,
-                by_attacker(offered()),
+                INVALID_SIGNATURE,
+                signed_by_attacker(offered()),
             ),
-            refused(
-                format!("{name} of a foreign key, and its key id"),
+            rejected(
+                format!("{name} of the attacker's key, and its kid"),
                 DO_NOT_TRUST,
-                UNKNOWN_KEY,
-                by_attacker(unnamed()),
+                UNKNOWN_KID,
+                signed_by_attacker(with_kid()),
             )
-            .by_pem(Verdict::Refused(SIGNATURE)),
-            accepted(format!("{name} beside a good signature"), DO_NOT_TRUST, usual(), offered()),
+            .with_pem_key(Verdict::Rejected(INVALID_SIGNATURE)),
+            accepted(
+                format!("{name} with a valid signature"),
+                DO_NOT_TRUST,
+                default_caller(),
+                offered(),
+            ),
         ]);
     }
     entries.push(
-        refused(
-            "jwk of a foreign key, and no key id",
+        rejected(
+            "jwk of the attacker's key, and no kid",
             DO_NOT_TRUST,
-            NO_KEY_ID,
-            by_attacker(stage.jwt().head("jwk", foreign_jwk()).no_head("kid")),
+            MISSING_KID,
+            signed_by_attacker(params.jwt().header("jwk", attacker_jwk()).without_header("kid")),
         )
-        .by_pem(Verdict::Refused(SIGNATURE)),
+        .with_pem_key(Verdict::Rejected(INVALID_SIGNATURE)),
     );
     entries
 }
 
-fn key_ids(stage: &Stage) -> Vec<Entry> {
+fn key_ids(params: &TokenParams) -> Vec<Entry> {
     const KEY_ID: &str = "RFC 7515 section 4.1.4";
-    let t = || stage.jwt();
-    // One PEM key is the only one there is, whatever the token calls it.
-    let fine_by_pem = |entry: Entry| entry.by_pem(Verdict::Accepted(usual()));
-    let no_text =
-        |value: &str| refused(format!("kid {value}"), KEY_ID, NO_JWS, t().head("kid", value));
+    let t = || params.jwt();
+    // A verifier with a PEM key has no other key, and so ignores `kid`.
+    let accepted_with_pem_key =
+        |entry: Entry| entry.with_pem_key(Verdict::Accepted(default_caller()));
+    let invalid = |value: &str| {
+        rejected(format!("kid {value}"), KEY_ID, INVALID_JWS, t().header("kid", value))
+    };
     let mut entries: Vec<Entry> = ["1", "true", r#"["ins_corpus"]"#, r#"{"ins_corpus":1}"#]
         .into_iter()
-        .map(no_text)
+        .map(invalid)
         .collect();
     let unknown = [
         ("kid empty", json!("")),
-        ("kid of nobody", json!("ins_nobody")),
-        ("kid in another case", json!("INS_CORPUS")),
-        ("kid with a space behind it", json!("ins_corpus ")),
-        ("kid with a zero behind it", json!("ins_corpus\0")),
+        ("kid of no key", json!("ins_nobody")),
+        ("kid in upper case", json!("INS_CORPUS")),
+        ("kid with a trailing space", json!("ins_corpus ")),
+        ("kid with a trailing NUL", json!("ins_corpus\0")),
         ("kid that is a path", json!("../../../../../../dev/null")),
-        ("kid that is a URL", json!(format!("{}/key", stage.trap))),
-        ("kid that is a query", json!("x' UNION SELECT 'secret")),
+        ("kid that is a URL", json!(format!("{}/key", params.forbidden_origin))),
+        ("kid that is an SQL injection", json!("x' UNION SELECT 'secret")),
         ("kid of 2,000 characters", json!("k".repeat(2000))),
     ];
     for (name, kid) in unknown {
-        entries.push(fine_by_pem(refused(name, DO_NOT_TRUST, UNKNOWN_KEY, t().head("kid", kid))));
+        entries.push(accepted_with_pem_key(rejected(
+            name,
+            DO_NOT_TRUST,
+            UNKNOWN_KID,
+            t().header("kid", kid),
+        )));
     }
     entries.extend([
-        fine_by_pem(refused("kid missing", KEY_ID, NO_KEY_ID, t().no_head("kid"))),
-        fine_by_pem(refused("kid null", KEY_ID, NO_KEY_ID, t().head("kid", "null"))),
-        fine_by_pem(refused(
+        accepted_with_pem_key(rejected(
+            "kid missing",
+            KEY_ID,
+            MISSING_KID,
+            t().without_header("kid"),
+        )),
+        accepted_with_pem_key(rejected("kid null", KEY_ID, MISSING_KID, t().header("kid", "null"))),
+        accepted_with_pem_key(rejected(
             "kid of another key of the instance",
             "RFC 8725 section 3.3",
-            SIGNATURE,
-            t().head("kid", json!(stage.other_key_id)),
+            INVALID_SIGNATURE,
+            t().header("kid", json!(params.other_key_id)),
         )),
-        accepted("kid written with escapes", "RFC 8259 section 7", usual(), {
-            t().head("kid", r#""ins\u005Fcorpus""#)
+        accepted("kid with escaped characters", "RFC 8259 section 7", default_caller(), {
+            t().header("kid", r#""ins\u005Fcorpus""#)
         }),
     ]);
     entries
@@ -167,8 +193,8 @@ const OTHER_TYPES: [&str; 25] = [
     "true",
 ];
 
-/// RFC 7515 section 4.1.9: `application/` may be left out, and case does not count.
-const ITS_TYPES: [&str; 5] = [
+/// RFC 7515 section 4.1.9: `application/` may be omitted, and media types are case-insensitive.
+const ACCEPTED_TYPES: [&str; 5] = [
     r#""application/at+jwt""#,
     r#""AT+JWT""#,
     r#""at+JWT""#,
@@ -176,115 +202,149 @@ const ITS_TYPES: [&str; 5] = [
     r#""at\u002bjwt""#,
 ];
 
-fn types(stage: &Stage) -> Vec<Entry> {
+fn types(params: &TokenParams) -> Vec<Entry> {
     const MEDIA_TYPE: &str = "RFC 7515 section 4.1.9";
-    let t = || stage.jwt();
-    let refused = |typ: &str| refused(format!("typ {typ}"), TYPING, TYP, t().head("typ", typ));
-    let accepted =
-        |typ: &str| accepted(format!("typ {typ}"), MEDIA_TYPE, usual(), t().head("typ", typ));
-    let mut entries: Vec<Entry> = OTHER_TYPES.into_iter().map(refused).collect();
-    entries.extend(ITS_TYPES.into_iter().map(accepted));
-    entries.push(super::entry::refused("typ missing", TYPING, TYP, t().no_head("typ")));
+    let t = || params.jwt();
+    let rejected =
+        |typ: &str| rejected(format!("typ {typ}"), TYPING, WRONG_TYP, t().header("typ", typ));
+    let accepted = |typ: &str| {
+        accepted(format!("typ {typ}"), MEDIA_TYPE, default_caller(), t().header("typ", typ))
+    };
+    let mut entries: Vec<Entry> = OTHER_TYPES.into_iter().map(rejected).collect();
+    entries.extend(ACCEPTED_TYPES.into_iter().map(accepted));
+    entries.push(super::entry::rejected(
+        "typ missing",
+        TYPING,
+        WRONG_TYP,
+        t().without_header("typ"),
+    ));
     entries
 }
 
-fn categories(stage: &Stage) -> Vec<Entry> {
+fn categories(params: &TokenParams) -> Vec<Entry> {
     const CLASSES: &str = "Clerk: the header's cat names the class of a token";
-    let t = |value: &str| stage.jwt().head("cat", value);
-    let other = |value: &str| refused(format!("cat {value}"), CLASSES, CATEGORY, t(value));
-    let classes = [r#""cl_B7d4PD111AAA""#, r#""cl_B7d4PD222AAA""#, r#""cl_B7d4PD333AAA""#];
-    let mut entries: Vec<Entry> = classes.into_iter().map(other).collect();
+    let t = |value: &str| params.jwt().header("cat", value);
+    let other = |value: &str| rejected(format!("cat {value}"), CLASSES, WRONG_CAT, t(value));
+    let other_credentials =
+        [r#""cl_B7d4PD111AAA""#, r#""cl_B7d4PD222AAA""#, r#""cl_B7d4PD333AAA""#];
+    let mut entries: Vec<Entry> = other_credentials.into_iter().map(other).collect();
     entries.extend(["1", "true", r#"["cl_B7d4PD333AAA"]"#].into_iter().map(other));
     entries.extend([
-        accepted("cat null", "Clerk: an absent cat is normal", usual(), t("null")),
-        accepted("cat of a class not known yet", CLASSES, usual(), t(r#""cl_new""#)),
+        accepted("cat null", "Clerk: an absent cat is normal", default_caller(), t("null")),
+        accepted("cat of an unknown class", CLASSES, default_caller(), t(r#""cl_new""#)),
     ]);
     entries
 }
 
-/// Of two members with one name, two parsers may take different ones.
-fn twice(stage: &Stage) -> Vec<Entry> {
-    let t = || stage.jwt();
+/// Parsers differ in which of two duplicate members they use.
+fn duplicates(params: &TokenParams) -> Vec<Entry> {
+    let t = || params.jwt();
     let after = |(name, json): (&str, &str)| {
-        refused(format!("{name} again, {json}"), UNIQUE, NO_JWS, t().head_again(name, json))
+        rejected(
+            format!("{name} duplicated after, {json}"),
+            UNIQUE,
+            INVALID_JWS,
+            t().append_header(name, json),
+        )
     };
     let before = |(name, json): (&str, &str)| {
-        refused(format!("{name} before, {json}"), UNIQUE, NO_JWS, t().head_before(name, json))
+        rejected(
+            format!("{name} duplicated before, {json}"),
+            UNIQUE,
+            INVALID_JWS,
+            t().prepend_header(name, json),
+        )
     };
-    let bad = [("alg", r#""none""#), ("typ", r#""JWT""#), ("kid", r#""ins_attacker""#)];
-    let mut entries: Vec<Entry> = bad.into_iter().map(after).collect();
-    entries.extend(bad.into_iter().map(before));
+    let attacks = [("alg", r#""none""#), ("typ", r#""JWT""#), ("kid", r#""ins_attacker""#)];
+    let mut entries: Vec<Entry> = attacks.into_iter().map(after).collect();
+    entries.extend(attacks.into_iter().map(before));
     entries.extend([
         after(("alg", r#""RS256""#)),
-        refused(
-            "alg again behind an escape",
+        rejected(
+            "alg duplicated with an escaped name",
             UNIQUE,
-            NO_JWS,
-            t().head_again(r"\u0061lg", r#""none""#),
+            INVALID_JWS,
+            t().append_header(r"\u0061lg", r#""none""#),
         ),
-        refused("alg again, null", UNIQUE, NO_JWS, t().head_again("alg", "null")),
-        refused(
-            "crit twice",
+        rejected("alg duplicated with null", UNIQUE, INVALID_JWS, t().append_header("alg", "null")),
+        rejected(
+            "crit duplicated",
             UNIQUE,
-            NO_JWS,
-            t().head_again("crit", r#"["exp"]"#).head_again("crit", "null"),
+            INVALID_JWS,
+            t().append_header("crit", r#"["exp"]"#).append_header("crit", "null"),
         ),
-        refused(
-            "cat twice",
+        rejected(
+            "cat duplicated",
             UNIQUE,
-            NO_JWS,
-            t().head_again("cat", r#""cl_B7d4PD333AAA""#).head_again("cat", r#""cl_new""#),
+            INVALID_JWS,
+            t().append_header("cat", r#""cl_B7d4PD333AAA""#).append_header("cat", r#""cl_new""#),
         ),
-        refused(
-            "an unknown member twice",
+        rejected(
+            "an unknown member duplicated",
             UNIQUE,
-            NO_JWS,
-            t().head_again("x", 1).head_again("x", 1),
+            INVALID_JWS,
+            t().append_header("x", 1).append_header("x", 1),
         ),
-        accepted("a member twice within what is not read", UNIQUE, usual(), {
-            t().head("jwk", r#"{"kty":"RSA","kty":"oct"}"#)
+        accepted("a duplicate member within an ignored member", UNIQUE, default_caller(), {
+            t().header("jwk", r#"{"kty":"RSA","kty":"oct"}"#)
         }),
     ]);
     entries
 }
 
-/// A header that says that the content is a token itself, or encrypted.
-fn nested(stage: &Stage) -> Vec<Entry> {
-    let t = || stage.jwt();
-    let inner = stage.jwt().finish();
-    let cty =
-        |value: &str| refused(format!("cty {value}"), CONTENT, NESTED, t().head("cty", value));
+/// Headers that declare the content to be a nested token, or encrypted.
+fn nested(params: &TokenParams) -> Vec<Entry> {
+    let t = || params.jwt();
+    let inner = params.jwt().finish();
+    let cty = |value: &str| {
+        rejected(format!("cty {value}"), CONTENT, NESTED_TOKEN, t().header("cty", value))
+    };
     let mut entries: Vec<Entry> = [r#""JWT""#, r#""jwt""#, r#""application/jwt""#, r#""at+jwt""#]
         .into_iter()
         .map(cty)
         .collect();
     entries.extend([
-        refused(
-            "a good token within a good token",
+        rejected(
+            "a valid token nested in a valid token",
             CONTENT,
-            NESTED,
-            t().head("cty", r#""JWT""#).claims_text(move |_| inner),
+            NESTED_TOKEN,
+            t().header("cty", r#""JWT""#).map_claims_json(move |_| inner),
         ),
-        refused("enc in the header", "RFC 7516 section 9", NESTED, t().head("enc", r#""A256GCM""#)),
+        rejected(
+            "enc in the header",
+            "RFC 7516 section 9",
+            NESTED_TOKEN,
+            t().header("enc", r#""A256GCM""#),
+        ),
         accepted(
-            "cty that is no JWT",
+            "cty that is not a JWT",
             "RFC 7515 section 4.1.10",
-            usual(),
-            t().head("cty", r#""json""#),
+            default_caller(),
+            t().header("cty", r#""json""#),
         ),
     ]);
     entries
 }
 
-/// RFC 7515 section 4: what is not understood is ignored, unless `crit` names it.
-fn ignored(stage: &Stage) -> Vec<Entry> {
-    let t = || stage.jwt();
+/// RFC 7515 section 4: unknown members are ignored, unless `crit` lists them.
+fn ignored(params: &TokenParams) -> Vec<Entry> {
+    let t = || params.jwt();
     vec![
-        accepted("a member that nobody knows", UNIQUE, usual(), t().head("x", r#"{"y":[1,null]}"#)),
-        accepted("zip, which is for encryption", UNIQUE, usual(), t().head("zip", r#""DEF""#)),
-        accepted("claims repeated in the header", "RFC 7519 section 5.3", usual(), {
-            t().head("iss", r#""https://evil.example""#).head("sub", r#""user_admin""#)
+        accepted(
+            "an unknown member",
+            UNIQUE,
+            default_caller(),
+            t().header("x", r#"{"y":[1,null]}"#),
+        ),
+        accepted(
+            "zip, which applies to encryption only",
+            UNIQUE,
+            default_caller(),
+            t().header("zip", r#""DEF""#),
+        ),
+        accepted("claims repeated in the header", "RFC 7519 section 5.3", default_caller(), {
+            t().header("iss", r#""https://evil.example""#).header("sub", r#""user_admin""#)
         }),
-        accepted("an empty member name", "RFC 8259 section 4", usual(), t().head("", 1)),
+        accepted("an empty member name", "RFC 8259 section 4", default_caller(), t().header("", 1)),
     ]
 }

@@ -1,7 +1,11 @@
-//! JSON that is none, that two parsers read differently, or that is meant to tire a parser out (RFC 8259).
+//! Invalid JSON, JSON that parsers read differently, and JSON that is expensive to parse (RFC
+//! 8259).
 
-use super::draft::Draft;
-use super::entry::{Entry, NO_CLAIMS, NO_JWS, Stage, Why, accepted, refused, usual};
+use super::entry::{
+    Entry, INVALID_CLAIMS_JSON, INVALID_JWS, Reason, TokenParams, accepted, default_caller,
+    rejected,
+};
+use super::jwt_builder::JwtBuilder;
 
 const GRAMMAR: &str = "RFC 8259 section 2";
 const UTF8: &str = "RFC 8725 section 3.7";
@@ -11,84 +15,82 @@ const LIMITS: &str = "RFC 8259 section 9";
 
 type Change = fn(String) -> Vec<u8>;
 
-pub(super) fn table(stage: &Stage) -> Vec<Entry> {
+pub(super) fn table(params: &TokenParams) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (name, rule, change) in BROKEN {
-        let [header, claims] = both(name, stage, change);
-        entries.push(broken(header, rule, NO_JWS));
-        entries.push(broken(claims, rule, NO_CLAIMS));
+    for (name, rule, change) in INVALID {
+        let [header, claims] = both(name, params, change);
+        entries.push(invalid(header, rule, INVALID_JWS));
+        entries.push(invalid(claims, rule, INVALID_CLAIMS_JSON));
     }
-    for (name, rule, change) in FINE {
-        for (name, token) in both(name, stage, change) {
-            entries.push(accepted(name, rule, usual(), token));
+    for (name, rule, change) in VALID {
+        for (name, token) in both(name, params, change) {
+            entries.push(accepted(name, rule, default_caller(), token));
         }
     }
-    entries.extend(large(stage));
+    entries.extend(large(params));
     entries
 }
 
-/// The change to the header's text, and the same to the claims'.
-fn both(name: &str, stage: &Stage, change: Change) -> [(String, Draft); 2] {
+/// Applies the change to the JSON of the header, and to that of the claims.
+fn both(name: &str, params: &TokenParams, change: Change) -> [(String, JwtBuilder); 2] {
     [
-        (format!("{name}, in the header"), stage.jwt().head("x", 0).head_text(change)),
-        (format!("{name}, in the claims"), stage.jwt().claims_text(change)),
+        (format!("{name}, in the header"), params.jwt().header("x", 0).map_header_json(change)),
+        (format!("{name}, in the claims"), params.jwt().map_claims_json(change)),
     ]
 }
 
-fn broken((name, token): (String, Draft), rule: &'static str, why: Why) -> Entry {
-    refused(name, rule, why, token)
+fn invalid((name, token): (String, JwtBuilder), rule: &'static str, reason: Reason) -> Entry {
+    rejected(name, rule, reason, token)
 }
 
-/// These bytes as one more member at the end of an object.
+/// Appends a member, given as bytes, to an object.
 fn with(mut json: String, member: &[u8]) -> Vec<u8> {
     assert_eq!(json.pop(), Some('}'));
     [json.as_bytes(), b",", member, b"}"].concat()
 }
 
-const BROKEN: [(&str, &str, Change); 32] = [
-    ("nothing but a space", GRAMMAR, |_| b" ".to_vec()),
+const INVALID: [(&str, &str, Change); 32] = [
+    ("only a space", GRAMMAR, |_| b" ".to_vec()),
     ("a list", GRAMMAR, |json| format!("[{json}]").into()),
-    ("a text", GRAMMAR, |_| br#""RS256""#.to_vec()),
+    ("a string", GRAMMAR, |_| br#""RS256""#.to_vec()),
     ("a number", GRAMMAR, |_| b"256".to_vec()),
     ("null", GRAMMAR, |_| b"null".to_vec()),
-    ("an object cut off", GRAMMAR, |json| json[..json.len() - 1].into()),
-    ("a second object behind the first", GRAMMAR, |json| format!("{json}{json}").into()),
-    ("a letter behind the object", GRAMMAR, |json| format!("{json}x").into()),
-    ("a zero behind the object", GRAMMAR, |json| format!("{json}\0").into()),
-    ("a comma behind the last member", GRAMMAR, |json| json.replace('}', ",}").into()),
+    ("an unclosed object", GRAMMAR, |json| json[..json.len() - 1].into()),
+    ("a second object after the first", GRAMMAR, |json| format!("{json}{json}").into()),
+    ("a letter after the object", GRAMMAR, |json| format!("{json}x").into()),
+    ("a NUL after the object", GRAMMAR, |json| format!("{json}\0").into()),
+    ("a trailing comma", GRAMMAR, |json| json.replace('}', ",}").into()),
     ("a comment", GRAMMAR, |json| json.replace('{', "{/**/").into()),
     ("single quotes", GRAMMAR, |json| json.replace('"', "'").into()),
     ("a name without quotes", GRAMMAR, |json| with(json, b"y:1")),
-    ("a form feed for a space", GRAMMAR, |json| json.replace('{', "{\u{c}").into()),
+    ("a form feed as white space", GRAMMAR, |json| json.replace('{', "{\u{c}").into()),
     ("a byte order mark", "RFC 8259 section 8.1", |json| format!("\u{feff}{json}").into()),
     ("UTF-16", UTF8, |json| json.encode_utf16().flat_map(u16::to_le_bytes).collect()),
-    ("bytes that are no UTF-8", UTF8, |json| with(json, b"\"y\":\"\xff\xfe\"")),
-    ("a name that is no UTF-8", UTF8, |json| with(json, b"\"\x80\":1")),
+    ("a string that is not UTF-8", UTF8, |json| with(json, b"\"y\":\"\xff\xfe\"")),
+    ("a name that is not UTF-8", UTF8, |json| with(json, b"\"\x80\":1")),
     ("an overlong slash", UTF8, |json| with(json, b"\"y\":\"\xc0\xaf\"")),
     ("a surrogate in UTF-8", UTF8, |json| with(json, b"\"y\":\"\xed\xa0\x80\"")),
-    ("a surrogate by itself", "RFC 8259 section 8.2", |json| with(json, br#""y":"\ud800""#)),
-    ("a surrogate by itself as a name", "RFC 8259 section 8.2", |json| {
-        with(json, br#""\udfff":1"#)
-    }),
-    ("surrogates the wrong way round", "RFC 8259 section 8.2", |json| {
+    ("a lone surrogate", "RFC 8259 section 8.2", |json| with(json, br#""y":"\ud800""#)),
+    ("a lone surrogate as a name", "RFC 8259 section 8.2", |json| with(json, br#""\udfff":1"#)),
+    ("surrogates in reverse order", "RFC 8259 section 8.2", |json| {
         with(json, br#""y":"\udc00\ud800""#)
     }),
-    ("a line end in a text", STRINGS, |json| with(json, b"\"y\":\"a\nb\"")),
-    ("an escape of other languages", STRINGS, |json| with(json, br#""y":"\x41""#)),
-    ("half an escape", STRINGS, |json| with(json, br#""y":"\u00e""#)),
+    ("a line break in a string", STRINGS, |json| with(json, b"\"y\":\"a\nb\"")),
+    ("an escape that JSON does not have", STRINGS, |json| with(json, br#""y":"\x41""#)),
+    ("an incomplete escape", STRINGS, |json| with(json, br#""y":"\u00e""#)),
     ("NaN", NUMBERS, |json| with(json, br#""y":NaN"#)),
     ("Infinity", NUMBERS, |json| with(json, br#""y":Infinity"#)),
-    ("a number with a zero before it", NUMBERS, |json| with(json, br#""y":01"#)),
+    ("a number with a leading zero", NUMBERS, |json| with(json, br#""y":01"#)),
     ("a hexadecimal number", NUMBERS, |json| with(json, br#""y":0x1"#)),
-    ("a number past all counting", NUMBERS, |json| with(json, br#""y":1e999"#)),
+    ("a number beyond the range of floats", NUMBERS, |json| with(json, br#""y":1e999"#)),
     ("lists 200 deep", LIMITS, |json| {
         with(json, format!("\"y\":{}{}", "[".repeat(200), "]".repeat(200)).as_bytes())
     }),
 ];
 
-/// None of these adds a claim that the caller's description would show.
-const FINE: [(&str, &str, Change); 3] = [
-    ("white space wherever it may be", GRAMMAR, |json| {
+/// None of these changes the claims of the caller.
+const VALID: [(&str, &str, Change); 3] = [
+    ("white space wherever it is allowed", GRAMMAR, |json| {
         let spaced = json.replace("\":", "\" \t: \r\n").replace(",\"", " ,\n\"");
         format!("\n {spaced}\t\r\n ").into()
     }),
@@ -99,7 +101,7 @@ const FINE: [(&str, &str, Change); 3] = [
         members.reverse();
         format!("{{\"{}}}", members.join(",\"")).into()
     }),
-    ("every name written with escapes", STRINGS, |json| {
+    ("every name with escaped characters", STRINGS, |json| {
         let inner = json.trim_matches(['{', '}']);
         let members = inner.split(",\"").map(|member| {
             let (name, value) = member.trim_start_matches('"').split_once("\":").unwrap();
@@ -110,8 +112,8 @@ const FINE: [(&str, &str, Change); 3] = [
     }),
 ];
 
-fn large(stage: &Stage) -> Vec<Entry> {
-    let t = || stage.jwt();
+fn large(params: &TokenParams) -> Vec<Entry> {
+    let t = || params.jwt();
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let wide = |members: usize| {
         let members: Vec<String> = (0..members).map(|n| format!("\"{n}\":{n}")).collect();
@@ -122,38 +124,43 @@ fn large(stage: &Stage) -> Vec<Entry> {
         move |_: String| open
     };
     vec![
-        refused(
+        rejected(
             "lists 4,000 deep, never closed",
             LIMITS,
-            NO_JWS,
-            t().head_text(unclosed("[", 4000)),
+            INVALID_JWS,
+            t().map_header_json(unclosed("[", 4000)),
         ),
-        refused(
+        rejected(
             "objects 600 deep, never closed",
             LIMITS,
-            NO_JWS,
-            t().head_text(unclosed(r#"{"a":"#, 600)),
+            INVALID_JWS,
+            t().map_header_json(unclosed(r#"{"a":"#, 600)),
         ),
-        refused(
+        rejected(
             "claims of lists 4,000 deep",
             LIMITS,
-            NO_CLAIMS,
-            t().claims_text(unclosed("[", 4000)),
+            INVALID_CLAIMS_JSON,
+            t().map_claims_json(unclosed("[", 4000)),
         ),
-        refused(
+        rejected(
             "claims of objects 600 deep",
             LIMITS,
-            NO_CLAIMS,
-            t().claims_text(unclosed(r#"{"a":"#, 600)),
+            INVALID_CLAIMS_JSON,
+            t().map_claims_json(unclosed(r#"{"a":"#, 600)),
         ),
-        refused(
-            "600 members of one name",
+        rejected(
+            "600 members of the same name",
             "RFC 7519 section 4",
-            NO_CLAIMS,
-            t().claims_text(|json| with(json, vec!["\"y\":1"; 600].join(",").as_bytes())),
+            INVALID_CLAIMS_JSON,
+            t().map_claims_json(|json| with(json, vec!["\"y\":1"; 600].join(",").as_bytes())),
         ),
-        accepted("a header with lists 100 deep", LIMITS, usual(), t().head("x", deep(100))),
-        accepted("a header of 400 members", LIMITS, usual(), t().head("x", wide(400))),
+        accepted(
+            "a header with lists 100 deep",
+            LIMITS,
+            default_caller(),
+            t().header("x", deep(100)),
+        ),
+        accepted("a header of 400 members", LIMITS, default_caller(), t().header("x", wide(400))),
         accepted(
             "claims of 400 members",
             LIMITS,

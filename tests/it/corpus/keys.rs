@@ -1,4 +1,4 @@
-//! The keys behind the corpus: made once for the whole test binary, since an RSA key takes its time.
+//! The keys of the corpus, generated once per test binary because RSA keys are slow to generate.
 
 use std::sync::LazyLock;
 
@@ -14,31 +14,31 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// The instance's key as it is published four times: for RS256, RS384, RS512, and without an algorithm.
+/// The instance publishes one key four times: for RS256, RS384, RS512, and without `alg`.
 pub(super) const KEY_ID: &str = "ins_corpus";
 pub(super) const KEY_ID_384: &str = "ins_rs384";
 pub(super) const KEY_ID_512: &str = "ins_rs512";
 pub(super) const KEY_ID_NO_ALG: &str = "ins_no_alg";
 
-static OURS: LazyLock<Rsa> = LazyLock::new(Rsa::generate);
-static FOREIGN: LazyLock<Rsa> = LazyLock::new(Rsa::generate);
+static INSTANCE_KEY: LazyLock<Rsa> = LazyLock::new(Rsa::generate);
+static ATTACKER_KEY: LazyLock<Rsa> = LazyLock::new(Rsa::generate);
 
 /// The key of the instance.
-pub(super) fn ours() -> &'static Rsa {
-    &OURS
+pub(super) fn instance_key() -> &'static Rsa {
+    &INSTANCE_KEY
 }
 
 /// The key of an attacker.
-pub(super) fn foreign() -> &'static Rsa {
-    &FOREIGN
+pub(super) fn attacker_key() -> &'static Rsa {
+    &ATTACKER_KEY
 }
 
-/// The same, for a header that offers it.
-pub(super) fn foreign_jwk() -> Value {
-    foreign().jwk("ins_attacker", Some("RS256"))
+/// The attacker's public key, for a header that offers it.
+pub(super) fn attacker_jwk() -> Value {
+    attacker_key().jwk("ins_attacker", Some("RS256"))
 }
 
-/// An RSA key of 2048 bits in every form that a verifier may hold its public part in.
+/// An RSA key of 2048 bits, with its public key in each encoding that a verifier may store.
 pub(super) struct Rsa {
     pair: RsaKeyPair,
     pub(super) spki: Vec<u8>,
@@ -51,7 +51,8 @@ impl Rsa {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
         let (spki, pkcs1) = (spki.as_ref().to_vec(), pair.public_key().as_ref().to_vec());
-        // RFC 8017 appendix A.1.1: at this size the modulus stands behind nine bytes and ahead of the exponent 65537.
+        // RFC 8017 appendix A.1.1: at this size the modulus follows nine bytes of DER and precedes
+        // the exponent 65537.
         let (modulus, exponent) = pkcs1[9..].split_at(256);
         assert_eq!(exponent, [2, 3, 1, 0, 1]);
         Self { modulus: modulus.to_vec(), pair, spki, pkcs1 }
@@ -96,7 +97,7 @@ impl Rsa {
     }
 }
 
-/// An ES256 signature by a key that nobody published.
+/// An ES256 signature with an unpublished key.
 pub(super) fn es256(message: &[u8]) -> Vec<u8> {
     EC.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
 }
@@ -109,7 +110,7 @@ pub(super) fn ec_jwk() -> Value {
 static EC: LazyLock<EcdsaKeyPair> =
     LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
 
-/// An EdDSA signature by a key that anybody can make.
+/// An EdDSA signature with a key from a fixed seed.
 pub(super) fn eddsa(message: &[u8]) -> Vec<u8> {
     Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap().sign(message).as_ref().to_vec()
 }

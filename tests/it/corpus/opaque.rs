@@ -1,40 +1,42 @@
-//! Opaque tokens, of which only Clerk can tell (Clerk Backend API, access_tokens/verify).
+//! Opaque tokens, which Clerk verifies (Backend API, access_tokens/verify).
 
 use clerk_mcp_tools::VerifyErrorKind as Kind;
 use clerk_mcp_tools::testing::TokenBuilder;
 use serde_json::{Value, json};
 
 use super::entry::{
-    Entry, NO_AUDIENCE, OTHER_AUDIENCE, Stage, Token, Why, accepted, narrow, refused, usual,
+    Entry, MISSING_AUDIENCE, Reason, Token, TokenParams, WRONG_AUDIENCE, accepted, default_caller,
+    insufficient_scope, rejected,
 };
 use crate::support::{NOW, RESOURCE};
 
-const UNKNOWN: Why = (Kind::UnknownToken, "Clerk does not know the token");
-const INACTIVE: Why = (Kind::UnknownToken, "the token is not active");
-const REVOKED: Why = (Kind::Revoked, "the token was revoked");
-const EXPIRED: Why = (Kind::Expired, "the token has expired");
-const MACHINE: Why = (Kind::WrongTokenType, "the token belongs to a machine");
+const UNKNOWN: Reason = (Kind::UnknownToken, "Clerk does not know the token");
+const INACTIVE: Reason = (Kind::UnknownToken, "the token is not active");
+const REVOKED: Reason = (Kind::Revoked, "the token was revoked");
+const EXPIRED: Reason = (Kind::Expired, "the token has expired");
+const MACHINE: Reason = (Kind::WrongTokenType, "the token belongs to a machine");
 
 const NO_PROOF: &str = "Clerk: a 200 can carry revoked, expired, or active false";
 const EXPIRATION: &str = "Clerk: expiration is null, seconds, or milliseconds above 1e11";
 
 type Change = fn(TokenBuilder) -> TokenBuilder;
 
-pub(super) fn table(_: &Stage) -> Vec<Entry> {
-    [bad(), good()].into_iter().flatten().collect()
+pub(super) fn table(_: &TokenParams) -> Vec<Entry> {
+    [rejected_tokens(), accepted_tokens()].into_iter().flatten().collect()
 }
 
-fn on_record(change: Change) -> Token {
+fn issued(change: Change) -> Token {
     Token::Opaque(change)
 }
 
-fn bad() -> Vec<Entry> {
-    let entry =
-        |name: &str, rule, why: Why, change: Change| refused(name, rule, why, on_record(change));
+fn rejected_tokens() -> Vec<Entry> {
+    let entry = |name: &str, rule, reason: Reason, change: Change| {
+        rejected(name, rule, reason, issued(change))
+    };
     let not_found = "Clerk: 404 means that the token is unknown";
     vec![
-        refused("opaque, of nobody", not_found, UNKNOWN, "oat_0123456789abcdef"),
-        refused(
+        rejected("opaque, unknown to Clerk", not_found, UNKNOWN, "oat_0123456789abcdef"),
+        rejected(
             "opaque, of 512 characters",
             not_found,
             UNKNOWN,
@@ -47,57 +49,57 @@ fn bad() -> Vec<Entry> {
         entry("opaque, expired and without scopes", "RFC 6750 section 3.1", EXPIRED, |t| {
             t.expired(true).scopes([""; 0])
         }),
-        entry("opaque, its expiration now", EXPIRATION, EXPIRED, |t| t.expiration(NOW)),
-        entry("opaque, its expiration a millisecond ago", EXPIRATION, EXPIRED, |t| {
+        entry("opaque, expiration now", EXPIRATION, EXPIRED, |t| t.expiration(NOW)),
+        entry("opaque, expiration a millisecond ago", EXPIRATION, EXPIRED, |t| {
             t.expiration(NOW * 1000 - 1)
         }),
-        entry("opaque, its expiration zero", EXPIRATION, EXPIRED, |t| t.expiration(0)),
+        entry("opaque, expiration zero", EXPIRATION, EXPIRED, |t| t.expiration(0)),
         entry(
             "opaque, of a machine",
             "Clerk: machines have a sub that starts with mch_",
             MACHINE,
             |t| t.subject("mch_1"),
         ),
-        entry("opaque, without an audience", "RFC 8707 section 2", NO_AUDIENCE, |t| {
+        entry("opaque, without an audience", "RFC 8707 section 2", MISSING_AUDIENCE, |t| {
             t.without_record_member("aud")
         }),
-        entry("opaque, its audience null", "RFC 8707 section 2", NO_AUDIENCE, |t| {
+        entry("opaque, audience null", "RFC 8707 section 2", MISSING_AUDIENCE, |t| {
             t.record_member("aud", Value::Null)
         }),
-        entry("opaque, of another audience", "RFC 8725 section 3.9", OTHER_AUDIENCE, |t| {
+        entry("opaque, with another audience", "RFC 8725 section 3.9", WRONG_AUDIENCE, |t| {
             t.audience("https://other.example.com/mcp")
         }),
-        entry("opaque, of a prefix as audience", "RFC 8725 section 3.9", OTHER_AUDIENCE, |t| {
-            t.audience("https://mcp.example.com")
-        }),
+        entry(
+            "opaque, with a prefix of the audience",
+            "RFC 8725 section 3.9",
+            WRONG_AUDIENCE,
+            |t| t.audience("https://mcp.example.com"),
+        ),
     ]
 }
 
-fn good() -> Vec<Entry> {
+fn accepted_tokens() -> Vec<Entry> {
     const ANSWER: &str = "Clerk: the answer names subject, client_id, scopes, aud and expiration";
     let entry = |name: &str, rule, differences: Value, change: Change| {
-        accepted(name, rule, differences, on_record(change))
+        accepted(name, rule, differences, issued(change))
     };
     let other = "https://other.example.com/mcp";
     vec![
-        entry("opaque", ANSWER, usual(), |t| t),
+        entry("opaque, valid", ANSWER, default_caller(), |t| t),
         entry(
-            "opaque, its expiration in milliseconds",
+            "opaque, expiration in milliseconds",
             EXPIRATION,
             json!({"expiresAt": NOW + 1}),
             |t| t.expiration((NOW + 1) * 1000 + 999),
         ),
-        entry(
-            "opaque, its expiration in a second",
-            EXPIRATION,
-            json!({"expiresAt": NOW + 1}),
-            |t| t.expiration(NOW + 1),
-        ),
+        entry("opaque, expiration in one second", EXPIRATION, json!({"expiresAt": NOW + 1}), |t| {
+            t.expiration(NOW + 1)
+        }),
         entry("opaque, without expiration", EXPIRATION, json!({"expiresAt": null}), |t| {
             t.expiration(Value::Null)
         }),
         entry(
-            "opaque, of two audiences",
+            "opaque, with two audiences",
             ANSWER,
             json!({"extra": {"aud": [other, RESOURCE]}}),
             |t| t.audiences(["https://other.example.com/mcp", RESOURCE]),
@@ -109,22 +111,22 @@ fn good() -> Vec<Entry> {
             |t| t.actor(json!({"sub": "agent"})).record_member("org_id", "org_1"),
         ),
         entry(
-            "opaque, with a member that nobody knows",
+            "opaque, with an unknown member",
             ANSWER,
             json!({"extra": {"claims": {"x": 1}}}),
             |t| t.record_member("x", 1),
         ),
-        narrow(
+        insufficient_scope(
             "opaque, without scopes",
             "RFC 6750 section 3.1",
             json!({"scopes": []}),
-            on_record(|t| t.scopes([""; 0])),
+            issued(|t| t.scopes([""; 0])),
         ),
-        narrow(
-            "opaque, with two scopes in one text",
+        insufficient_scope(
+            "opaque, with two scopes in one string",
             "RFC 6749 section 3.3",
             json!({"scopes": []}),
-            on_record(|t| t.record_member("scopes", json!(["profile email"]))),
+            issued(|t| t.record_member("scopes", json!(["profile email"]))),
         ),
     ]
 }

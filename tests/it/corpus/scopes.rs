@@ -1,136 +1,176 @@
-//! What was granted: `scope`, a text, or `scp`, a list, which wins where both stand.
+//! The granted scopes: `scope`, a string, or `scp`, a list, which takes precedence.
 
 use serde_json::{Value, json};
 
-use super::entry::{Entry, SCOPE, SCP, Stage, accepted, narrow, refused, usual};
+use super::entry::{
+    Entry, INVALID_SCOPE, INVALID_SCP, TokenParams, accepted, default_caller, insufficient_scope,
+    rejected,
+};
 
 const SCOPE_TEXT: &str = "RFC 6749 section 3.3";
 const NARROW: &str = "RFC 6750 section 3.1";
 const SCP_LIST: &str = "Clerk: scp is a list and wins over scope";
 
-pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    [texts, lists, both, forms].into_iter().flat_map(|table| table(stage)).collect()
+pub(super) fn table(params: &TokenParams) -> Vec<Entry> {
+    [strings, lists, both, invalid_types].into_iter().flat_map(|table| table(params)).collect()
 }
 
 fn scopes(list: &[&str]) -> Value {
     json!({"scopes": list})
 }
 
-fn texts(stage: &Stage) -> Vec<Entry> {
-    let t = |scope: &str| stage.jwt().claim("scope", json!(scope));
-    let enough = |name: &str, scope: &str, granted: &[&str]| {
+fn strings(params: &TokenParams) -> Vec<Entry> {
+    let t = |scope: &str| params.jwt().claim("scope", json!(scope));
+    let sufficient = |name: &str, scope: &str, granted: &[&str]| {
         accepted(format!("scope {name}"), SCOPE_TEXT, scopes(granted), t(scope))
     };
-    let too_few = |name: &str, scope: &str, granted: &[&str]| {
-        narrow(format!("scope {name}"), NARROW, scopes(granted), t(scope))
+    let insufficient = |name: &str, scope: &str, granted: &[&str]| {
+        insufficient_scope(format!("scope {name}"), NARROW, scopes(granted), t(scope))
     };
     let many: Vec<String> = (0..500).map(|n| format!("s{n}")).collect();
     let all: Vec<&str> = many.iter().map(String::as_str).chain(["profile", "email"]).collect();
     vec![
-        enough("in another order", "email profile", &["email", "profile"]),
-        enough("with spaces around and between", "  profile   email ", &["profile", "email"]),
-        enough("named twice", "profile email profile", &["profile", "email"]),
-        enough(
-            "and more",
+        sufficient("in another order", "email profile", &["email", "profile"]),
+        sufficient("with extra spaces", "  profile   email ", &["profile", "email"]),
+        sufficient("with a duplicate", "profile email profile", &["profile", "email"]),
+        sufficient(
+            "with further scopes",
             "openid profile email user:org:read",
             &["openid", "profile", "email", "user:org:read"],
         ),
-        enough("and one with a quote", "profile email ad\"min", &["profile", "email"]),
-        enough("and one with a backslash", "profile email ad\\min", &["profile", "email"]),
-        enough(
-            "and one with a control character",
+        sufficient("with a quote in another scope", "profile email ad\"min", &["profile", "email"]),
+        sufficient(
+            "with a backslash in another scope",
+            "profile email ad\\min",
+            &["profile", "email"],
+        ),
+        sufficient(
+            "with a control character in another scope",
             "profile email ad\u{7}min",
             &["profile", "email"],
         ),
-        enough("and one in other letters", "profile email \u{e4}", &["profile", "email"]),
-        enough("of 502", &all.join(" "), &all),
-        too_few("of one", "profile", &["profile"]),
-        too_few("empty", "", &[]),
-        too_few("of spaces", "   ", &[]),
-        too_few("in capitals", "PROFILE EMAIL", &["PROFILE", "EMAIL"]),
-        too_few("with commas", "profile,email", &["profile,email"]),
-        too_few("with plus signs", "profile+email", &["profile+email"]),
-        too_few("with percent signs", "profile%20email", &["profile%20email"]),
-        too_few("with a tab", "profile\temail", &[]),
-        too_few("with a line end", "profile\nemail", &[]),
-        too_few("with a no-break space", "profile\u{a0}email", &[]),
-        too_few("with a zero", "profile email\0", &["profile"]),
-        too_few("that go on", "profiles emails", &["profiles", "emails"]),
-        too_few("cut short", "profil emai", &["profil", "emai"]),
-        too_few("that are patterns", "* .* profile:*", &["*", ".*", "profile:*"]),
-        too_few("in letters that look alike", "pr\u{43e}file email", &["email"]),
-        too_few("in quotes", "\"profile email\"", &[]),
+        sufficient(
+            "with non-ASCII letters in another scope",
+            "profile email \u{e4}",
+            &["profile", "email"],
+        ),
+        sufficient("of 502 scopes", &all.join(" "), &all),
+        insufficient("of one scope", "profile", &["profile"]),
+        insufficient("empty", "", &[]),
+        insufficient("of spaces only", "   ", &[]),
+        insufficient("in upper case", "PROFILE EMAIL", &["PROFILE", "EMAIL"]),
+        insufficient("with commas", "profile,email", &["profile,email"]),
+        insufficient("with plus signs", "profile+email", &["profile+email"]),
+        insufficient("with percent signs", "profile%20email", &["profile%20email"]),
+        insufficient("with a tab", "profile\temail", &[]),
+        insufficient("with a line break", "profile\nemail", &[]),
+        insufficient("with a no-break space", "profile\u{a0}email", &[]),
+        insufficient("with a NUL", "profile email\0", &["profile"]),
+        insufficient("with longer names", "profiles emails", &["profiles", "emails"]),
+        insufficient("with shorter names", "profil emai", &["profil", "emai"]),
+        insufficient("with wildcards", "* .* profile:*", &["*", ".*", "profile:*"]),
+        insufficient("with homoglyphs", "pr\u{43e}file email", &["email"]),
+        insufficient("in quotes", "\"profile email\"", &[]),
     ]
 }
 
-fn lists(stage: &Stage) -> Vec<Entry> {
-    let t = |scp: Value| stage.jwt().no_claim("scope").claim("scp", scp);
-    let too_few = |name: &str, scp: Value, granted: &[&str]| {
-        narrow(format!("scp {name}"), SCP_LIST, scopes(granted), t(scp))
+fn lists(params: &TokenParams) -> Vec<Entry> {
+    let t = |scp: Value| params.jwt().without_claim("scope").claim("scp", scp);
+    let insufficient = |name: &str, scp: Value, granted: &[&str]| {
+        insufficient_scope(format!("scp {name}"), SCP_LIST, scopes(granted), t(scp))
     };
     vec![
-        accepted("scp", SCP_LIST, usual(), t(json!(["profile", "email"]))),
-        accepted("scp named twice", SCP_LIST, usual(), t(json!(["profile", "email", "email"]))),
-        accepted("scp and an empty text", SCP_LIST, usual(), t(json!(["profile", "", "email"]))),
-        too_few("empty", json!([]), &[]),
-        too_few("of one", json!(["email"]), &["email"]),
-        too_few("with two in one text", json!(["profile email"]), &[]),
-        too_few("with a quote in it", json!(["profile", "e\"mail"]), &["profile"]),
-        too_few("with a space behind it", json!(["profile", "email "]), &["profile"]),
+        accepted("scp", SCP_LIST, default_caller(), t(json!(["profile", "email"]))),
+        accepted(
+            "scp with a duplicate",
+            SCP_LIST,
+            default_caller(),
+            t(json!(["profile", "email", "email"])),
+        ),
+        accepted(
+            "scp with an empty string",
+            SCP_LIST,
+            default_caller(),
+            t(json!(["profile", "", "email"])),
+        ),
+        insufficient("empty", json!([]), &[]),
+        insufficient("of one scope", json!(["email"]), &["email"]),
+        insufficient("with two scopes in one string", json!(["profile email"]), &[]),
+        insufficient("with a quote in a scope", json!(["profile", "e\"mail"]), &["profile"]),
+        insufficient(
+            "with a trailing space in a scope",
+            json!(["profile", "email "]),
+            &["profile"],
+        ),
     ]
 }
 
-fn both(stage: &Stage) -> Vec<Entry> {
-    let t = |scope: &str, scp: Value| stage.jwt().claim("scope", json!(scope)).claim("scp", scp);
+fn both(params: &TokenParams) -> Vec<Entry> {
+    let t = |scope: &str, scp: Value| params.jwt().claim("scope", json!(scope)).claim("scp", scp);
     vec![
         accepted(
-            "scp with all, scope with less",
+            "sufficient scp, insufficient scope",
             SCP_LIST,
-            usual(),
+            default_caller(),
             t("x", json!(["profile", "email"])),
         ),
-        narrow(
-            "scp with less, scope with all",
+        insufficient_scope(
+            "insufficient scp, sufficient scope",
             SCP_LIST,
             scopes(&["profile"]),
             t("profile email", json!(["profile"])),
         ),
-        narrow(
-            "scp with nothing, scope with all",
+        insufficient_scope(
+            "empty scp, sufficient scope",
             SCP_LIST,
             scopes(&[]),
             t("profile email", json!([])),
         ),
-        accepted("scp null, scope with all", SCP_LIST, usual(), t("profile email", Value::Null)),
-        accepted("scp with all, scope no text", SCP_LIST, usual(), {
-            stage.jwt().claim("scope", 1).claim("scp", json!(["profile", "email"]))
-        }),
-        refused(
-            "scp a text, scope with all",
+        accepted(
+            "scp null, sufficient scope",
             SCP_LIST,
-            SCP,
+            default_caller(),
+            t("profile email", Value::Null),
+        ),
+        accepted("sufficient scp, scope not a string", SCP_LIST, default_caller(), {
+            params.jwt().claim("scope", 1).claim("scp", json!(["profile", "email"]))
+        }),
+        rejected(
+            "scp a string, sufficient scope",
+            SCP_LIST,
+            INVALID_SCP,
             t("profile email", json!("profile email")),
         ),
-        narrow("neither scp nor scope", NARROW, scopes(&[]), stage.jwt().no_claim("scope")),
-        narrow("scope null", NARROW, scopes(&[]), stage.jwt().claim("scope", "null")),
-        narrow(
+        insufficient_scope(
+            "neither scp nor scope",
+            NARROW,
+            scopes(&[]),
+            params.jwt().without_claim("scope"),
+        ),
+        insufficient_scope("scope null", NARROW, scopes(&[]), params.jwt().claim("scope", "null")),
+        insufficient_scope(
             "scopes in place of scope",
             NARROW,
             json!({"scopes": [], "extra": {"claims": {"scopes": ["profile", "email"]}}}),
-            stage.jwt().no_claim("scope").claim("scopes", json!(["profile", "email"])),
+            params.jwt().without_claim("scope").claim("scopes", json!(["profile", "email"])),
         ),
     ]
 }
 
-fn forms(stage: &Stage) -> Vec<Entry> {
+fn invalid_types(params: &TokenParams) -> Vec<Entry> {
     let scope = |value: &str| {
-        refused(format!("scope as {value}"), SCOPE_TEXT, SCOPE, stage.jwt().claim("scope", value))
+        rejected(
+            format!("scope as {value}"),
+            SCOPE_TEXT,
+            INVALID_SCOPE,
+            params.jwt().claim("scope", value),
+        )
     };
     let scp = |value: &str| {
-        refused(format!("scp as {value}"), SCP_LIST, SCP, stage.jwt().claim("scp", value))
+        rejected(format!("scp as {value}"), SCP_LIST, INVALID_SCP, params.jwt().claim("scp", value))
     };
-    let no_texts = [r#"["profile","email"]"#, "1", "true", r#"{"profile":true}"#];
-    let no_lists = [
+    let not_strings = [r#"["profile","email"]"#, "1", "true", r#"{"profile":true}"#];
+    let not_lists = [
         r#""""#,
         "1",
         "true",
@@ -140,5 +180,5 @@ fn forms(stage: &Stage) -> Vec<Entry> {
         r#"["profile","email",null]"#,
         r#"[["profile","email"]]"#,
     ];
-    no_texts.into_iter().map(scope).chain(no_lists.into_iter().map(scp)).collect()
+    not_strings.into_iter().map(scope).chain(not_lists.into_iter().map(scp)).collect()
 }

@@ -1,11 +1,12 @@
-//! When a token is good, to the second, and numbers that are no time (RFC 7519 section 2, `NumericDate`).
+//! The validity period to the second, and values that are not a `NumericDate` (RFC 7519 section 2).
 
 use serde_json::{Value, json};
 
-use super::draft::Draft;
 use super::entry::{
-    EXPIRED, Entry, IAT, NBF, NO_CLAIMS, NO_EXP, Stage, TIME, accepted, narrow, refused,
+    EXPIRED, Entry, INVALID_CLAIMS_JSON, INVALID_TIME, ISSUED_IN_FUTURE, MISSING_EXP,
+    NOT_YET_VALID, TokenParams, accepted, insufficient_scope, rejected,
 };
+use super::jwt_builder::JwtBuilder;
 use crate::support::NOW;
 
 const EXP: &str = "RFC 7519 section 4.1.4";
@@ -13,13 +14,13 @@ const NOT_BEFORE: &str = "RFC 7519 section 4.1.5";
 const ISSUED_AT: &str = "RFC 7519 section 4.1.6";
 const NUMERIC_DATE: &str = "RFC 7519 section 2";
 
-/// How far the clocks may be apart.
+/// The tolerated clock skew, in seconds.
 const LEEWAY: u64 = 5;
 
-pub(super) fn table(stage: &Stage) -> Vec<Entry> {
-    [expiry, not_before, issued_at, forms, order]
+pub(super) fn table(params: &TokenParams) -> Vec<Entry> {
+    [expiry, not_before, issued_at, invalid_types, order]
         .into_iter()
-        .flat_map(|table| table(stage))
+        .flat_map(|table| table(params))
         .collect()
 }
 
@@ -27,89 +28,108 @@ fn claims(differences: Value) -> Value {
     json!({"extra": {"claims": differences}})
 }
 
-fn expiry(stage: &Stage) -> Vec<Entry> {
-    let t = |exp: &str| stage.jwt().claim("exp", exp);
-    let good = |name: &str, exp: &str, expires_at: u64| {
+fn expiry(params: &TokenParams) -> Vec<Entry> {
+    let t = |exp: &str| params.jwt().claim("exp", exp);
+    let valid = |name: &str, exp: &str, expires_at: u64| {
         accepted(name, EXP, json!({"expiresAt": expires_at}), t(exp))
     };
-    let over = |name: &str, exp: String| refused(name, EXP, EXPIRED, t(&exp));
+    let expired = |name: &str, exp: String| rejected(name, EXP, EXPIRED, t(&exp));
     vec![
-        good("exp in a second", &format!("{}", NOW + 1), NOW + 1),
-        good("exp now", &format!("{NOW}"), NOW),
-        good("exp in the leeway's last second", &format!("{}", NOW - LEEWAY + 1), NOW - LEEWAY + 1),
-        over("exp at the leeway's end", format!("{}", NOW - LEEWAY)),
-        over("exp at the leeway's end and a fraction", format!("{}.999", NOW - LEEWAY)),
-        over("exp an hour ago", format!("{}", NOW - 3600)),
-        over("exp zero", "0".to_owned()),
-        over("exp minus zero", "-0.0".to_owned()),
-        over("exp a tiny fraction", "1e-300".to_owned()),
-        over("exp beneath all fractions", "1e-9999".to_owned()),
-        good("exp with a fraction", &format!("{}.75", NOW + 60), NOW + 60),
-        good("exp with an exponent", "1.8000001e9", 1_800_000_100),
-        good("exp with a capital exponent and its sign", "18000001E+2", 1_800_000_100),
-        good("exp in the last second of the year 9999", "253402300799", 253_402_300_799),
-        refused("exp in the year 10000", EXP, TIME, t("253402300800")),
-        refused("exp in milliseconds", EXP, TIME, t(&format!("{}", (NOW + 3600) * 1000))),
-        refused("exp missing", "RFC 9068 section 2.2", NO_EXP, stage.jwt().no_claim("exp")),
-        refused("exp null", "RFC 9068 section 2.2", NO_EXP, t("null")),
-        refused("exp in another case", "RFC 9068 section 2.2", NO_EXP, {
-            stage.jwt().no_claim("exp").claim("Exp", NOW + 60)
+        valid("exp in a second", &format!("{}", NOW + 1), NOW + 1),
+        valid("exp now", &format!("{NOW}"), NOW),
+        valid(
+            "exp in the last second of the leeway",
+            &format!("{}", NOW - LEEWAY + 1),
+            NOW - LEEWAY + 1,
+        ),
+        expired("exp at the end of the leeway", format!("{}", NOW - LEEWAY)),
+        expired("exp a fraction after the end of the leeway", format!("{}.999", NOW - LEEWAY)),
+        expired("exp an hour ago", format!("{}", NOW - 3600)),
+        expired("exp zero", "0".to_owned()),
+        expired("exp negative zero", "-0.0".to_owned()),
+        expired("exp a tiny fraction", "1e-300".to_owned()),
+        expired("exp below the smallest float", "1e-9999".to_owned()),
+        valid("exp with a fraction", &format!("{}.75", NOW + 60), NOW + 60),
+        valid("exp with an exponent", "1.8000001e9", 1_800_000_100),
+        valid("exp with an upper-case, signed exponent", "18000001E+2", 1_800_000_100),
+        valid("exp in the last second of the year 9999", "253402300799", 253_402_300_799),
+        rejected("exp in the year 10000", EXP, INVALID_TIME, t("253402300800")),
+        rejected("exp in milliseconds", EXP, INVALID_TIME, t(&format!("{}", (NOW + 3600) * 1000))),
+        rejected(
+            "exp missing",
+            "RFC 9068 section 2.2",
+            MISSING_EXP,
+            params.jwt().without_claim("exp"),
+        ),
+        rejected("exp null", "RFC 9068 section 2.2", MISSING_EXP, t("null")),
+        rejected("Exp in place of exp", "RFC 9068 section 2.2", MISSING_EXP, {
+            params.jwt().without_claim("exp").claim("Exp", NOW + 60)
         }),
-        refused("expires_in and no exp", "RFC 9068 section 2.2", NO_EXP, {
-            stage.jwt().no_claim("exp").claim("expires_in", 3600)
+        rejected("expires_in in place of exp", "RFC 9068 section 2.2", MISSING_EXP, {
+            params.jwt().without_claim("exp").claim("expires_in", 3600)
         }),
     ]
 }
 
-fn not_before(stage: &Stage) -> Vec<Entry> {
-    let t = |nbf: &str| stage.jwt().claim("nbf", nbf);
-    let good = |name: &str, nbf: &str, shown: Value| {
-        accepted(name, NOT_BEFORE, claims(json!({"nbf": shown})), t(nbf))
+fn not_before(params: &TokenParams) -> Vec<Entry> {
+    let t = |nbf: &str| params.jwt().claim("nbf", nbf);
+    let valid = |name: &str, nbf: &str, expected: Value| {
+        accepted(name, NOT_BEFORE, claims(json!({"nbf": expected})), t(nbf))
     };
-    let within = NOW + LEEWAY;
+    let end = NOW + LEEWAY;
     vec![
-        good("nbf at the leeway's end", &format!("{within}"), json!(within)),
-        good("nbf long ago", "0", json!(0)),
-        good("nbf with a fraction", &format!("{NOW}.5"), json!(NOW as f64 + 0.5)),
-        refused("nbf behind the leeway", NOT_BEFORE, NBF, t(&format!("{}", within + 1))),
-        refused("nbf a fraction behind the leeway", NOT_BEFORE, NBF, t(&format!("{within}.001"))),
-        refused("nbf in the year 9999", NOT_BEFORE, NBF, t("253402300799")),
+        valid("nbf at the end of the leeway", &format!("{end}"), json!(end)),
+        valid("nbf long ago", "0", json!(0)),
+        valid("nbf with a fraction", &format!("{NOW}.5"), json!(NOW as f64 + 0.5)),
+        rejected("nbf after the leeway", NOT_BEFORE, NOT_YET_VALID, t(&format!("{}", end + 1))),
+        rejected(
+            "nbf a fraction after the leeway",
+            NOT_BEFORE,
+            NOT_YET_VALID,
+            t(&format!("{end}.001")),
+        ),
+        rejected("nbf in the year 9999", NOT_BEFORE, NOT_YET_VALID, t("253402300799")),
         accepted(
             "nbf missing",
             NOT_BEFORE,
             claims(json!({"nbf": null})),
-            stage.jwt().no_claim("nbf"),
+            params.jwt().without_claim("nbf"),
         ),
-        refused("nbf past exp", NOT_BEFORE, NBF, t(&format!("{}", NOW + 7200))),
+        rejected("nbf after exp", NOT_BEFORE, NOT_YET_VALID, t(&format!("{}", NOW + 7200))),
     ]
 }
 
-fn issued_at(stage: &Stage) -> Vec<Entry> {
-    let t = |iat: &str| stage.jwt().claim("iat", iat);
-    let within = NOW + LEEWAY;
+fn issued_at(params: &TokenParams) -> Vec<Entry> {
+    let t = |iat: &str| params.jwt().claim("iat", iat);
+    let end = NOW + LEEWAY;
     vec![
         accepted(
-            "iat at the leeway's end",
+            "iat at the end of the leeway",
             ISSUED_AT,
-            claims(json!({"iat": within})),
-            t(&format!("{within}")),
+            claims(json!({"iat": end})),
+            t(&format!("{end}")),
         ),
         accepted("iat long ago", ISSUED_AT, claims(json!({"iat": 1})), t("1")),
         accepted(
             "iat missing",
             ISSUED_AT,
             claims(json!({"iat": null})),
-            stage.jwt().no_claim("iat"),
+            params.jwt().without_claim("iat"),
         ),
-        refused("iat behind the leeway", ISSUED_AT, IAT, t(&format!("{}", within + 1))),
-        refused("iat a fraction behind the leeway", ISSUED_AT, IAT, t(&format!("{within}.001"))),
-        refused("iat in milliseconds", ISSUED_AT, TIME, t(&format!("{}", NOW * 1000))),
+        rejected("iat after the leeway", ISSUED_AT, ISSUED_IN_FUTURE, t(&format!("{}", end + 1))),
+        rejected(
+            "iat a fraction after the leeway",
+            ISSUED_AT,
+            ISSUED_IN_FUTURE,
+            t(&format!("{end}.001")),
+        ),
+        rejected("iat in milliseconds", ISSUED_AT, INVALID_TIME, t(&format!("{}", NOW * 1000))),
     ]
 }
 
-/// What is no number of seconds, as each of the three.
-fn forms(stage: &Stage) -> Vec<Entry> {
-    let no_time = [
+/// Values that are not a number of seconds, in each of the three claims.
+fn invalid_types(params: &TokenParams) -> Vec<Entry> {
+    let not_times = [
         r#""1900000000""#,
         r#""""#,
         r#""2099-01-01T00:00:00Z""#,
@@ -123,57 +143,63 @@ fn forms(stage: &Stage) -> Vec<Entry> {
         "18446744073709551616",
         "9223372036854775808",
     ];
-    let no_json =
+    let not_json =
         ["NaN", "-Infinity", "1e999", "+1900000000", "1_900_000_000", "1900000000.", ".5e10"];
-    let t = |name: &str, value: &str| stage.jwt().claim(name, value);
+    let t = |name: &str, value: &str| params.jwt().claim(name, value);
     let mut entries = Vec::new();
     for name in ["exp", "nbf", "iat"] {
-        for value in no_time {
-            entries.push(refused(format!("{name} {value}"), NUMERIC_DATE, TIME, t(name, value)));
+        for value in not_times {
+            entries.push(rejected(
+                format!("{name} {value}"),
+                NUMERIC_DATE,
+                INVALID_TIME,
+                t(name, value),
+            ));
         }
     }
-    for value in no_json {
-        entries.push(refused(
+    for value in not_json {
+        entries.push(rejected(
             format!("exp {value}"),
             "RFC 8259 section 6",
-            NO_CLAIMS,
+            INVALID_CLAIMS_JSON,
             t("exp", value),
         ));
     }
     entries
 }
 
-/// Whoever is told 403 asks for more scopes; a token that is over needs another answer, whatever else it lacks.
-fn order(stage: &Stage) -> Vec<Entry> {
+/// An expired token gets 401 even if it lacks scopes: with 403 the client would ask for more
+/// scopes.
+fn order(params: &TokenParams) -> Vec<Entry> {
     const FIRST: &str = "RFC 6750 section 3.1";
-    let expired = || stage.jwt().claim("exp", NOW - 60);
-    let entry = |name: &str, token: Draft| refused(name, FIRST, EXPIRED, token);
+    let expired = || params.jwt().claim("exp", NOW - 60);
+    let entry = |name: &str, token: JwtBuilder| rejected(name, FIRST, EXPIRED, token);
     vec![
-        entry("expired, and without scopes", expired().no_claim("scope")),
-        entry("expired, and of another audience", expired().claim("aud", r#""https://o.example""#)),
-        entry("expired, and without a subject", expired().no_claim("sub")),
-        entry("expired, and of a machine", expired().claim("sub", r#""mch_1""#)),
-        entry("expired, and not valid yet", expired().claim("nbf", NOW + 60)),
-        refused("not valid yet, and without scopes", FIRST, NBF, {
-            stage.jwt().claim("nbf", NOW + 60).no_claim("scope")
+        entry("expired and without scopes", expired().without_claim("scope")),
+        entry("expired and for another audience", expired().claim("aud", r#""https://o.example""#)),
+        entry("expired and without a subject", expired().without_claim("sub")),
+        entry("expired and of a machine", expired().claim("sub", r#""mch_1""#)),
+        entry("expired and not yet valid", expired().claim("nbf", NOW + 60)),
+        rejected("not yet valid and without scopes", FIRST, NOT_YET_VALID, {
+            params.jwt().claim("nbf", NOW + 60).without_claim("scope")
         }),
-        refused(
-            "expired, and of another issuer",
+        rejected(
+            "expired and of another issuer",
             FIRST,
-            super::entry::ISSUER,
+            super::entry::WRONG_ISS,
             expired().claim("iss", r#""https://clerk.other.example""#),
         ),
-        refused(
-            "expired, and of a foreign key",
+        rejected(
+            "expired and signed by another key",
             FIRST,
-            super::entry::SIGNATURE,
-            expired().signed(|input| super::keys::foreign().rs256(input)),
+            super::entry::INVALID_SIGNATURE,
+            expired().sign_with(|input| super::keys::attacker_key().rs256(input)),
         ),
-        narrow(
-            "in its last second, and without scopes",
+        insufficient_scope(
+            "in its last second and without scopes",
             FIRST,
             json!({"expiresAt": NOW - 4, "scopes": []}),
-            stage.jwt().claim("exp", NOW - 4).no_claim("scope"),
+            params.jwt().claim("exp", NOW - 4).without_claim("scope"),
         ),
     ]
 }

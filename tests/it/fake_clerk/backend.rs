@@ -1,21 +1,16 @@
+//! The Backend API: secret key, introspection, revocation, users.
+
 use std::time::Duration;
 
-use clerk_mcp_tools::testing::{FakeClerk, ManualClock, Route};
+use clerk_mcp_tools::testing::{FakeClerk, Route};
 use serde_json::json;
 
-use super::{RESOURCE, form, get, get_backend, http, post_json, send};
+use super::{NOW, RESOURCE, form, get, get_backend, http, post_json, send, start_with_clock};
 
-const NOW: u64 = 1_767_182_400;
 const VERIFY: &str = "/v1/oauth_applications/access_tokens/verify";
 
-async fn start() -> (FakeClerk, ManualClock) {
-    let clock = ManualClock::new(NOW);
-    let clerk = FakeClerk::builder().clock(clock.clone()).start().await.unwrap();
-    (clerk, clock)
-}
-
 #[tokio::test]
-async fn the_secret_key_is_asked_for() {
+async fn the_secret_key_is_required() {
     let clerk = FakeClerk::builder().secret_key("sk_test_mine").start().await.unwrap();
     let user = format!("/v1/users/{}", clerk.default_user_id());
     for path in ["/v1/jwks", &user] {
@@ -36,20 +31,20 @@ async fn the_secret_key_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_known_token_is_described() {
-    let (clerk, _) = start().await;
+async fn introspection_describes_an_issued_token() {
+    let (clerk, _) = start_with_clock().await;
     let token = clerk.mint().client_id("client_1").audience(RESOURCE).opaque();
     for path in [VERIFY, "/oauth_applications/access_tokens/verify"] {
-        let mut answer = post_json(&clerk, path, json!({ "access_token": token })).await;
-        assert_eq!(answer.status, 200);
-        assert!(answer.json["id"].take().as_str().unwrap().starts_with("oat_"));
+        let mut response = post_json(&clerk, path, json!({ "access_token": token })).await;
+        assert_eq!(response.status, 200);
+        assert!(response.json["id"].take().as_str().unwrap().starts_with("oat_"));
         let expected = json!({
             "object": "clerk_idp_oauth_access_token", "id": null, "client_id": "client_1", "type": "oauth:access_token",
             "subject": clerk.default_user_id(), "scopes": ["profile", "email"], "revoked": false,
             "revocation_reason": null, "expired": false, "expiration": NOW + 86_400, "created_at": NOW,
             "updated_at": NOW, "aud": [RESOURCE],
         });
-        assert_eq!(answer.json, expected);
+        assert_eq!(response.json, expected);
     }
     assert_eq!(clerk.calls(Route::VerifyAccessToken), 2);
     let last = clerk.last_request(Route::VerifyAccessToken).unwrap();
@@ -58,18 +53,18 @@ async fn a_known_token_is_described() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_not_found() {
-    let (clerk, _) = start().await;
-    let answer = post_json(&clerk, VERIFY, json!({ "access_token": "oat_unknown" })).await;
+async fn introspection_of_an_unknown_token_is_404() {
+    let (clerk, _) = start_with_clock().await;
+    let response = post_json(&clerk, VERIFY, json!({ "access_token": "oat_unknown" })).await;
 
-    assert_eq!(answer.status, 404);
-    assert_eq!(answer.json["errors"][0]["code"], "resource_not_found");
+    assert_eq!(response.status, 404);
+    assert_eq!(response.json["errors"][0]["code"], "resource_not_found");
     assert_eq!(post_json(&clerk, VERIFY, json!({})).await.status, 422);
 }
 
 #[tokio::test]
-async fn time_and_revocation_show() {
-    let (clerk, clock) = start().await;
+async fn introspection_reports_expiry_and_revocation() {
+    let (clerk, clock) = start_with_clock().await;
     let token = clerk.mint().expires_in(Duration::from_secs(60)).opaque();
     let verify = || post_json(&clerk, VERIFY, json!({ "access_token": token }));
     clock.advance(Duration::from_secs(59));
@@ -82,23 +77,23 @@ async fn time_and_revocation_show() {
 }
 
 #[tokio::test]
-async fn the_answer_can_be_shaped() {
-    let (clerk, _) = start().await;
+async fn the_introspection_response_can_be_changed() {
+    let (clerk, _) = start_with_clock().await;
     let mint =
         clerk.mint().expired(true).expiration((NOW + 5) * 1000).record_member("active", false);
     let token = mint.without_record_member("type").opaque();
-    let answer = post_json(&clerk, VERIFY, json!({ "access_token": token })).await.json;
+    let response = post_json(&clerk, VERIFY, json!({ "access_token": token })).await.json;
 
-    assert_eq!(answer["expired"], true);
-    assert_eq!(answer["expiration"], (NOW + 5) * 1000);
-    assert_eq!(answer["active"], false);
-    assert_eq!(answer.get("type"), None);
-    assert_eq!(answer.get("aud"), None);
+    assert_eq!(response["expired"], true);
+    assert_eq!(response["expiration"], (NOW + 5) * 1000);
+    assert_eq!(response["active"], false);
+    assert_eq!(response.get("type"), None);
+    assert_eq!(response.get("aud"), None);
 }
 
 #[tokio::test]
-async fn clients_revoke_their_own_tokens_only() {
-    let (clerk, _) = start().await;
+async fn clients_can_revoke_only_their_own_tokens() {
+    let (clerk, _) = start_with_clock().await;
     let tokens = clerk.sign_in().token_response().await.unwrap();
     let access_token = tokens["access_token"].as_str().unwrap();
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
@@ -115,22 +110,22 @@ async fn clients_revoke_their_own_tokens_only() {
         (client_id.as_str(), "unknown", false),
         (client_id.as_str(), refresh_token, true),
     ] {
-        let answer = send(form(
+        let response = send(form(
             &clerk,
             "/oauth/token/revoke",
             &[("client_id", client_id), ("token", token)],
         ))
         .await;
-        assert_eq!((answer.status.as_u16(), revoked().await), (200, expected), "{token}");
+        assert_eq!((response.status.as_u16(), revoked().await), (200, expected), "{token}");
     }
-    let stranger =
+    let unknown_client =
         send(form(&clerk, "/oauth/token/revoke", &[("client_id", "client_?"), ("token", "t")]))
             .await;
-    assert_eq!(stranger.error(), (401, "invalid_client"));
+    assert_eq!(unknown_client.error(), (401, "invalid_client"));
 }
 
 #[tokio::test]
-async fn users_are_clerk_users() {
+async fn users_have_the_form_of_clerk() {
     let builder = FakeClerk::builder().user(json!({ "id": "user_grace", "first_name": "Grace" }));
     let clerk = builder.start().await.unwrap();
     let default = get_backend(&clerk, &format!("/v1/users/{}", clerk.default_user_id())).await.json;
@@ -145,6 +140,6 @@ async fn users_are_clerk_users() {
         (404, &json!("resource_not_found"))
     );
 
-    let nameless = FakeClerk::builder().user(json!({ "first_name": "Ada" })).start().await;
-    assert_eq!(nameless.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    let without_id = FakeClerk::builder().user(json!({ "first_name": "Ada" })).start().await;
+    assert_eq!(without_id.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }

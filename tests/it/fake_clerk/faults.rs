@@ -1,3 +1,5 @@
+//! Injected faults, recorded requests, and the manual clock.
+
 use std::time::Duration;
 
 use clerk_mcp_tools::clock::Clock;
@@ -15,7 +17,7 @@ fn spawn_get(
     tokio::spawn(http().get(format!("{}{JWKS}", clerk.issuer())).send())
 }
 
-/// Returns once the server has got the next request; the tasks of a test share one thread.
+/// Waits until a request has been received. The tasks of a test share one thread.
 async fn called(clerk: &FakeClerk) {
     while clerk.calls(Route::Jwks) == 0 {
         tokio::task::yield_now().await;
@@ -38,7 +40,7 @@ async fn down_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn hang_lasts_until_it_is_healed() {
+async fn hang_lasts_until_the_route_is_healed() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Hang);
     let request = spawn_get(&clerk);
@@ -66,7 +68,7 @@ async fn a_held_request_waits_for_the_gate() {
 }
 
 #[tokio::test]
-async fn a_held_request_goes_on_to_the_next_fault() {
+async fn a_held_request_gets_the_next_fault() {
     let clerk = FakeClerk::start().await.unwrap();
     let (fault, gate) = Fault::hold();
     clerk.fault(Route::Jwks, fault);
@@ -75,16 +77,16 @@ async fn a_held_request_goes_on_to_the_next_fault() {
 
     let retry_after = Some(7);
     clerk.fault(Route::Jwks, Fault::Status { status: 429, retry_after });
-    let answer = request.await.unwrap().unwrap();
+    let response = request.await.unwrap().unwrap();
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (response.status().as_u16(), &response.headers()["retry-after"]),
         (429, &HeaderValue::from_static("7"))
     );
     assert_eq!(gate.waiting(), 0);
 }
 
 #[tokio::test]
-async fn answers_can_be_replaced() {
+async fn responses_can_be_replaced() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Status { status: 500, retry_after: None });
     assert!(get(&clerk, JWKS).await.json["errors"][0]["code"].is_string());
@@ -95,12 +97,18 @@ async fn answers_can_be_replaced() {
     let body =
         Fault::Body { status: 203, content_type: "text/plain".to_owned(), body: "{}".into() };
     clerk.fault(Route::Jwks, body);
-    let answer = get(&clerk, JWKS).await;
-    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (203, Some("text/plain")));
+    let response = get(&clerk, JWKS).await;
+    assert_eq!(
+        (response.status.as_u16(), response.header("content-type")),
+        (203, Some("text/plain"))
+    );
 
     clerk.fault(Route::Jwks, Fault::Header(CACHE_CONTROL, HeaderValue::from_static("max-age=1")));
-    let answer = get(&clerk, JWKS).await;
-    assert_eq!((&answer.json, answer.header("cache-control")), (&clerk.jwks(), Some("max-age=1")));
+    let response = get(&clerk, JWKS).await;
+    assert_eq!(
+        (&response.json, response.header("cache-control")),
+        (&clerk.jwks(), Some("max-age=1"))
+    );
 
     clerk.fault(Route::Jwks, Fault::Slow(Duration::ZERO));
     assert_eq!(get(&clerk, JWKS).await.status, 200);
@@ -108,31 +116,31 @@ async fn answers_can_be_replaced() {
     let teapot =
         Response::builder().status(418).header("retry-after", "soon").body("{}".into()).unwrap();
     clerk.fault(Route::Jwks, Fault::Answer(teapot));
-    let answer = get(&clerk, JWKS).await;
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (418, Some("soon")));
+    let response = get(&clerk, JWKS).await;
+    assert_eq!((response.status.as_u16(), response.header("retry-after")), (418, Some("soon")));
 }
 
 #[tokio::test]
-async fn bodies_can_end_early_or_never() {
+async fn bodies_can_be_truncated_endless_or_stalled() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Truncated);
-    let answer = spawn_get(&clerk).await.unwrap().unwrap();
-    assert_eq!(answer.content_length(), Some(1024));
-    assert!(answer.bytes().await.is_err());
+    let response = spawn_get(&clerk).await.unwrap().unwrap();
+    assert_eq!(response.content_length(), Some(1024));
+    assert!(response.bytes().await.is_err());
 
     clerk.fault(Route::Jwks, Fault::Endless);
-    let mut answer = spawn_get(&clerk).await.unwrap().unwrap();
+    let mut response = spawn_get(&clerk).await.unwrap().unwrap();
     let mut length = 0;
     while length < 1024 * 1024 {
-        length += answer.chunk().await.unwrap().unwrap().len();
+        length += response.chunk().await.unwrap().unwrap().len();
     }
 
     clerk.fault(Route::Jwks, Fault::Stalled);
-    let mut answer = spawn_get(&clerk).await.unwrap().unwrap();
-    assert_eq!(answer.content_length(), None);
-    assert_eq!(answer.chunk().await.unwrap().unwrap(), "{\"keys\":[");
+    let mut response = spawn_get(&clerk).await.unwrap().unwrap();
+    assert_eq!(response.content_length(), None);
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "{\"keys\":[");
     tokio::time::pause();
-    assert!(tokio::time::timeout(Duration::from_secs(3600), answer.chunk()).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_secs(3600), response.chunk()).await.is_err());
 }
 
 #[tokio::test]
@@ -140,29 +148,29 @@ async fn bodies_can_be_long() {
     let clerk = FakeClerk::start().await.unwrap();
     for (announced, length) in [(true, Some(1_000_000)), (false, None)] {
         clerk.fault(Route::Jwks, Fault::Long { bytes: 1_000_000, announced });
-        let answer = spawn_get(&clerk).await.unwrap().unwrap();
-        assert_eq!(answer.content_length(), length);
-        assert_eq!(answer.bytes().await.unwrap(), " ".repeat(1_000_000));
+        let response = spawn_get(&clerk).await.unwrap().unwrap();
+        assert_eq!(response.content_length(), length);
+        assert_eq!(response.bytes().await.unwrap(), " ".repeat(1_000_000));
     }
 }
 
-/// The time of the runtime goes by as fast as nothing else happens in it.
+/// With tokio's clock paused, sleeps end as soon as all tasks are idle.
 #[tokio::test(start_paused = true)]
 async fn a_body_can_come_byte_by_byte() {
     let clerk = FakeClerk::start().await.unwrap();
     clerk.fault(Route::Jwks, Fault::Drip(Duration::from_secs(1)));
-    let mut answer = spawn_get(&clerk).await.unwrap().unwrap();
+    let mut response = spawn_get(&clerk).await.unwrap().unwrap();
     let expected = clerk.jwks().to_string();
-    assert_eq!(answer.content_length(), u64::try_from(expected.len()).ok());
+    assert_eq!(response.content_length(), u64::try_from(expected.len()).ok());
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.unwrap() {
+    while let Some(chunk) = response.chunk().await.unwrap() {
         body.extend_from_slice(&chunk);
     }
     assert_eq!(String::from_utf8(body).unwrap(), expected);
 }
 
 #[tokio::test]
-async fn it_can_stand_behind_another_origin() {
+async fn the_public_origin_can_be_set() {
     let clerk = FakeClerk::builder().origin("https://Clerk.example.com/").start().await.unwrap();
     assert_eq!(clerk.issuer(), "https://clerk.example.com");
     assert_eq!(clerk.backend_api_url(), clerk.issuer());
@@ -210,7 +218,7 @@ async fn requests_are_recorded() {
 }
 
 #[test]
-fn the_clock_moves_by_hand() {
+fn the_manual_clock_sets_wall_and_monotonic_time_separately() {
     let clock = ManualClock::new(100);
     let same = clock.clone();
     clock.advance(Duration::from_secs(5));

@@ -1,23 +1,23 @@
+//! The authorization code flow (RFC 6749, RFC 7636, RFC 8707) and refresh tokens.
+
 use std::time::Duration;
 
 use clerk_mcp_tools::testing::{FakeClerk, ManualClock, Route, TokenFormat};
 use serde_json::json;
 
 use super::{
-    CHALLENGE, REDIRECT_URI, RESOURCE, authorize, claims, encoded, form, http, part, redeem, send,
+    CHALLENGE, NOW, REDIRECT_URI, RESOURCE, authorize, claims, encoded, exchange_code, form, http,
+    part, send, start_with_clock,
 };
 
-const NOW: u64 = 1_767_182_400;
-
 async fn start() -> (FakeClerk, ManualClock, String) {
-    let clock = ManualClock::new(NOW);
-    let clerk = FakeClerk::builder().clock(clock.clone()).start().await.unwrap();
+    let (clerk, clock) = start_with_clock().await;
     let client_id = clerk.register_client(REDIRECT_URI);
     (clerk, clock, client_id)
 }
 
 async fn code(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> String {
-    authorize(clerk, client_id, changes).await.redirected("code").unwrap()
+    authorize(clerk, client_id, changes).await.redirect_parameter("code").unwrap()
 }
 
 async fn refresh(
@@ -25,7 +25,7 @@ async fn refresh(
     client_id: &str,
     token: &str,
     more: &[(&str, &str)],
-) -> super::Answer {
+) -> super::JsonResponse {
     let mut pairs =
         vec![("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", token)];
     pairs.extend(more);
@@ -42,19 +42,19 @@ async fn a_client_gets_a_jwt_for_its_resource() {
             .unwrap()
             .starts_with("http://127.0.0.1:4000/callback?from=test&code=")
     );
-    assert_eq!(redirect.redirected("state").unwrap(), "a state&more");
-    assert_eq!(redirect.redirected("iss").unwrap(), clerk.issuer());
+    assert_eq!(redirect.redirect_parameter("state").unwrap(), "a state&more");
+    assert_eq!(redirect.redirect_parameter("iss").unwrap(), clerk.issuer());
 
-    let code = redirect.redirected("code").unwrap();
-    let answer = redeem(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(answer.json["token_type"], "Bearer");
-    assert_eq!(answer.json["expires_in"], 86_400);
-    assert_eq!(answer.json["scope"], "profile email");
-    assert_eq!(answer.json.get("id_token"), None);
+    let code = redirect.redirect_parameter("code").unwrap();
+    let response = exchange_code(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert_eq!(response.json["token_type"], "Bearer");
+    assert_eq!(response.json["expires_in"], 86_400);
+    assert_eq!(response.json["scope"], "profile email");
+    assert_eq!(response.json.get("id_token"), None);
 
-    let token = answer.text("access_token");
+    let token = response.string("access_token");
     let header = json!({ "alg": "RS256", "kid": clerk.key_id(), "typ": "at+jwt" });
     assert_eq!(part(&token, 0), header);
     let mut claims = claims(&token);
@@ -67,7 +67,7 @@ async fn a_client_gets_a_jwt_for_its_resource() {
 }
 
 #[tokio::test]
-async fn signing_in_is_the_whole_flow() {
+async fn sign_in_runs_the_whole_flow() {
     let clerk = FakeClerk::start().await.unwrap();
     let sign_in =
         clerk.sign_in().scopes(["user:org:read"]).resource(RESOURCE).resource("https://b.example");
@@ -94,10 +94,10 @@ async fn opaque_tokens_are_issued_on_request() {
 }
 
 #[tokio::test]
-async fn openid_brings_an_id_token() {
+async fn the_openid_scope_yields_an_id_token() {
     let (clerk, _, client_id) = start().await;
     let code = code(&clerk, &client_id, &[("scope", "openid"), ("nonce", "n-1")]).await;
-    let token = redeem(&clerk, &client_id, &code, &[]).await.text("id_token");
+    let token = exchange_code(&clerk, &client_id, &code, &[]).await.string("id_token");
 
     assert_eq!(part(&token, 0)["typ"], "JWT");
     assert_eq!(claims(&token)["aud"], client_id);
@@ -105,7 +105,7 @@ async fn openid_brings_an_id_token() {
 }
 
 #[tokio::test]
-async fn an_untrusted_redirect_uri_gets_no_redirect() {
+async fn errors_are_not_redirected_to_an_unregistered_uri() {
     let (clerk, _, client_id) = start().await;
     for (changes, error) in [
         ([("client_id", "client_unknown")], "invalid_client"),
@@ -118,9 +118,9 @@ async fn an_untrusted_redirect_uri_gets_no_redirect() {
         ),
         ([("redirect_uri", "http://localhost:4000/callback?from=test")], "invalid_request"),
     ] {
-        let answer = authorize(&clerk, &client_id, &changes).await;
-        assert_eq!(answer.error(), (400, error), "{changes:?}");
-        assert_eq!(answer.header("location"), None);
+        let response = authorize(&clerk, &client_id, &changes).await;
+        assert_eq!(response.error(), (400, error), "{changes:?}");
+        assert_eq!(response.header("location"), None);
     }
 }
 
@@ -130,7 +130,10 @@ async fn a_loopback_redirect_may_use_another_port() {
     let uri = "http://127.0.0.1:51234/callback?from=test";
     let code = code(&clerk, &client_id, &[("redirect_uri", uri)]).await;
 
-    assert_eq!(redeem(&clerk, &client_id, &code, &[("redirect_uri", uri)]).await.status, 200);
+    assert_eq!(
+        exchange_code(&clerk, &client_id, &code, &[("redirect_uri", uri)]).await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -147,32 +150,32 @@ async fn other_errors_are_redirected() {
         ([("code_challenge_method", "")], "invalid_request"),
         ([("code_challenge_method", "plain")], "invalid_request"),
     ] {
-        let answer = authorize(&clerk, &client_id, &changes).await;
-        assert_eq!(answer.redirected("error").as_deref(), Some(error), "{changes:?}");
-        assert_eq!(answer.redirected("state").as_deref(), Some("a state&more"));
-        assert_eq!(answer.redirected("code"), None);
+        let response = authorize(&clerk, &client_id, &changes).await;
+        assert_eq!(response.redirect_parameter("error").as_deref(), Some(error), "{changes:?}");
+        assert_eq!(response.redirect_parameter("state").as_deref(), Some("a state&more"));
+        assert_eq!(response.redirect_parameter("code"), None);
     }
 }
 
 #[tokio::test]
 async fn parameters_may_be_posted_but_not_repeated() {
     let (clerk, _, client_id) = start().await;
-    let good = [
+    let valid = [
         ("response_type", "code"),
         ("client_id", client_id.as_str()),
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
-    let posted = send(form(&clerk, "/oauth/authorize", &good)).await;
-    assert!(posted.redirected("code").is_some());
+    let posted = send(form(&clerk, "/oauth/authorize", &valid)).await;
+    assert!(posted.redirect_parameter("code").is_some());
 
-    let twice = encoded(&[good.as_slice(), &[("scope", "email"), ("scope", "profile")]].concat());
+    let twice = encoded(&[valid.as_slice(), &[("scope", "email"), ("scope", "profile")]].concat());
     let twice = super::get(&clerk, &format!("/oauth/authorize?{twice}")).await;
-    assert_eq!(twice.redirected("error").unwrap(), "invalid_request");
+    assert_eq!(twice.redirect_parameter("error").unwrap(), "invalid_request");
 }
 
 #[tokio::test]
-async fn a_code_is_bound_to_its_request() {
+async fn a_code_is_bound_to_its_authorization_request() {
     let (clerk, _, client_id) = start().await;
     let other = clerk.register_client(REDIRECT_URI);
     for (changes, error) in [
@@ -186,42 +189,42 @@ async fn a_code_is_bound_to_its_request() {
         ([("grant_type", "password")], "unsupported_grant_type"),
     ] {
         let code = code(&clerk, &client_id, &[("resource", RESOURCE)]).await;
-        let answer = redeem(&clerk, &client_id, &code, &changes).await;
-        assert_eq!(answer.error(), (400, error), "{changes:?}");
+        let response = exchange_code(&clerk, &client_id, &code, &changes).await;
+        assert_eq!(response.error(), (400, error), "{changes:?}");
     }
 }
 
 #[tokio::test]
-async fn a_code_has_one_use_within_a_minute() {
+async fn a_code_can_be_used_once_within_a_minute() {
     let (clerk, clock, client_id) = start().await;
     let used = code(&clerk, &client_id, &[]).await;
-    assert_eq!(redeem(&clerk, &client_id, &used, &[]).await.status, 200);
-    assert_eq!(redeem(&clerk, &client_id, &used, &[]).await.error(), (400, "invalid_grant"));
+    assert_eq!(exchange_code(&clerk, &client_id, &used, &[]).await.status, 200);
+    assert_eq!(exchange_code(&clerk, &client_id, &used, &[]).await.error(), (400, "invalid_grant"));
 
     let (in_time, late) =
         (code(&clerk, &client_id, &[]).await, code(&clerk, &client_id, &[]).await);
     clock.advance(Duration::from_secs(59));
-    assert_eq!(redeem(&clerk, &client_id, &in_time, &[]).await.status, 200);
+    assert_eq!(exchange_code(&clerk, &client_id, &in_time, &[]).await.status, 200);
     clock.advance(Duration::from_secs(1));
-    assert_eq!(redeem(&clerk, &client_id, &late, &[]).await.error(), (400, "invalid_grant"));
+    assert_eq!(exchange_code(&clerk, &client_id, &late, &[]).await.error(), (400, "invalid_grant"));
 }
 
 #[tokio::test]
-async fn a_resource_may_first_be_named_at_the_token_endpoint() {
+async fn the_resource_may_be_sent_only_to_the_token_endpoint() {
     let (clerk, _, client_id) = start().await;
     let code = code(&clerk, &client_id, &[]).await;
-    let answer = redeem(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
-    assert_eq!(claims(&answer.text("access_token"))["aud"], RESOURCE);
+    let response = exchange_code(&clerk, &client_id, &code, &[("resource", RESOURCE)]).await;
+    assert_eq!(claims(&response.string("access_token"))["aud"], RESOURCE);
 
-    let refreshed = refresh(&clerk, &client_id, &answer.text("refresh_token"), &[]).await;
-    assert_eq!(claims(&refreshed.text("access_token"))["aud"], RESOURCE);
+    let refreshed = refresh(&clerk, &client_id, &response.string("refresh_token"), &[]).await;
+    assert_eq!(claims(&refreshed.string("access_token"))["aud"], RESOURCE);
 }
 
 #[tokio::test]
 async fn refresh_tokens_rotate_and_keep_the_grant() {
     let (clerk, _, client_id) = start().await;
     let code = code(&clerk, &client_id, &[]).await;
-    let first = redeem(&clerk, &client_id, &code, &[]).await.text("refresh_token");
+    let first = exchange_code(&clerk, &client_id, &code, &[]).await.string("refresh_token");
     let wider = refresh(&clerk, &client_id, &first, &[("scope", "email openid")]).await;
     assert_eq!(wider.error(), (400, "invalid_scope"));
     let other = clerk.register_client(REDIRECT_URI);
@@ -230,12 +233,12 @@ async fn refresh_tokens_rotate_and_keep_the_grant() {
     let narrowed = refresh(&clerk, &client_id, &first, &[("scope", "email")]).await;
     assert_eq!(narrowed.json["scope"], "email");
     assert_eq!(refresh(&clerk, &client_id, &first, &[]).await.error(), (400, "invalid_grant"));
-    let second = narrowed.text("refresh_token");
+    let second = narrowed.string("refresh_token");
     assert_eq!(refresh(&clerk, &client_id, &second, &[]).await.json["scope"], "profile email");
 }
 
 #[tokio::test]
-async fn the_token_endpoint_takes_forms_of_limited_size() {
+async fn the_token_endpoint_accepts_forms_up_to_64_kib() {
     let clerk = FakeClerk::start().await.unwrap();
     let url = format!("{}/oauth/token", clerk.issuer());
     let json = send(http().post(&url).header("content-type", "application/json").body("{}")).await;
@@ -243,6 +246,6 @@ async fn the_token_endpoint_takes_forms_of_limited_size() {
 
     let at_limit = form(&clerk, "/oauth/token", &[]).body("a".repeat(64 * 1024));
     assert_eq!(send(at_limit).await.error(), (401, "invalid_client"));
-    let over = form(&clerk, "/oauth/token", &[]).body("a".repeat(64 * 1024 + 1));
-    assert_eq!(send(over).await.status, 413);
+    let over_limit = form(&clerk, "/oauth/token", &[]).body("a".repeat(64 * 1024 + 1));
+    assert_eq!(send(over_limit).await.status, 413);
 }

@@ -1,3 +1,5 @@
+//! The metadata documents, the publishable key, CORS, and routing.
+
 use clerk_mcp_tools::instance::InstanceType;
 use clerk_mcp_tools::testing::{FakeClerk, Route};
 use http::Method;
@@ -25,7 +27,7 @@ async fn the_document_names_the_issuer_and_its_endpoints() {
 }
 
 #[tokio::test]
-async fn the_openid_document_has_what_its_readers_require() {
+async fn the_openid_document_has_the_required_members() {
     let clerk = FakeClerk::start().await.unwrap();
     let document = get(&clerk, "/.well-known/openid-configuration").await.json;
 
@@ -35,7 +37,7 @@ async fn the_openid_document_has_what_its_readers_require() {
 }
 
 #[tokio::test]
-async fn settings_show_in_the_document() {
+async fn the_document_reflects_the_configuration() {
     let builder = FakeClerk::builder().scopes_supported(["email"]).without_dynamic_registration();
     let clerk = builder.start().await.unwrap();
     let document = get(&clerk, "/.well-known/oauth-authorization-server").await.json;
@@ -71,12 +73,12 @@ async fn browsers_may_call_the_frontend_api_but_not_the_authorization_endpoint()
     }
     assert_eq!(clerk.calls(Route::Token), 0);
 
-    let answer = get(&clerk, "/.well-known/jwks.json").await;
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let response = get(&clerk, "/.well-known/jwks.json").await;
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
 }
 
 #[tokio::test]
-async fn other_methods_and_paths_are_refused() {
+async fn other_methods_and_paths_are_rejected() {
     let clerk = FakeClerk::start().await.unwrap();
     let wrong_method = get(&clerk, "/oauth/token").await;
 

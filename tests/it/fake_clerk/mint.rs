@@ -1,3 +1,5 @@
+//! Minted tokens: keys, claims, headers and signatures.
+
 use std::time::Duration;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{RESOURCE, claims, get, part, post_json};
 
-/// Whether the key of this id in the set signed the token.
+/// Returns whether the token is signed by the key with this id.
 fn is_signed_by(jwks: &Value, kid: &str, jwt: &str) -> bool {
     let keys = jwks["keys"].as_array().unwrap();
     let Some(key) = keys.iter().find(|key| key["kid"] == kid) else {
@@ -62,7 +64,7 @@ async fn keys_rotate() {
 }
 
 #[tokio::test]
-async fn a_foreign_key_signs_under_our_name() {
+async fn a_foreign_key_signs_with_the_same_kid() {
     let clerk = FakeClerk::start().await.unwrap();
     let token = clerk.mint().foreign_key().jwt();
 
@@ -107,7 +109,7 @@ async fn every_claim_can_be_set() {
 }
 
 #[tokio::test]
-async fn headers_texts_and_signatures_can_be_wrong() {
+async fn headers_claims_and_signatures_can_be_invalid() {
     let clerk = FakeClerk::start().await.unwrap();
     let token =
         clerk.mint().header("typ", "JWT").header("crit", json!(["x"])).without_header("kid").jwt();

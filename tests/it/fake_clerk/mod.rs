@@ -1,4 +1,4 @@
-//! The stand-in for Clerk behaves as Clerk and the RFCs say.
+//! The fake Clerk behaves as Clerk documents and as the RFCs require.
 
 mod backend;
 mod clients;
@@ -11,19 +11,21 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clerk_mcp_tools::testing::FakeClerk;
+use clerk_mcp_tools::testing::{FakeClerk, ManualClock};
 use http::{HeaderMap, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
+/// 2025-12-31T12:00:00Z.
+const NOW: u64 = 1_767_182_400;
 const REDIRECT_URI: &str = "http://127.0.0.1:4000/callback?from=test";
 const RESOURCE: &str = "https://mcp.example.com/mcp";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 /// RFC 7636 appendix B.
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// Keeps no connection: one would die with the runtime of the test that opened it.
+/// Does not pool connections, since a connection ends with the runtime of its test.
 static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -33,23 +35,29 @@ static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
         .unwrap()
 });
 
+async fn start_with_clock() -> (FakeClerk, ManualClock) {
+    let clock = ManualClock::new(NOW);
+    let clerk = FakeClerk::builder().clock(clock.clone()).start().await.unwrap();
+    (clerk, clock)
+}
+
 fn http() -> &'static reqwest::Client {
     &HTTP
 }
 
-/// An answer, read to its end.
-struct Answer {
+/// A response with a JSON body.
+struct JsonResponse {
     status: StatusCode,
     headers: HeaderMap,
     json: Value,
 }
 
-impl Answer {
+impl JsonResponse {
     fn error(&self) -> (u16, &str) {
         (self.status.as_u16(), self.json["error"].as_str().unwrap_or_default())
     }
 
-    fn text(&self, member: &str) -> String {
+    fn string(&self, member: &str) -> String {
         self.json[member].as_str().unwrap().to_owned()
     }
 
@@ -57,8 +65,8 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// A parameter of the redirect that this answer is.
-    fn redirected(&self, name: &str) -> Option<String> {
+    /// Returns a query parameter of the `Location` of this redirect.
+    fn redirect_parameter(&self, name: &str) -> Option<String> {
         assert_eq!(self.status, StatusCode::FOUND, "{}", self.json);
         let location = Url::parse(self.header("location").unwrap()).unwrap();
         let mut pairs = location.query_pairs();
@@ -66,25 +74,25 @@ impl Answer {
     }
 }
 
-async fn send(request: RequestBuilder) -> Answer {
+async fn send(request: RequestBuilder) -> JsonResponse {
     let response = request.send().await.unwrap();
-    Answer {
+    JsonResponse {
         status: response.status(),
         headers: response.headers().clone(),
         json: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
     }
 }
 
-async fn get(clerk: &FakeClerk, path: &str) -> Answer {
+async fn get(clerk: &FakeClerk, path: &str) -> JsonResponse {
     send(http().get(format!("{}{path}", clerk.issuer()))).await
 }
 
-async fn get_backend(clerk: &FakeClerk, path: &str) -> Answer {
+async fn get_backend(clerk: &FakeClerk, path: &str) -> JsonResponse {
     let url = format!("{}{path}", clerk.backend_api_url());
     send(http().get(url).bearer_auth(clerk.secret_key())).await
 }
 
-async fn post_json(clerk: &FakeClerk, path: &str, body: Value) -> Answer {
+async fn post_json(clerk: &FakeClerk, path: &str, body: Value) -> JsonResponse {
     let url = format!("{}{path}", clerk.backend_api_url());
     send(http().post(url).bearer_auth(clerk.secret_key()).body(body.to_string())).await
 }
@@ -100,9 +108,9 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// An authorization request that is good but for these parameters; an empty value takes one out.
-async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> Answer {
-    let good = [
+/// Sends a valid authorization request with these changes; an empty value removes a parameter.
+async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> JsonResponse {
+    let valid = [
         ("response_type", "code"),
         ("client_id", client_id),
         ("redirect_uri", REDIRECT_URI),
@@ -111,35 +119,35 @@ async fn authorize(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)])
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
-    get(clerk, &format!("/oauth/authorize?{}", encoded(&changed(&good, changes)))).await
+    get(clerk, &format!("/oauth/authorize?{}", encoded(&changed(&valid, changes)))).await
 }
 
-/// A token request for this code that is good but for these parameters.
-async fn redeem(
+/// Sends a valid token request for this code with these changes.
+async fn exchange_code(
     clerk: &FakeClerk,
     client_id: &str,
     code: &str,
     changes: &[(&str, &str)],
-) -> Answer {
-    let good = [
+) -> JsonResponse {
+    let valid = [
         ("grant_type", "authorization_code"),
         ("client_id", client_id),
         ("code", code),
         ("redirect_uri", REDIRECT_URI),
         ("code_verifier", VERIFIER),
     ];
-    send(form(clerk, "/oauth/token", &changed(&good, changes))).await
+    send(form(clerk, "/oauth/token", &changed(&valid, changes))).await
 }
 
 fn changed<'a>(
-    good: &[(&'a str, &'a str)],
+    valid: &[(&'a str, &'a str)],
     changes: &[(&'a str, &'a str)],
 ) -> Vec<(&'a str, &'a str)> {
-    let kept = good.iter().filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
+    let kept = valid.iter().filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
     kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Header or claims of a JWT, by their place.
+/// Decodes the header (0) or the claims (1) of a JWT.
 fn part(jwt: &str, index: usize) -> Value {
     let text = jwt.split('.').nth(index).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! A clock that is set, or that stood still while the machine slept.
+//! Changes of the wall clock, long suspensions, and a monotonic clock that goes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,133 +8,139 @@ use clerk_mcp_tools::clock::Clock;
 use clerk_mcp_tools::testing::{Fault, Route};
 use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
 
-use super::ways::{Server, Way};
-use super::{Site, Trouble};
-use crate::answers::assert_invalid;
+use super::upstream::{Server, Upstream};
+use super::{Failure, ProxiedFixture};
+use crate::responses::assert_invalid_token;
 use crate::support::{Fixture, NOW};
 
 const DAY: u64 = 24 * 60 * 60;
 const HOUR: u64 = 60 * 60;
 
-impl Site {
+impl ProxiedFixture {
     fn set_wall_clock(&self, seconds: u64) {
         self.fixture.clock.set_unix_time(Duration::from_secs(seconds));
     }
 }
 
-/// While the wall clock is wrong, tokens are judged by it. Once it is right again, so are they.
+/// A wrong wall clock affects the verdicts only while it is wrong.
 #[tokio::test]
-async fn the_wall_clock_jumps_and_comes_back() {
-    let site = Site::new().await;
-    for way in [Way::PublicKeys, Way::BackendKeys, Way::OpaqueTokens] {
-        let server = Server::new(&site, way);
-        let known = server.token();
-        server.assert_accepts(&known, "the clock is right").await;
-        for (seconds, known_is, unseen_is) in [
+async fn tokens_are_valid_again_after_the_wall_clock_is_corrected() {
+    let fixture = ProxiedFixture::new().await;
+    for upstream in [Upstream::PublicKeys, Upstream::BackendKeys, Upstream::OpaqueTokens] {
+        let server = Server::new(&fixture, upstream);
+        let cached = server.token();
+        server.assert_accepts(&cached, "with the right time").await;
+        for (seconds, cached_kind, uncached_kind) in [
             (NOW + 2 * DAY, Some(Kind::Expired), Some(Kind::Expired)),
             (u64::MAX, Some(Kind::Expired), Some(Kind::Expired)),
-            // Only a JWT says since when it is good, and what is known has been asked that.
-            (NOW - HOUR, None, (way != Way::OpaqueTokens).then_some(Kind::NotYetValid)),
-            (0, None, (way != Way::OpaqueTokens).then_some(Kind::NotYetValid)),
+            // Only JWTs have `nbf` and `iat`, which are not checked again for cached tokens.
+            (NOW - HOUR, None, (upstream != Upstream::OpaqueTokens).then_some(Kind::NotYetValid)),
+            (0, None, (upstream != Upstream::OpaqueTokens).then_some(Kind::NotYetValid)),
         ] {
-            let unseen = server.token();
-            site.set_wall_clock(seconds);
-            for (token, refusal) in [(&known, known_is), (&unseen, unseen_is)] {
-                let what = format!("{way:?} at {seconds}");
-                match refusal {
-                    Some(kind) => assert_invalid(&server.answer(token).await, kind, &what),
-                    None => server.assert_accepts(token, &what).await,
+            let uncached = server.token();
+            fixture.set_wall_clock(seconds);
+            for (token, rejection) in [(&cached, cached_kind), (&uncached, uncached_kind)] {
+                let case = format!("{upstream:?} at {seconds}");
+                match rejection {
+                    Some(kind) => assert_invalid_token(&server.response(token).await, kind, &case),
+                    None => server.assert_accepts(token, &case).await,
                 }
             }
-            site.set_wall_clock(NOW);
-            server.assert_accepts(&known, "a known token when the clock is right again").await;
-            // What Clerk was asked about meanwhile is refused for a little longer.
-            site.fixture.clock.advance(Duration::from_secs(10));
-            server.assert_accepts(&unseen, "an unseen token when the clock is right again").await;
-            site.set_wall_clock(NOW);
+            fixture.set_wall_clock(NOW);
+            server.assert_accepts(&cached, "a cached token after the correction").await;
+            // Rejections stay in the cache for ten seconds.
+            fixture.clock.advance(Duration::from_secs(10));
+            server.assert_accepts(&uncached, "a new token after the correction").await;
+            fixture.set_wall_clock(NOW);
         }
     }
 }
 
 #[tokio::test]
-async fn the_wall_clock_makes_nothing_older() {
-    let site = Site::new().await;
-    for way in [Way::PublicKeys, Way::BackendKeys, Way::Metadata] {
-        let server = Server::new(&site, way);
-        server.assert_accepts(&server.token(), "at first").await;
-        let calls = site.clerk().calls(way.route());
+async fn the_wall_clock_does_not_age_cached_keys_and_metadata() {
+    let fixture = ProxiedFixture::new().await;
+    for upstream in [Upstream::PublicKeys, Upstream::BackendKeys, Upstream::Metadata] {
+        let server = Server::new(&fixture, upstream);
+        server.assert_accepts(&server.token(), "at the start").await;
+        let calls = fixture.clerk.calls(upstream.route());
         for seconds in [NOW + 400 * DAY, 0, u64::MAX, NOW] {
-            site.set_wall_clock(seconds);
-            // What is told of the token is not what is asked here.
-            let _ = server.answer(&server.token()).await;
+            fixture.set_wall_clock(seconds);
+            // The verdict on the token does not matter here.
+            let _ = server.response(&server.token()).await;
         }
-        assert_eq!(site.clerk().calls(way.route()), calls, "{way:?}");
-        server.assert_accepts(&server.token(), "at last").await;
+        assert_eq!(fixture.clerk.calls(upstream.route()), calls, "{upstream:?}");
+        server.assert_accepts(&server.token(), "at the end").await;
     }
 }
 
 #[tokio::test]
-async fn the_wall_clock_ends_no_pause() {
-    let site = Site::new().await;
-    let busy = Trouble::AtClerk(Fault::Status { status: 429, retry_after: Some(120) });
-    for way in [Way::PublicKeys, Way::BackendKeys, Way::OpaqueTokens, Way::Metadata] {
-        let server = Server::new(&site, way);
-        site.trouble(way, &busy).await;
+async fn the_wall_clock_does_not_end_a_backoff() {
+    let fixture = ProxiedFixture::new().await;
+    let busy = Failure::Response(Fault::Status { status: 429, retry_after: Some(120) });
+    for upstream in
+        [Upstream::PublicKeys, Upstream::BackendKeys, Upstream::OpaqueTokens, Upstream::Metadata]
+    {
+        let server = Server::new(&fixture, upstream);
+        fixture.fail(upstream, &busy).await;
         assert_eq!(
-            server.answer(&server.token()).await.header("retry-after"),
+            server.response(&server.token()).await.header("retry-after"),
             Some("120"),
-            "{way:?}"
+            "{upstream:?}"
         );
-        site.heal();
-        let calls = site.clerk().calls(way.route());
+        fixture.heal();
+        let calls = fixture.clerk.calls(upstream.route());
         for seconds in [NOW + DAY, 0, NOW] {
-            site.set_wall_clock(seconds);
+            fixture.set_wall_clock(seconds);
             assert_eq!(
-                server.answer(&server.token()).await.header("retry-after"),
+                server.response(&server.token()).await.header("retry-after"),
                 Some("120"),
-                "{way:?}"
+                "{upstream:?}"
             );
         }
-        assert_eq!(site.clerk().calls(way.route()), calls, "{way:?}");
-        site.fixture.advance(120);
-        server.assert_works("after the pause").await;
-        site.set_wall_clock(NOW);
+        assert_eq!(fixture.clerk.calls(upstream.route()), calls, "{upstream:?}");
+        fixture.advance(120);
+        server.assert_works("after the backoff").await;
+        fixture.set_wall_clock(NOW);
     }
 }
 
-/// The machine slept, or its time ran on without anybody who asked.
+/// As after a suspension of the machine, or a long time without requests.
 #[tokio::test]
-async fn time_passes_all_at_once() {
-    let site = Site::new().await;
-    for way in Way::ALL {
-        let server = Server::new(&site, way);
-        server.assert_works("at first").await;
+async fn recovers_after_long_jumps_of_both_clocks() {
+    let fixture = ProxiedFixture::new().await;
+    for upstream in Upstream::ALL {
+        let server = Server::new(&fixture, upstream);
+        server.assert_works("at the start").await;
         for seconds in [HOUR, DAY, 400 * DAY] {
-            site.fixture.advance(seconds);
+            fixture.advance(seconds);
             server.assert_works("after a while").await;
-            site.fixture.advance(seconds);
-            site.trouble(way, &Trouble::AtClerk(Fault::Down)).await;
-            // Nobody has seen anything of Clerk for more than a day.
-            if way.keeps() && seconds >= DAY {
-                assert_eq!(server.answer(&server.token()).await.status.as_u16(), 503, "{way:?}");
+            fixture.advance(seconds);
+            fixture.fail(upstream, &Failure::Response(Fault::Down)).await;
+            // Cached keys and documents are older than a day.
+            if upstream.is_cached() && seconds >= DAY {
+                assert_eq!(
+                    server.response(&server.token()).await.status.as_u16(),
+                    503,
+                    "{upstream:?}"
+                );
             }
-            site.heal();
-            site.fixture.advance(30);
+            fixture.heal();
+            fixture.advance(30);
             server.assert_works("after a while and an outage").await;
         }
     }
-    // As far as a clock goes.
-    site.fixture.clock.advance(Duration::MAX);
-    for way in [Way::Metadata, Way::Users] {
-        Server::new(&site, way).assert_works("at the end of time").await;
+    // The maximum value of the clock.
+    fixture.clock.advance(Duration::MAX);
+    for upstream in [Upstream::Metadata, Upstream::Users] {
+        Server::new(&fixture, upstream).assert_works("at the maximum time").await;
     }
 }
 
-/// A clock of somebody who did not read that it must never go back.
+/// A clock that violates its contract: its monotonic time goes back.
 #[derive(Clone, Debug, Default)]
-struct Restarted(Arc<AtomicU64>);
+struct NonMonotonic(Arc<AtomicU64>);
 
-impl Clock for Restarted {
+impl Clock for NonMonotonic {
     fn unix_time(&self) -> Duration {
         Duration::from_secs(NOW)
     }
@@ -145,22 +151,22 @@ impl Clock for Restarted {
 }
 
 #[tokio::test]
-async fn time_goes_back() {
+async fn survives_a_monotonic_clock_that_goes_back() {
     let fixture = Fixture::new().await;
-    let clock = Restarted::default();
+    let clock = NonMonotonic::default();
     clock.0.store(DAY, Ordering::SeqCst);
     let verifier = fixture.verifier_builder().clock(clock.clone()).build().unwrap();
-    let known = [fixture.jwt(), fixture.opaque()];
-    for token in &known {
+    let cached = [fixture.jwt(), fixture.opaque()];
+    for token in &cached {
         assert!(verify_clerk_token(&verifier, token).await.is_ok());
     }
     for seconds in [HOUR, 0] {
         clock.0.store(seconds, Ordering::SeqCst);
-        for token in known.iter().chain(&[fixture.jwt(), fixture.opaque()]) {
+        for token in cached.iter().chain(&[fixture.jwt(), fixture.opaque()]) {
             assert!(verify_clerk_token(&verifier, token).await.is_ok(), "{seconds}");
         }
     }
-    // A change of keys is still noticed.
+    // A key rotation is still noticed.
     fixture.clerk.rotate_keys().unwrap();
     assert!(verify_clerk_token(&verifier, &fixture.jwt()).await.is_ok());
     assert_eq!(fixture.clerk.calls(Route::Jwks), 2);

@@ -1,73 +1,82 @@
-//! What a server's callers get while its Clerk does not do as it should, and afterwards.
+//! How a server responds while requests to Clerk fail, and after Clerk has recovered.
 //!
-//! There are five [ways](ways::Way) to Clerk. A [row](rows::Row) is one thing that goes wrong on any of them.
+//! There are five [upstreams](upstream::Upstream), which are the calls that a server makes to
+//! Clerk. A [`Case`](failures::Case) is one failure, which is tried on each of them.
 
 mod clocks;
-mod harmless;
+mod failures;
 mod key_sets;
 mod memory;
-mod outage;
-mod rows;
+mod outages;
 mod tls;
-mod ways;
+mod unusual_responses;
+mod upstream;
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::pin;
 use std::time::Duration;
 
-use clerk_mcp_tools::testing::{FakeClerk, Fault};
+use clerk_mcp_tools::testing::Fault;
 
-use self::ways::Way;
+use self::upstream::Upstream;
 use crate::support::Fixture;
-use crate::support::wire::{Cut, Wire};
+use crate::support::proxy::{ConnectionFault, Proxy};
 
-/// How long a call may take, from the first byte sent to the last one received.
-const CALL: Duration = Duration::from_secs(5);
+/// The timeout of a call, from the first byte sent to the last byte received.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The bound on the body of a response from Clerk.
+const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 
-/// Something that goes wrong.
+/// A failure of Clerk, or of the connection to it.
 #[derive(Clone, Debug)]
-enum Trouble {
-    AtClerk(Fault),
-    OnTheWire(Cut),
+enum Failure {
+    Response(Fault),
+    Connection(ConnectionFault),
 }
 
-/// A Clerk, the wire that leads to it, and a place that nobody has any business to call.
-struct Site {
+/// A fake Clerk behind a proxy.
+struct ProxiedFixture {
     fixture: Fixture,
-    wire: Wire,
-    elsewhere: Wire,
+    proxy: Proxy,
+    /// Another origin, which must not be called.
+    elsewhere: Proxy,
 }
 
-impl Site {
+impl Deref for ProxiedFixture {
+    type Target = Fixture;
+
+    fn deref(&self) -> &Fixture {
+        &self.fixture
+    }
+}
+
+impl ProxiedFixture {
     async fn new() -> Self {
-        let (wire, elsewhere) = (Wire::new(), Wire::new());
-        let fixture = Fixture::with(|clerk| clerk.origin(wire.origin())).await;
-        wire.lead_to(fixture.clerk.address());
-        Self { fixture, wire, elsewhere }
+        let (proxy, elsewhere) = (Proxy::new(), Proxy::new());
+        let fixture = Fixture::with(|clerk| clerk.origin(proxy.origin())).await;
+        proxy.forward_to(fixture.clerk.address());
+        Self { fixture, proxy, elsewhere }
     }
 
-    fn clerk(&self) -> &FakeClerk {
-        &self.fixture.clerk
-    }
-
-    async fn trouble(&self, way: Way, trouble: &Trouble) {
-        match trouble.clone() {
-            Trouble::AtClerk(fault) => self.clerk().fault(way.route(), fault),
-            Trouble::OnTheWire(cut) => self.wire.cut(cut).await,
+    async fn fail(&self, upstream: Upstream, failure: &Failure) {
+        match failure.clone() {
+            Failure::Response(fault) => self.clerk.fault(upstream.route(), fault),
+            Failure::Connection(fault) => self.proxy.fail(fault).await,
         }
     }
 
     fn heal(&self) {
-        self.clerk().heal_all();
-        self.wire.heal();
+        self.clerk.heal_all();
+        self.proxy.heal();
     }
 
-    /// What comes of a call that nobody answers, and nobody's time is lost: once the call has arrived, the time of the
-    /// runtime goes by as fast as nothing else happens in it.
-    async fn unanswered<T>(&self, call: impl Future<Output = T>) -> T {
+    /// Awaits a call that times out. As soon as the request has arrived, tokio's clock is paused,
+    /// which skips the wait.
+    async fn timed_out<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
-        let arrived = self.wire.requests();
-        while self.wire.requests() == arrived {
+        let arrived = self.proxy.requests();
+        while self.proxy.requests() == arrived {
             tokio::select! {
                 biased;
                 outcome = &mut call => return outcome,
@@ -79,7 +88,7 @@ impl Site {
         let outcome = call.await;
         let took = began.elapsed();
         tokio::time::resume();
-        assert!(took <= CALL + Duration::from_millis(10), "{took:?} of the runtime's own time");
+        assert!(took <= CALL_TIMEOUT + Duration::from_millis(10), "{took:?} of tokio's time");
         outcome
     }
 }

@@ -1,4 +1,4 @@
-//! The `Authorization` header.
+//! The syntax of the `Authorization` header.
 
 use clerk_mcp_tools::bearer_auth::bearer_token;
 use clerk_mcp_tools::{RejectionReason, VerifyErrorKind};
@@ -12,7 +12,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_header_is_read_as_the_grammar_has_it(bytes in any_header()) {
+    fn the_header_is_parsed_by_the_grammar(bytes in any_header()) {
         let Ok(value) = HeaderValue::from_bytes(&bytes) else {
             return Ok(());
         };
@@ -27,11 +27,11 @@ proptest! {
     }
 }
 
-/// Bytes that are mostly near to what is meant.
+/// Bytes that are mostly similar to valid credentials.
 fn any_header() -> impl Strategy<Value = Vec<u8>> {
-    let near = "(?i-u)(bearer|bear|bearers|basic)[ \t]{0,3}[a-z0-9._~+/=-]{0,12}( ?[ -~]{0,3})";
+    let similar = "(?i-u)(bearer|bear|bearers|basic)[ \t]{0,3}[a-z0-9._~+/=-]{0,12}( ?[ -~]{0,3})";
     prop_oneof![
-        3 => near.prop_map(String::into_bytes),
+        3 => similar.prop_map(String::into_bytes),
         1 => proptest::collection::vec(any::<u8>(), 0..24),
     ]
 }

@@ -1,5 +1,4 @@
-//! Rules that hold for every input, tried with inputs that nobody thought of. What is expected is worked out a second time
-//! here, by other means than the crate's.
+//! Property tests with random inputs. Each computes the expected result independently of the crate.
 
 mod challenge;
 mod credentials;
@@ -20,14 +19,14 @@ fn scope_token() -> impl Strategy<Value = String> {
     "[!#-\\[\\]-~]{1,12}"
 }
 
-/// Few names, so that sets have some in common.
+/// Sets of a few names, so that they overlap.
 fn some_scopes() -> impl Strategy<Value = Scopes> {
     proptest::collection::vec("[a-e]", 0..5).prop_map(|names| Scopes::new(names).unwrap())
 }
 
-/// An https URL as a server would be configured with.
-fn resource_text() -> impl Strategy<Value = String> {
-    // The last part is no number: to the URL standard, that is an address.
+/// The https URL of a resource.
+fn resource_url() -> impl Strategy<Value = String> {
+    // The last label is not a number, which the URL standard would read as an IPv4 address.
     let host = "[a-zA-Z0-9]{1,8}(\\.[a-zA-Z0-9]{1,8}){0,2}\\.[a-zA-Z]{2,6}";
     let port = prop_oneof![Just(String::new()), (1..=u16::MAX).prop_map(|port| format!(":{port}"))];
     let path = "(/[a-zA-Z0-9._~!$&'()*+,;=:@-]{1,8}){0,4}/?";

@@ -1,4 +1,4 @@
-//! Rules for operations, and how bodies are read.
+//! The rules of an access policy, and the parsing of request bodies.
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
@@ -15,7 +15,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_rule_for_one_name_says_nothing_of_another(
+    fn a_rule_applies_to_its_name_only(
         (one, other) in ("[a-z]{1,6}", "[A-Z_.]{1,6}"),
         (scopes, more, rest) in (some_scopes(), some_scopes(), some_scopes()),
     ) {
@@ -23,7 +23,8 @@ proptest! {
             "tool" => Operation::new("tools/call").named(subject.to_owned()),
             _ => Operation::new("prompts/get").named(subject.to_owned()),
         };
-        let builder = AccessPolicy::builder().tool(&one, scopes.clone()).default_scopes(rest.clone());
+        let builder =
+            AccessPolicy::builder().tool(&one, scopes.clone()).default_scopes(rest.clone());
         let rules = builder.clone().build().unwrap();
         let (tool, prompt) = (call("tool"), call("prompt"));
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
@@ -33,37 +34,45 @@ proptest! {
         let rules = builder.clone().build().unwrap();
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
         prop_assert_eq!(rules.required_by(&tool(&other)), more.clone());
-        // What the method needs comes before all else.
+        // The scopes of the method come first.
         let rules = builder.method("tools/call", more.clone()).build().unwrap();
         prop_assert_eq!(rules.required_by(&tool(&one)), more.union(&scopes));
     }
 
     #[test]
-    fn a_star_at_the_end_stands_for_any_end(prefix in "x:[a-z/]{0,6}", uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}") {
+    fn a_trailing_asterisk_matches_any_suffix(
+        prefix in "x:[a-z/]{0,6}",
+        uri in "x:[a-z]{0,3}(/[a-z]{1,3}){0,2}",
+    ) {
         prop_assume!(!prefix.contains("//"));
         let scope = Scopes::parse("s").unwrap();
-        let rules = AccessPolicy::builder().resource(format!("{prefix}*"), scope.clone()).build().unwrap();
+        let rules = AccessPolicy::builder().resource(format!("{prefix}*"), scope.clone());
+        let rules = rules.build().unwrap();
         let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
         prop_assert_eq!(needed == scope, uri.starts_with(&prefix), "{} {}", prefix, uri);
     }
 
     #[test]
-    fn what_else_stands_in_a_message_changes_nothing(
+    fn other_members_of_a_message_do_not_matter(
         name in prop_oneof![Just("guarded".to_owned()), "\\PC{0,8}"],
         arguments in json_value(),
         others in proptest::collection::vec(("[a-z_]{1,8}", json_value()), 0..4),
         first in any::<bool>(),
     ) {
         let known = ["id", "method", "params", "name", "uri", "taskId"];
-        let others: Vec<_> = others.into_iter().filter(|(other, _)| !known.contains(&other.as_str())).collect();
-        let others = |seen: &str| others.iter().map(|(key, value)| format!("{seen}{}:{value}", json!(key))).collect::<Vec<_>>();
-        prop_assume!(others("").iter().all(|member| others("").iter().filter(|other| *other == member).count() == 1));
+        let is_other = |name: &str| !known.contains(&name);
+        let others = others.into_iter().filter(|(name, _)| is_other(name));
+        let others: Vec<_> =
+            others.map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+        let is_unique = |member| others.iter().filter(|other| *other == member).count() == 1;
+        prop_assume!(others.iter().all(is_unique));
         let params = format!("{{\"arguments\":{arguments},\"name\":{}}}", json!(name));
-        let mut members = vec![format!("\"method\":\"tools/call\""), format!("\"params\":{params}")];
-        members.splice(if first { 0..0 } else { 2..2 }, others(""));
+        let mut members =
+            vec!["\"method\":\"tools/call\"".to_owned(), format!("\"params\":{params}")];
+        members.splice(if first { 0..0 } else { 2..2 }, others.clone());
         let body = format!(" {{{}}}\n", members.join(", "));
         let expected = if name == "guarded" { StatusCode::FORBIDDEN } else { StatusCode::OK };
-        prop_assert_eq!(answer(body.clone()), expected, "{}", body);
+        prop_assert_eq!(response(body.clone()), expected, "{}", body);
     }
 }
 
@@ -83,8 +92,8 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Of the layer to a caller without scopes.
-fn answer(body: String) -> StatusCode {
+/// The status of the response to a caller without scopes.
+fn response(body: String) -> StatusCode {
     let rules =
         AccessPolicy::builder().tool("guarded", Scopes::parse("s").unwrap()).build().unwrap();
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();

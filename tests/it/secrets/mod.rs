@@ -1,7 +1,7 @@
-//! No token and no key in anything that can be logged or read.
+//! Tokens and keys must not appear in logs, errors, responses or `Debug` output.
 
-mod capture;
-mod finder;
-mod settings;
+mod config_errors;
+mod debug_output;
+mod log_capture;
+mod secret_finder;
 mod traffic;
-mod types;

@@ -1,4 +1,4 @@
-//! Every path that a token or a key takes, with everything that is logged, counted and answered on the way.
+//! Sends secrets along every path, and searches the logs, metrics, errors and responses for them.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -18,75 +18,82 @@ use clerk_mcp_tools::{
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 
-use super::capture::Captured;
-use super::finder::Finder;
+use super::log_capture::LogCapture;
+use super::secret_finder::SecretFinder;
 use crate::rmcp_client::example;
-use crate::support::wire::{Cut, End, Wire};
+use crate::support::proxy::{ConnectionFault, End, Proxy};
 use crate::support::{
-    Answer, Fixture, RESOURCE, TestService, guarded, resource, send, whole_answers,
+    Fixture, RESOURCE, TestResponse, TestService, collect_responses, guarded, resource, send,
 };
 
-/// In what Clerk says, where it may repeat what it was sent.
-const SAID: &str = "MarkedInWhatClerkSays0123456789";
-/// In what a request says besides its token.
-const ASKED: &str = "MarkedInARequest0123456789";
-const CLAIM: &str = "MarkedInAClaim0123456789";
-const KEY: &str = "sk_test_MarkedSecretKey0123456789";
-const WRONG_KEY: &str = "sk_test_MarkedWrongKey0123456789";
+/// A mark in responses of Clerk, which may repeat the request.
+const UPSTREAM_MARK: &str = "MarkedInWhatClerkSays0123456789";
+/// A mark in parts of a request other than its token.
+const REQUEST_MARK: &str = "MarkedInARequest0123456789";
+const CLAIM_MARK: &str = "MarkedInAClaim0123456789";
+const SECRET_KEY: &str = "sk_test_MarkedSecretKey0123456789";
+const WRONG_SECRET_KEY: &str = "sk_test_MarkedWrongKey0123456789";
 
-/// A Clerk behind a wire, what its callers have seen, and what they must not see.
-struct Stage {
+/// A fake Clerk behind a proxy, the recorded output, and the secrets that it must not contain.
+struct Recorder {
     fixture: Fixture,
-    wire: Wire,
-    /// Each text once: most answers are the same.
-    seen: BTreeSet<String>,
-    finder: Finder,
+    proxy: Proxy,
+    /// Deduplicated, since most responses are the same.
+    recorded: BTreeSet<String>,
+    finder: SecretFinder,
 }
 
-impl Stage {
+impl Recorder {
     async fn new() -> Self {
-        let wire = Wire::new();
-        let fixture = Fixture::with(|clerk| clerk.secret_key(KEY).origin(wire.origin())).await;
-        wire.lead_to(fixture.clerk.address());
-        let mut finder = Finder::default();
-        let marks = [("Clerk's words", SAID), ("a request", ASKED), ("a claim", CLAIM)];
-        for (name, mark) in marks.into_iter().chain([("the key", KEY), ("a wrong key", WRONG_KEY)])
+        let proxy = Proxy::new();
+        let fixture =
+            Fixture::with(|clerk| clerk.secret_key(SECRET_KEY).origin(proxy.origin())).await;
+        proxy.forward_to(fixture.clerk.address());
+        let mut finder = SecretFinder::default();
+        let marks = [
+            ("the mark in a response of Clerk", UPSTREAM_MARK),
+            ("the mark in a request", REQUEST_MARK),
+            ("the mark in a claim", CLAIM_MARK),
+        ];
+        for (name, mark) in marks
+            .into_iter()
+            .chain([("the secret key", SECRET_KEY), ("a wrong secret key", WRONG_SECRET_KEY)])
         {
-            finder.text(name, mark);
+            finder.add(name, mark);
         }
-        Self { fixture, wire, seen: BTreeSet::new(), finder }
+        Self { fixture, proxy, recorded: BTreeSet::new(), finder }
     }
 
-    fn see(&mut self, value: &dyn Debug) {
-        self.seen.extend([format!("{value:?}"), format!("{value:#?}")]);
+    fn record(&mut self, value: &dyn Debug) {
+        self.recorded.extend([format!("{value:?}"), format!("{value:#?}")]);
     }
 
-    fn see_error(&mut self, error: &(dyn Error + 'static)) {
-        self.see(&error);
+    fn record_error(&mut self, error: &(dyn Error + 'static)) {
+        self.record(&error);
         let mut next = Some(error);
         while let Some(error) = next {
-            self.seen.extend([format!("{error}"), format!("{error:#}")]);
+            self.recorded.extend([format!("{error}"), format!("{error:#}")]);
             next = error.source();
         }
     }
 
-    fn see_answer(&mut self, answer: &Answer) {
-        self.see(answer);
-        for (name, value) in &answer.headers {
-            self.seen.insert(format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+    fn record_response(&mut self, response: &TestResponse) {
+        self.record(response);
+        for (name, value) in &response.headers {
+            self.recorded.insert(format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
-        self.seen.insert(answer.body.clone());
-        if let Some(rejection) = answer.extensions.get::<Rejection>() {
-            self.see(rejection);
+        self.recorded.insert(response.body.clone());
+        if let Some(rejection) = response.extensions.get::<Rejection>() {
+            self.record(rejection);
             if let Some(error) = rejection.error() {
-                self.see_error(error);
+                self.record_error(error);
             }
         }
     }
 
-    /// A token, which is looked for from now on.
-    fn token(&mut self, name: &str, token: String) -> String {
-        self.finder.token(name, &token);
+    /// Adds a token to the secrets.
+    fn add_token(&mut self, name: &str, token: String) -> String {
+        self.finder.add_token(name, &token);
         token
     }
 
@@ -95,50 +102,56 @@ impl Stage {
             .clerk
             .mint()
             .audience(RESOURCE)
-            .claim("note", CLAIM)
-            .record_member("note", CLAIM)
+            .claim("note", CLAIM_MARK)
+            .record_member("note", CLAIM_MARK)
     }
 
-    /// All that somebody may take for a token, and send.
+    /// Valid and invalid tokens, and other credentials.
     fn tokens(&mut self) -> Vec<String> {
         let mint = || self.mint();
-        let good = mint().jwt();
+        let valid = mint().jwt();
         let now = crate::support::NOW;
         let tokens = [
-            ("good", good.clone()),
-            ("good and opaque", mint().opaque()),
+            ("valid", valid.clone()),
+            ("valid and opaque", mint().opaque()),
             ("without scopes", mint().scopes(["email"]).jwt()),
             ("expired", mint().expires_at(now - 60).jwt()),
             ("not yet valid", mint().not_before(now + 60).jwt()),
-            ("of a foreign key", mint().foreign_key().jwt()),
-            ("of a marked signature", mint().signature(ASKED.repeat(9)).jwt()),
-            ("of an unknown key", mint().header("kid", ASKED).jwt()),
-            ("of a marked algorithm", mint().header("alg", ASKED).jwt()),
-            ("of a marked type", mint().header("typ", ASKED).jwt()),
-            ("of a marked category", mint().header("cat", ASKED).jwt()),
-            ("critical", mint().header("crit", vec![ASKED]).jwt()),
-            ("of another issuer", mint().claim("iss", format!("https://{ASKED}.example")).jwt()),
-            ("of another audience", mint().audience(format!("https://{ASKED}.example/mcp")).jwt()),
-            ("of no subject", mint().claim("sub", vec![ASKED]).jwt()),
-            ("of a text for a time", mint().claim("exp", ASKED).jwt()),
-            ("of broken claims", mint().raw_claims(format!("{{\"{ASKED}")).jwt()),
-            ("of a broken header", mint().raw_header(format!("{{\"{ASKED}")).jwt()),
-            ("of four parts", format!("{good}.{ASKED}")),
-            ("with a space", format!("{good} {ASKED}")),
-            ("too long", format!("{good}{}", ASKED.repeat(400))),
+            ("with another signature", mint().foreign_key().jwt()),
+            ("with a marked signature", mint().signature(REQUEST_MARK.repeat(9)).jwt()),
+            ("with an unknown kid", mint().header("kid", REQUEST_MARK).jwt()),
+            ("with a marked alg", mint().header("alg", REQUEST_MARK).jwt()),
+            ("with a marked typ", mint().header("typ", REQUEST_MARK).jwt()),
+            ("with a marked cat", mint().header("cat", REQUEST_MARK).jwt()),
+            ("with a critical extension", mint().header("crit", vec![REQUEST_MARK]).jwt()),
+            (
+                "of another issuer",
+                mint().claim("iss", format!("https://{REQUEST_MARK}.example")).jwt(),
+            ),
+            (
+                "of another audience",
+                mint().audience(format!("https://{REQUEST_MARK}.example/mcp")).jwt(),
+            ),
+            ("with an invalid subject", mint().claim("sub", vec![REQUEST_MARK]).jwt()),
+            ("with a string as time", mint().claim("exp", REQUEST_MARK).jwt()),
+            ("with malformed claims", mint().raw_claims(format!("{{\"{REQUEST_MARK}")).jwt()),
+            ("with a malformed header", mint().raw_header(format!("{{\"{REQUEST_MARK}")).jwt()),
+            ("of four parts", format!("{valid}.{REQUEST_MARK}")),
+            ("with a space", format!("{valid} {REQUEST_MARK}")),
+            ("too long", format!("{valid}{}", REQUEST_MARK.repeat(400))),
             ("revoked", mint().revoked(true).opaque()),
-            ("unknown", format!("oat_{ASKED}")),
-            ("a machine's", format!("mt_{ASKED}")),
-            ("an API key", format!("ak_{ASKED}")),
-            ("the secret key", KEY.to_owned()),
-            ("no token", ASKED.to_owned()),
+            ("unknown", format!("oat_{REQUEST_MARK}")),
+            ("a machine token", format!("mt_{REQUEST_MARK}")),
+            ("an API key", format!("ak_{REQUEST_MARK}")),
+            ("the secret key", SECRET_KEY.to_owned()),
+            ("not a token", REQUEST_MARK.to_owned()),
         ];
-        tokens.into_iter().map(|(name, token)| self.token(name, token)).collect()
+        tokens.into_iter().map(|(name, token)| self.add_token(name, token)).collect()
     }
 
-    /// Verifiers that ask for their keys each time.
+    /// Verifiers that do not serve stale keys.
     fn verifiers(&self) -> Vec<ClerkVerifier> {
-        let wrong = SecretKey::parse(WRONG_KEY).unwrap();
+        let wrong = SecretKey::parse(WRONG_SECRET_KEY).unwrap();
         let public = || self.fixture.public_verifier_builder();
         let builders = [
             self.fixture.verifier_builder(),
@@ -150,56 +163,61 @@ impl Stage {
         builders.map(|builder| builder.stale_keys_ttl(Duration::ZERO).build().unwrap()).into()
     }
 
-    /// A verifier by itself.
+    /// Verifies a token, and records the result and the state of the verifier.
     async fn verify(&mut self, verifier: &ClerkVerifier, token: &str) {
         let known = verifier.cached(TokenRequest::new(token));
-        self.see(&known);
+        self.record(&known);
         match verify_clerk_token(verifier, token).await {
-            Ok(caller) => self.see(&(&caller, caller.scopes(), caller.audience())),
-            Err(error) => self.see_error(&error),
+            Ok(caller) => self.record(&(&caller, caller.scopes(), caller.audience())),
+            Err(error) => self.record_error(&error),
         }
-        self.see(&(verifier, verifier.client(), verifier.stats()));
+        self.record(&(verifier, verifier.client(), verifier.stats()));
     }
 
-    async fn ask(&mut self, service: &TestService, headers: &[(&str, &str)], body: &str) {
+    async fn send_all_methods(
+        &mut self,
+        service: &TestService,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) {
         for method in [Method::POST, Method::GET, Method::OPTIONS] {
             let mut request =
-                Request::builder().method(method).uri(format!("/mcp?access_token={ASKED}"));
+                Request::builder().method(method).uri(format!("/mcp?access_token={REQUEST_MARK}"));
             for (name, value) in headers {
                 request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
-            let answer = send(service, request.body(Full::from(body.to_owned())).unwrap()).await;
-            self.see_answer(&answer);
+            let response = send(service, request.body(Full::from(body.to_owned())).unwrap()).await;
+            self.record_response(&response);
         }
     }
 
-    /// Whatever Clerk is asked that is no token.
-    async fn ask_clerk(&mut self, verifier: &ClerkVerifier) {
+    /// Makes the calls to Clerk other than the verification of tokens.
+    async fn call_clerk(&mut self, verifier: &ClerkVerifier) {
         let known = self.fixture.clerk.default_user_id().to_owned();
-        for user in [known, "user_nobody".to_owned(), format!("../{KEY}")] {
+        for user in [known, "user_nobody".to_owned(), format!("../{SECRET_KEY}")] {
             let Some(client) = verifier.client() else {
                 continue;
             };
             if let Err(error) = client.get_user(&user).await {
-                self.see_error(&error);
+                self.record_error(&error);
             }
         }
         if let Err(error) = verifier.warm_up().await {
-            self.see_error(&error);
+            self.record_error(&error);
         }
         if let Err(error) = fetch_clerk_authorization_server_metadata(verifier.frontend_api()).await
         {
-            self.see_error(&error);
+            self.record_error(&error);
         }
-        let service = whole_answers(AuthorizationServerService::for_verifier(verifier));
-        let mut asks = Request::new(Full::default());
-        *asks.uri_mut() = format!("/?access_token={ASKED}").parse().unwrap();
-        let answer = send(&service, asks).await;
-        self.see_answer(&answer);
+        let service = collect_responses(AuthorizationServerService::for_verifier(verifier));
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = format!("/?access_token={REQUEST_MARK}").parse().unwrap();
+        let response = send(&service, request).await;
+        self.record_response(&response);
     }
 }
 
-/// Every service of this crate with a token to ask for.
+/// The services that a token is sent to.
 fn services(verifier: &ClerkVerifier) -> Vec<TestService> {
     let layer = || {
         BearerAuthLayer::new(verifier.clone(), resource())
@@ -218,18 +236,18 @@ fn services(verifier: &ClerkVerifier) -> Vec<TestService> {
         guarded(layer().optional().without_cors()),
         guarded(BearerAuthLayer::with_resolver(verifier.clone(), hosts)),
         guarded(clerk.well_known_layer()),
-        whole_answers(example::router(&clerk)),
+        collect_responses(example::router(&clerk)),
     ]
 }
 
-/// Ways to send a token, some of them wrong.
-async fn send_each_way(stage: &mut Stage, service: &TestService, token: &str) {
+/// Sends a token in various headers and bodies, valid and invalid.
+async fn send_in_every_header(recorder: &mut Recorder, service: &TestService, token: &str) {
     let bearer = format!("Bearer {token}");
-    let basic = format!("Basic {}", STANDARD.encode(format!("{ASKED}:{token}")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("{REQUEST_MARK}:{token}")));
     let cookie = format!("__session={token}");
     let rows: [&[(&str, &str)]; 8] = [
         &[("authorization", &bearer)],
-        &[("authorization", &bearer), ("authorization", ASKED)],
+        &[("authorization", &bearer), ("authorization", REQUEST_MARK)],
         &[("authorization", &basic), ("cookie", &cookie)],
         &[("authorization", token), ("x-api-key", token)],
         &[
@@ -237,16 +255,24 @@ async fn send_each_way(stage: &mut Stage, service: &TestService, token: &str) {
             ("origin", "https://page.example"),
             ("host", "elsewhere.example"),
         ],
-        &[("authorization", &bearer), ("host", "mcp.example.com"), ("x-forwarded-host", ASKED)],
-        &[("origin", ASKED), ("access-control-request-method", ASKED), ("mcp-session-id", token)],
+        &[
+            ("authorization", &bearer),
+            ("host", "mcp.example.com"),
+            ("x-forwarded-host", REQUEST_MARK),
+        ],
+        &[
+            ("origin", REQUEST_MARK),
+            ("access-control-request-method", REQUEST_MARK),
+            ("mcp-session-id", token),
+        ],
         &[
             ("authorization", &format!("Bearer {token}\u{e4}")),
-            ("mcp-method", ASKED),
+            ("mcp-method", REQUEST_MARK),
             ("mcp-name", token),
         ],
     ];
     for headers in rows {
-        stage.ask(service, headers, "").await;
+        recorder.send_all_methods(service, headers, "").await;
     }
     let json = [
         ("authorization", bearer.as_str()),
@@ -257,80 +283,87 @@ async fn send_each_way(stage: &mut Stage, service: &TestService, token: &str) {
     let call = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"delete_file","arguments":{{"token":"{token}"}}}}}}"#
     );
-    let mixed = format!(r#"{{"jsonrpc":"2.0","id":1,"Method":"{ASKED}","method":"{token}"}}"#);
-    let broken = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{ASKED}{token}"#);
+    let mixed =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"Method":"{REQUEST_MARK}","method":"{token}"}}"#);
+    let broken = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{REQUEST_MARK}{token}"#);
     for body in [call, mixed, broken] {
-        stage.ask(service, &json, &body).await;
+        recorder.send_all_methods(service, &json, &body).await;
     }
 }
 
-/// What Clerk may say, with its listener's secrets in it.
-fn words(token: &str) -> Vec<(Option<Fault>, Option<Cut>)> {
-    let said = format!("{SAID} {KEY} {token}");
-    let dense = format!("{SAID}{KEY}");
+/// Responses of Clerk and broken connections that contain the secrets.
+fn marked_failures(token: &str) -> Vec<(Option<Fault>, Option<ConnectionFault>)> {
+    let marked = format!("{UPSTREAM_MARK} {SECRET_KEY} {token}");
+    let compact = format!("{UPSTREAM_MARK}{SECRET_KEY}");
     let error = format!(
-        r#"{{"errors":[{{"code":"{SAID}","message":"{said}"}}],"clerk_trace_id":"{said}"}}"#
+        r#"{{"errors":[{{"code":"{UPSTREAM_MARK}","message":"{marked}"}}],"clerk_trace_id":"{marked}"}}"#
     );
     let mut faults = Vec::new();
     for status in [200, 302, 400, 401, 403, 404, 429, 500, 503] {
-        let answer = Response::builder()
+        let response = Response::builder()
             .status(status)
             .header(
                 "location",
-                format!("https://user:{dense}@{SAID}.example/?access_token={token}"),
+                format!("https://user:{compact}@{UPSTREAM_MARK}.example/?access_token={token}"),
             )
-            .header("retry-after", said.clone())
-            .header("set-cookie", said.clone())
-            .header("content-type", said.clone())
-            .header("www-authenticate", said.clone());
-        faults.push(answer.body(Bytes::from(error.clone())).unwrap());
+            .header("retry-after", marked.clone())
+            .header("set-cookie", marked.clone())
+            .header("content-type", marked.clone())
+            .header("www-authenticate", marked.clone());
+        faults.push(response.body(Bytes::from(error.clone())).unwrap());
     }
     let bodies = [
-        said.clone(),
-        format!("\"{said}\""),
-        format!("{{\"{said}\":"),
+        marked.clone(),
+        format!("\"{marked}\""),
+        format!("{{\"{marked}\":"),
         format!(
-            r#"{{"keys":[{{"kty":"{said}"}},{{"kty":"RSA","kid":"{said}","n":"{dense}","e":"{dense}","d":"{dense}"}}]}}"#
+            r#"{{"keys":[{{"kty":"{marked}"}},{{"kty":"RSA","kid":"{marked}","n":"{compact}","e":"{compact}","d":"{compact}"}}]}}"#
         ),
         format!(
-            r#"{{"issuer":"https://{SAID}.example","token_endpoint":"https://user:{dense}@{SAID}.example"}}"#
+            r#"{{"issuer":"https://{UPSTREAM_MARK}.example","token_endpoint":"https://user:{compact}@{UPSTREAM_MARK}.example"}}"#
         ),
-        format!(r#"{{"id":"{said}","email_addresses":"{said}"}}"#),
-        format!(r#"{{"object":"{said}","revoked":"{said}","subject":["{said}"]}}"#),
-        format!(r#"{{"object":"{said}","object":"{said}"}}"#),
+        format!(r#"{{"id":"{marked}","email_addresses":"{marked}"}}"#),
+        format!(r#"{{"object":"{marked}","revoked":"{marked}","subject":["{marked}"]}}"#),
+        format!(r#"{{"object":"{marked}","object":"{marked}"}}"#),
     ];
     faults.extend(bodies.map(|body| Response::new(Bytes::from(body))));
     let raw = [
-        format!("HTTP/1.1 200 {said}\r\ncontent-length: 2\r\n\r\n{{}}"),
-        format!("HTTP/1.1 500 {said}\r\ncontent-length: 0\r\n\r\n"),
-        format!("HTTP/1.1 {said}\r\n\r\n"),
-        format!("{said}\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\n{said}\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\n{said}: x\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\nx: {said}\0\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {said}\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {said}\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{dense}\r\n"),
-        format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{said}"),
-        format!("HTTP/1.1 101 {said}\r\nupgrade: {dense}\r\nconnection: upgrade\r\n\r\n{said}"),
+        format!("HTTP/1.1 200 {marked}\r\ncontent-length: 2\r\n\r\n{{}}"),
+        format!("HTTP/1.1 500 {marked}\r\ncontent-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 {marked}\r\n\r\n"),
+        format!("{marked}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\n{marked}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\n{marked}: x\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nx: {marked}\0\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {marked}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {marked}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{compact}\r\n"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{marked}"),
+        format!(
+            "HTTP/1.1 101 {marked}\r\nupgrade: {compact}\r\nconnection: upgrade\r\n\r\n{marked}"
+        ),
     ];
-    let raw =
-        raw.into_iter().chain([dense.repeat(20_000)]).map(|bytes| Cut::says(bytes, End::Close));
-    let faults = faults.into_iter().map(|answer| (Some(Fault::Answer(answer)), None));
+    let raw = raw
+        .into_iter()
+        .chain([compact.repeat(20_000)])
+        .map(|bytes| ConnectionFault::sends(bytes, End::Close));
+    let faults = faults.into_iter().map(|response| (Some(Fault::Answer(response)), None));
     let faults = faults.chain([(Some(Fault::Down), None), (Some(Fault::Truncated), None)]);
-    let cuts = raw.chain([Cut::Refused, Cut::says("", End::Reset)]).map(|cut| (None, Some(cut)));
+    let cuts = raw
+        .chain([ConnectionFault::Refused, ConnectionFault::sends("", End::Reset)])
+        .map(|connection_fault| (None, Some(connection_fault)));
     faults.chain(cuts).collect()
 }
 
 #[tokio::test]
-async fn no_log_no_error_and_no_answer_shows_a_secret() {
-    let captured = Captured::default();
-    let (_logging, _counting) = (captured.log(), metrics::set_default_local_recorder(&captured));
-    let mut stage = Stage::new().await;
-    drive_all_is_well(&mut stage).await;
-    drive_clerk_talks(&mut stage).await;
+async fn logs_errors_and_responses_show_no_secret() {
+    let capture = LogCapture::default();
+    let (_logging, _counting) = (capture.install(), metrics::set_default_local_recorder(&capture));
+    let mut recorder = Recorder::new().await;
+    run_without_failures(&mut recorder).await;
+    run_with_failures(&mut recorder).await;
 
-    let log = captured.text();
+    let log = capture.text();
     for line in [
         "ERROR clerk_mcp_tools",
         "failed to fetch the key set",
@@ -341,65 +374,74 @@ async fn no_log_no_error_and_no_answer_shows_a_secret() {
         "rejected an operation",
         "rejected a message",
         "skipped a key of the key set",
-        // Of the HTTP client, of the server behind the layer, and of the counters.
+        // From the HTTP client, the inner server, and the metrics.
         "TRACE reqwest",
         "rmcp",
         "clerk_mcp_tools_token_cache_hits_total",
         "clerk_mcp_tools_upstream_failures_total",
     ] {
-        assert!(log.contains(line), "{line} is not captured");
+        assert!(log.contains(line), "{line:?} was not captured");
     }
     for text in ["Expired", "connection closed before message completed", "temporarily_unavailable"]
     {
-        assert!(stage.seen.iter().any(|seen| seen.contains(text)), "nobody has seen {text}");
+        assert!(
+            recorder.recorded.iter().any(|recorded| recorded.contains(text)),
+            "{text:?} was not recorded"
+        );
     }
     for line in log.lines().collect::<BTreeSet<_>>() {
-        stage.finder.assert_hidden("the log", line);
+        recorder.finder.assert_hidden("the log", line);
     }
-    for text in &stage.seen {
-        stage.finder.assert_hidden("errors and answers", text);
+    for text in &recorder.recorded {
+        recorder.finder.assert_hidden("errors and responses", text);
     }
 }
 
-async fn drive_all_is_well(stage: &mut Stage) {
-    let tokens = stage.tokens();
-    for verifier in stage.verifiers() {
-        stage.ask_clerk(&verifier).await;
+async fn run_without_failures(recorder: &mut Recorder) {
+    let tokens = recorder.tokens();
+    for verifier in recorder.verifiers() {
+        recorder.call_clerk(&verifier).await;
         for token in &tokens {
-            stage.verify(&verifier, token).await;
+            recorder.verify(&verifier, token).await;
         }
     }
-    let verifier = stage.fixture.verifier();
+    let verifier = recorder.fixture.verifier();
     for service in services(&verifier) {
         for token in &tokens {
-            send_each_way(stage, &service, token).await;
+            send_in_every_header(recorder, &service, token).await;
         }
     }
 }
 
-async fn drive_clerk_talks(stage: &mut Stage) {
-    let jwt = stage.mint().jwt();
-    let jwt = stage.token("a good JWT", jwt);
-    let verifiers = stage.verifiers();
-    for (fault, cut) in words(&jwt) {
-        let opaque = stage.mint().opaque();
-        let opaque = stage.token("a good opaque token", opaque);
+async fn run_with_failures(recorder: &mut Recorder) {
+    let jwt = recorder.mint().jwt();
+    let jwt = recorder.add_token("a valid JWT", jwt);
+    let verifiers = recorder.verifiers();
+    for (fault, connection_fault) in marked_failures(&jwt) {
+        let opaque = recorder.mint().opaque();
+        let opaque = recorder.add_token("a valid opaque token", opaque);
         if let Some(fault) = fault {
-            stage.fixture.clerk.fault_all(fault);
+            recorder.fixture.clerk.fault_all(fault);
         }
-        if let Some(cut) = cut {
-            stage.wire.cut(cut).await;
+        if let Some(connection_fault) = connection_fault {
+            recorder.proxy.fail(connection_fault).await;
         }
         for verifier in &verifiers {
-            stage.ask_clerk(verifier).await;
+            recorder.call_clerk(verifier).await;
             for token in [&jwt, &opaque] {
-                stage.verify(verifier, token).await;
+                recorder.verify(verifier, token).await;
                 let service = guarded(BearerAuthLayer::new(verifier.clone(), resource()));
-                stage.ask(&service, &[("authorization", &format!("Bearer {token}"))], "").await;
+                recorder
+                    .send_all_methods(
+                        &service,
+                        &[("authorization", &format!("Bearer {token}"))],
+                        "",
+                    )
+                    .await;
             }
         }
-        stage.fixture.clerk.heal_all();
-        stage.wire.heal();
-        stage.fixture.advance(300);
+        recorder.fixture.clerk.heal_all();
+        recorder.proxy.heal();
+        recorder.fixture.advance(300);
     }
 }

@@ -1,6 +1,14 @@
-//! A guarded service on a stand-in for Clerk, with a clock that stands still.
+//! What the tests share.
+//!
+//! - [`Fixture`]: a fake Clerk with a manual clock, and verifiers, layers and tokens for it.
+//! - [`guarded`], [`collect_responses`]: a layer or a service as a [`TestService`], whose responses
+//!   are read to the end into a [`TestResponse`].
+//! - [`request`], [`send`], [`call`]: requests to such a service.
+//! - [`error_kind`], [`spawn_verify`]: a token verified by `verify_clerk_token`.
+//! - [`json_fault`]: a response of the fake Clerk with this body.
+//! - [`proxy`]: a TCP proxy that fails on demand.
 
-pub(crate) mod wire;
+pub(crate) mod proxy;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,23 +16,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::instance::FrontendApi;
-use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, ManualClock};
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, Fault, ManualClock};
 use clerk_mcp_tools::{
-    AuthInfo, ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, Scopes, SecretKey,
+    AuthInfo, ClerkMcp, ClerkMcpBuilder, ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, Scopes,
+    SecretKey, VerifyError, VerifyErrorKind, verify_clerk_token,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 
-/// What the service behind the layer answers to a caller without a token.
+/// The response body of the inner service for requests without an authenticated caller.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
-/// A stand-in for Clerk, and a clock that it shares with whoever verifies its tokens.
+/// A fake Clerk, and the manual clock that it shares with the verifiers.
 pub(crate) struct Fixture {
     pub(crate) clerk: FakeClerk,
     pub(crate) clock: ManualClock,
@@ -35,13 +45,13 @@ impl Fixture {
         Self::with(|clerk| clerk).await
     }
 
-    pub(crate) async fn with(settings: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> Self {
+    pub(crate) async fn with(configure: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> Self {
         let clock = ManualClock::new(NOW);
-        let clerk = settings(FakeClerk::builder().clock(clock.clone())).start().await.unwrap();
+        let clerk = configure(FakeClerk::builder().clock(clock.clone())).start().await.unwrap();
         Self { clerk, clock }
     }
 
-    /// A verifier of this instance's tokens for [`RESOURCE`], with the secret key.
+    /// A verifier for [`RESOURCE`] with the secret key.
     pub(crate) fn verifier(&self) -> ClerkVerifier {
         self.verifier_builder().build().unwrap()
     }
@@ -51,7 +61,7 @@ impl Fixture {
             .secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
     }
 
-    /// Without the secret key.
+    /// The same without the secret key.
     pub(crate) fn public_verifier_builder(&self) -> ClerkVerifierBuilder {
         ClerkVerifier::builder()
             .frontend_api(FrontendApi::parse(self.clerk.frontend_api_url()).unwrap())
@@ -60,22 +70,31 @@ impl Fixture {
             .clock(self.clock.clone())
     }
 
-    /// The layer for [`RESOURCE`] that asks for `profile` and `email`.
+    /// The layer for [`RESOURCE`] that requires `profile` and `email`.
     pub(crate) fn layer(&self) -> BearerAuthLayer<ClerkVerifier> {
         BearerAuthLayer::new(self.verifier(), resource())
             .required_scopes(Scopes::parse("profile email").unwrap())
     }
 
-    /// A JWT that is good for [`RESOURCE`].
+    /// The builder for [`RESOURCE`] with the verifier, requiring `profile` and `email`.
+    pub(crate) fn clerk_mcp_builder(&self) -> ClerkMcpBuilder {
+        ClerkMcp::builder()
+            .resource(resource())
+            .verifier(self.verifier())
+            .scopes(Scopes::parse("profile email").unwrap())
+    }
+
+    /// A valid JWT for [`RESOURCE`].
     pub(crate) fn jwt(&self) -> String {
         self.clerk.mint().audience(RESOURCE).jwt()
     }
 
-    /// An opaque token that is good for [`RESOURCE`].
+    /// A valid opaque token for [`RESOURCE`].
     pub(crate) fn opaque(&self) -> String {
         self.clerk.mint().audience(RESOURCE).opaque()
     }
 
+    /// Advances both clocks.
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -85,10 +104,29 @@ pub(crate) fn resource() -> ResourceUrl {
     ResourceUrl::parse(RESOURCE).unwrap()
 }
 
-/// A service as a test calls it.
-pub(crate) type TestService = BoxCloneSyncService<Request<Full<Bytes>>, Answer, Infallible>;
+/// Returns the kind of the error, or `None` if the token is valid.
+pub(crate) async fn error_kind(verifier: &ClerkVerifier, token: &str) -> Option<VerifyErrorKind> {
+    verify_clerk_token(verifier, token).await.err().map(|error| error.kind())
+}
 
-/// This layer around a service that answers with the caller's user id.
+/// Verifies a token in a task of its own.
+pub(crate) fn spawn_verify(
+    verifier: &ClerkVerifier,
+    token: &str,
+) -> JoinHandle<Result<AuthInfo, VerifyError>> {
+    let (verifier, token) = (verifier.clone(), token.to_owned());
+    tokio::spawn(async move { verify_clerk_token(&verifier, &token).await })
+}
+
+/// A response of status 200 with this JSON body, whatever the request.
+pub(crate) fn json_fault(body: impl Into<Bytes>) -> Fault {
+    Fault::Body { status: 200, content_type: "application/json".into(), body: body.into() }
+}
+
+/// A service as a test calls it.
+pub(crate) type TestService = BoxCloneSyncService<Request<Full<Bytes>>, TestResponse, Infallible>;
+
+/// Wraps a service that responds with the caller's user id.
 pub(crate) fn guarded<L, ResBody>(layer: L) -> TestService
 where
     L: Layer<EchoUser>,
@@ -100,7 +138,7 @@ where
     <L::Service as Service<Request<Full<Bytes>>>>::Future: Send,
     ResBody: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
 {
-    whole_answers(layer.layer(service_fn(echo_user as fn(Request<Full<Bytes>>) -> EchoFuture)))
+    collect_responses(layer.layer(service_fn(echo_user as fn(Request<Full<Bytes>>) -> EchoFuture)))
 }
 
 pub(crate) type EchoUser = tower::util::ServiceFn<fn(Request<Full<Bytes>>) -> EchoFuture>;
@@ -112,8 +150,8 @@ fn echo_user(request: Request<Full<Bytes>>) -> EchoFuture {
     std::future::ready(Ok(Response::new(Full::from(user))))
 }
 
-/// The same service, its answers read to the end.
-pub(crate) fn whole_answers<S, ResBody>(service: S) -> TestService
+/// Wraps a service so that its responses are read to the end.
+pub(crate) fn collect_responses<S, ResBody>(service: S) -> TestService
 where
     S: Service<Request<Full<Bytes>>, Response = Response<ResBody>, Error = Infallible>
         + Clone
@@ -124,20 +162,20 @@ where
     ResBody: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
 {
     BoxCloneSyncService::new(
-        service.and_then(|response| async move { Ok(Answer::read(response).await) }),
+        service.and_then(|response| async move { Ok(TestResponse::read(response).await) }),
     )
 }
 
 /// A response, read to the end.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
     pub(crate) extensions: http::Extensions,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) async fn read<B>(response: Response<B>) -> Self
     where
         B: Body<Data = Bytes, Error: std::fmt::Debug>,
@@ -152,30 +190,43 @@ impl Answer {
         }
     }
 
-    /// A header's value, which must not stand there twice.
+    /// Returns the value of a header, which must not be duplicated.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().map(|value| value.to_str().unwrap());
-        assert_eq!(values.next(), None, "{name} stands there twice");
+        assert_eq!(values.next(), None, "{name} is duplicated");
         value
     }
 
-    /// Every header, by name, in order.
-    pub(crate) fn sorted_headers(&self) -> Vec<(String, String)> {
-        let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-            (name.as_str().to_owned(), value.to_str().unwrap().to_owned())
+    /// Returns all headers, sorted by name.
+    pub(crate) fn sorted_headers(&self) -> Vec<(&str, &str)> {
+        let pair = |(name, value)| {
+            let (name, value): (&http::HeaderName, &http::HeaderValue) = (name, value);
+            (name.as_str(), value.to_str().unwrap())
         };
         let mut headers: Vec<_> = self.headers.iter().map(pair).collect();
-        headers.sort();
+        headers.sort_unstable();
         headers
+    }
+
+    /// Asserts that the response has these headers, in any order, and no others.
+    #[track_caller]
+    pub(crate) fn assert_headers<'a>(
+        &self,
+        expected: impl IntoIterator<Item = (&'a str, &'a str)>,
+        case: &str,
+    ) {
+        let mut expected: Vec<_> = expected.into_iter().collect();
+        expected.sort_unstable();
+        assert_eq!(self.sorted_headers(), expected, "{case}");
     }
 }
 
-pub(crate) async fn send(service: &TestService, request: Request<Full<Bytes>>) -> Answer {
+pub(crate) async fn send(service: &TestService, request: Request<Full<Bytes>>) -> TestResponse {
     service.clone().oneshot(request).await.unwrap()
 }
 
-/// A request with these headers.
+/// A request with these headers and an empty body.
 pub(crate) fn request(method: Method, uri: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
@@ -184,8 +235,8 @@ pub(crate) fn request(method: Method, uri: &str, headers: &[(&str, &str)]) -> Re
     request.body(Full::default()).unwrap()
 }
 
-/// A `POST` to the endpoint with this token.
-pub(crate) async fn call(service: &TestService, token: &str) -> Answer {
+/// Sends a `POST` to the endpoint with this bearer token.
+pub(crate) async fn call(service: &TestService, token: &str) -> TestResponse {
     let credentials = format!("Bearer {token}");
     send(service, request(Method::POST, "/mcp", &[("authorization", &credentials)])).await
 }

@@ -1,4 +1,4 @@
-//! The wire between a server and its Clerk. It passes everything on, until a test lays hands on it.
+//! A TCP proxy between a server and its Clerk. It forwards requests, or fails on demand.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,137 +10,139 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What goes wrong below HTTP.
+/// A failure below HTTP.
 #[derive(Clone, Debug)]
-pub(crate) enum Cut {
-    /// Nobody listens.
+pub(crate) enum ConnectionFault {
+    /// Refuses connections.
     Refused,
-    /// These bytes, whatever was asked, and then that end.
-    Says(Bytes, End),
-    /// These bytes, one a second.
-    Drips(Bytes),
-    /// The first bytes once, and the others again and again.
-    Floods(Bytes, Bytes),
+    /// Answers any request with these bytes, then ends the connection in this way.
+    Send(Bytes, End),
+    /// Sends these bytes, one per second.
+    Drip(Bytes),
+    /// Sends the first bytes once, then the others without end.
+    Flood(Bytes, Bytes),
 }
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    /// As it should.
+    /// Closes it.
     Close,
-    /// With a reset.
+    /// Resets it.
     Reset,
-    /// Not at all, and nothing more is said.
-    Silence,
+    /// Keeps it open without sending anything more.
+    Stall,
 }
 
-impl Cut {
-    pub(crate) fn says(bytes: impl Into<Bytes>, end: End) -> Self {
-        Self::Says(bytes.into(), end)
+impl ConnectionFault {
+    pub(crate) fn sends(bytes: impl Into<Bytes>, end: End) -> Self {
+        Self::Send(bytes.into(), end)
     }
 }
 
-pub(crate) struct Wire {
+/// The proxy, on a free port of the loopback interface. It listens until it is dropped.
+pub(crate) struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
-    listening: Mutex<Listening>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct Shared {
-    to: Mutex<Option<SocketAddr>>,
-    cut: Mutex<Option<Cut>>,
+    target: Mutex<Option<SocketAddr>>,
+    fault: Mutex<Option<ConnectionFault>>,
     requests: AtomicUsize,
     sent: AtomicU64,
 }
 
-enum Listening {
-    Yes(JoinHandle<()>),
-    /// The port stays ours, so that nobody else takes it meanwhile.
-    No(TcpSocket),
+enum State {
+    Listening(JoinHandle<()>),
+    /// The socket stays bound, so that no other process takes the port.
+    Closed(TcpSocket),
     Changing,
 }
 
-impl Wire {
+impl Proxy {
     pub(crate) fn new() -> Self {
         let socket = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = socket.local_addr().unwrap();
-        let wire =
-            Self { shared: Arc::default(), address, listening: Mutex::new(Listening::No(socket)) };
-        wire.heal();
-        wire
+        let proxy =
+            Self { shared: Arc::default(), address, state: Mutex::new(State::Closed(socket)) };
+        proxy.heal();
+        proxy
     }
 
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it leads.
-    pub(crate) fn lead_to(&self, address: SocketAddr) {
-        *self.shared.to.lock().unwrap() = Some(address);
+    /// Sets the address that requests are forwarded to.
+    pub(crate) fn forward_to(&self, address: SocketAddr) {
+        *self.shared.target.lock().unwrap() = Some(address);
     }
 
-    /// Lets this go wrong with every request to come, and ends those that are under way.
-    pub(crate) async fn cut(&self, cut: Cut) {
+    /// Fails every further request in this way, and aborts those in progress.
+    pub(crate) async fn fail(&self, fault: ConnectionFault) {
         self.stop().await;
-        let refused = matches!(cut, Cut::Refused);
-        *self.shared.cut.lock().unwrap() = Some(cut);
+        let refused = matches!(fault, ConnectionFault::Refused);
+        *self.shared.fault.lock().unwrap() = Some(fault);
         if !refused {
             self.listen();
         }
     }
 
+    /// Forwards requests again.
     pub(crate) fn heal(&self) {
-        *self.shared.cut.lock().unwrap() = None;
+        *self.shared.fault.lock().unwrap() = None;
         self.listen();
     }
 
-    /// How many requests have arrived.
+    /// Returns the number of requests received.
     pub(crate) fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// How many bytes of answers have gone out.
+    /// Returns the number of bytes sent in responses.
     pub(crate) fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::SeqCst)
     }
 
     fn listen(&self) {
-        let mut listening = self.listening.lock().unwrap();
-        *listening = match std::mem::replace(&mut *listening, Listening::Changing) {
-            Listening::No(socket) => {
+        let mut state = self.state.lock().unwrap();
+        *state = match std::mem::replace(&mut *state, State::Changing) {
+            State::Closed(socket) => {
                 let listener = socket.listen(1024).unwrap();
-                Listening::Yes(tokio::spawn(serve(listener, Arc::clone(&self.shared))))
+                State::Listening(tokio::spawn(serve(listener, Arc::clone(&self.shared))))
             }
             other => other,
         };
     }
 
     async fn stop(&self) {
-        let before = std::mem::replace(&mut *self.listening.lock().unwrap(), Listening::Changing);
+        let before = std::mem::replace(&mut *self.state.lock().unwrap(), State::Changing);
         let socket = match before {
-            Listening::Yes(task) => {
+            State::Listening(task) => {
                 task.abort();
                 // The listener is closed once the task is gone.
                 let _ = task.await;
                 socket(self.address)
             }
-            Listening::No(socket) => socket,
-            Listening::Changing => panic!("two tests lay hands on one wire"),
+            State::Closed(socket) => socket,
+            State::Changing => panic!("two tests change one proxy"),
         };
-        *self.listening.lock().unwrap() = Listening::No(socket);
+        *self.state.lock().unwrap() = State::Closed(socket);
     }
 }
 
-impl Drop for Wire {
+impl Drop for Proxy {
     fn drop(&mut self) {
-        if let Listening::Yes(task) = &*self.listening.lock().unwrap() {
+        if let State::Listening(task) = &*self.state.lock().unwrap() {
             task.abort();
         }
     }
 }
 
-/// A socket of this address that does not listen yet. What it sends is not kept here for long.
+/// A bound socket that does not listen yet, with a small send buffer.
 fn socket(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -161,27 +163,27 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// One request and its answer.
+/// Serves one request.
 async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> std::io::Result<()> {
     let request = read_request(&mut client).await?;
     shared.requests.fetch_add(1, Ordering::SeqCst);
-    let cut = shared.cut.lock().unwrap().clone();
+    let fault = shared.fault.lock().unwrap().clone();
     let mut client = Counted { stream: client, shared };
-    match cut {
-        None => client.pass_on(&request).await,
-        Some(Cut::Refused) => Ok(()),
-        Some(Cut::Says(bytes, end)) => {
+    match fault {
+        None => client.forward(&request).await,
+        Some(ConnectionFault::Refused) => Ok(()),
+        Some(ConnectionFault::Send(bytes, end)) => {
             client.write(&bytes).await?;
             client.end(end).await
         }
-        Some(Cut::Drips(bytes)) => {
+        Some(ConnectionFault::Drip(bytes)) => {
             for byte in bytes.chunks(1) {
                 client.write(byte).await?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            client.end(End::Silence).await
+            client.end(End::Stall).await
         }
-        Some(Cut::Floods(head, rest)) => {
+        Some(ConnectionFault::Flood(head, rest)) => {
             client.write(&head).await?;
             loop {
                 client.write(&rest).await?;
@@ -190,7 +192,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) -> std::io::Resu
     }
 }
 
-/// A request as it came, but for the wish to keep the connection.
+/// Reads a request, and adds `Connection: close`.
 async fn read_request(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut request = Vec::new();
     let head = loop {
@@ -211,6 +213,7 @@ async fn read_request(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(request)
 }
 
+/// A connection whose sent bytes are counted.
 struct Counted {
     stream: TcpStream,
     shared: Arc<Shared>,
@@ -223,9 +226,9 @@ impl Counted {
         Ok(())
     }
 
-    async fn pass_on(&mut self, request: &[u8]) -> std::io::Result<()> {
-        let to = self.shared.to.lock().unwrap().expect("the wire leads somewhere");
-        let mut clerk = TcpStream::connect(to).await?;
+    async fn forward(&mut self, request: &[u8]) -> std::io::Result<()> {
+        let target = self.shared.target.lock().unwrap().expect("the proxy has a target");
+        let mut clerk = TcpStream::connect(target).await?;
         clerk.write_all(request).await?;
         let mut buffer = vec![0; 16 * 1024];
         loop {
@@ -234,7 +237,7 @@ impl Counted {
                     0 => return Ok(()),
                     read => self.write(&buffer[..read]).await?,
                 },
-                // Whoever asked has gone.
+                // The client has closed the connection.
                 _ = self.stream.read_u8() => return Ok(()),
             }
         }
@@ -244,7 +247,7 @@ impl Counted {
         match end {
             End::Close => Ok(()),
             End::Reset => self.stream.set_zero_linger(),
-            End::Silence => {
+            End::Stall => {
                 while self.stream.read(&mut [0; 1024]).await? > 0 {}
                 Ok(())
             }

@@ -1,4 +1,5 @@
-//! The layer with other settings than the table's: optional tokens, hierarchies, several hosts, other verifiers.
+//! Options of the bearer-auth layer: optional tokens, scope hierarchies, several hosts, other
+//! verifiers; and its contract with tower.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,18 +23,18 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::support::{
-    ANONYMOUS, Fixture, RESOURCE, call, guarded, request, resource, send, whole_answers,
+    ANONYMOUS, Fixture, RESOURCE, call, collect_responses, guarded, request, resource, send,
 };
 
 #[tokio::test]
-async fn optional_lets_nobody_in_with_a_bad_token() {
+async fn with_optional_tokens_an_invalid_token_is_still_rejected() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer().optional());
     for headers in [vec![], vec![("authorization", "Bearer")], vec![("authorization", "Basic abc")]]
     {
-        let answer = send(&service, request(Method::POST, "/mcp", &headers)).await;
+        let response = send(&service, request(Method::POST, "/mcp", &headers)).await;
         assert_eq!(
-            (answer.status, answer.body.as_str()),
+            (response.status, response.body.as_str()),
             (StatusCode::OK, ANONYMOUS),
             "{headers:?}"
         );
@@ -53,7 +54,7 @@ async fn optional_lets_nobody_in_with_a_bad_token() {
 }
 
 #[tokio::test]
-async fn a_broad_scope_opens_what_asks_for_a_narrow_one() {
+async fn a_scope_grants_the_scopes_that_it_implies() {
     let fixture = Fixture::new().await;
     let hierarchy = ScopeHierarchy::new().implies("admin", ["profile", "email"]).unwrap();
     let service = guarded(fixture.layer().scope_hierarchy(hierarchy));
@@ -65,21 +66,21 @@ async fn a_broad_scope_opens_what_asks_for_a_narrow_one() {
 }
 
 #[tokio::test]
-async fn offline_access_is_in_no_challenge() {
+async fn a_challenge_never_contains_offline_access() {
     let fixture = Fixture::new().await;
     let scopes = Scopes::parse("offline_access").unwrap();
-    let answer = call(&guarded(fixture.layer().required_scopes(scopes)), "abc").await;
-    assert!(!answer.header("www-authenticate").unwrap().contains("scope="));
+    let response = call(&guarded(fixture.layer().required_scopes(scopes)), "abc").await;
+    assert!(!response.header("www-authenticate").unwrap().contains("scope="));
 }
 
 #[tokio::test]
-async fn the_metadata_may_stand_elsewhere() {
+async fn the_metadata_url_can_be_set() {
     let fixture = Fixture::new().await;
     let elsewhere = ResourceUrl::parse("https://docs.example.com/metadata").unwrap();
     let layer = BearerAuthLayer::new(fixture.verifier(), resource()).resource_metadata(elsewhere);
-    let answer = send(&guarded(layer), request(Method::GET, "/mcp", &[])).await;
+    let response = send(&guarded(layer), request(Method::GET, "/mcp", &[])).await;
     let expected = "Bearer resource_metadata=\"https://docs.example.com/metadata\"";
-    assert_eq!(answer.header("www-authenticate"), Some(expected));
+    assert_eq!(response.header("www-authenticate"), Some(expected));
 }
 
 #[tokio::test]
@@ -95,9 +96,9 @@ async fn each_host_has_its_own_resource_and_audience() {
     for (host, status) in rows {
         let forwarded =
             [("host", host), ("x-forwarded-host", "a.example.com"), ("authorization", &for_a)];
-        let answer = send(&service, request(Method::POST, "/mcp", &forwarded)).await;
-        assert_eq!(answer.status.as_u16(), status, "{host}");
-        let challenge = answer.header("www-authenticate").unwrap_or_default();
+        let response = send(&service, request(Method::POST, "/mcp", &forwarded)).await;
+        assert_eq!(response.status.as_u16(), status, "{host}");
+        let challenge = response.header("www-authenticate").unwrap_or_default();
         assert_eq!(
             challenge.contains("https://b.example.com/.well-known/"),
             status == 401,
@@ -116,37 +117,37 @@ async fn each_host_has_its_own_resource_and_audience() {
         ProtectedResourceMetadata::for_clerk(fixture.verifier().frontend_api(), &resource())
             .build()
             .unwrap();
-    let documents = whole_answers(ProtectedResourceService::with_resolver(template, hosts()));
+    let documents = collect_responses(ProtectedResourceService::with_resolver(template, hosts()));
     for (host, expected) in
         [("a.example.com", Some(A)), ("b.example.com", Some(B)), ("evil.example.com", None)]
     {
-        let answer = send(&documents, request(Method::GET, "/", &[("host", host)])).await;
-        let document: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let response = send(&documents, request(Method::GET, "/", &[("host", host)])).await;
+        let document: serde_json::Value = serde_json::from_str(&response.body).unwrap();
         assert_eq!(document["resource"].as_str(), expected, "{host}");
     }
 }
 
 #[tokio::test]
-async fn a_closure_is_a_verifier() {
+async fn a_closure_can_be_a_verifier() {
     let verify = |token: AccessToken| async move {
         match token.expose() {
-            "good" => Ok(AuthInfo::for_user("user_1", token).client_id("client_1").build()),
-            "later" => Err(Kind::Unavailable.into()),
+            "valid" => Ok(AuthInfo::for_user("user_1", token).client_id("client_1").build()),
+            "unavailable" => Err(Kind::Unavailable.into()),
             _ => Err(VerifyError::new(Kind::UnknownToken)),
         }
     };
     let service = guarded(BearerAuthLayer::new(verify, resource()));
-    let rows = [("good", 200), ("later", 503), ("bad", 401)];
+    let rows = [("valid", 200), ("unavailable", 503), ("invalid", 401)];
     for (token, status) in rows {
         assert_eq!(call(&service, token).await.status.as_u16(), status, "{token}");
     }
 }
 
-/// Knows one token without being asked twice, and counts how often it is asked for the others.
-struct Knowing(Arc<AtomicUsize>);
+/// A verifier with two cached results that counts its verifications.
+struct CachingVerifier(Arc<AtomicUsize>);
 
 #[async_trait]
-impl VerifyToken for Knowing {
+impl VerifyToken for CachingVerifier {
     async fn verify_token(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         assert_eq!(request.resource().unwrap().as_str(), RESOURCE);
@@ -156,29 +157,29 @@ impl VerifyToken for Knowing {
     fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         assert_eq!(request.resource().unwrap().as_str(), RESOURCE);
         match request.token() {
-            "known" => {
-                Some(Ok(AuthInfo::for_user("user_1", "known".into()).client_id("client_1").build()))
-            }
-            "known-to-be-bad" => Some(Err(Kind::Revoked.into())),
+            "cached" => Some(Ok(AuthInfo::for_user("user_1", "cached".into())
+                .client_id("client_1")
+                .build())),
+            "cached-rejection" => Some(Err(Kind::Revoked.into())),
             _ => None,
         }
     }
 }
 
 #[tokio::test]
-async fn a_known_token_is_not_verified_again_but_its_scopes_are_looked_at() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let layer = BearerAuthLayer::new(Knowing(Arc::clone(&asked)), resource());
-    assert_eq!(call(&guarded(layer.clone()), "known").await.body, "user_1");
+async fn a_cached_token_is_not_verified_again_but_its_scopes_are_checked() {
+    let verifications = Arc::new(AtomicUsize::new(0));
+    let layer = BearerAuthLayer::new(CachingVerifier(Arc::clone(&verifications)), resource());
+    assert_eq!(call(&guarded(layer.clone()), "cached").await.body, "user_1");
     let scoped = guarded(layer.required_scopes(Scopes::parse("profile").unwrap()));
-    assert_eq!(call(&scoped, "known").await.status, StatusCode::FORBIDDEN);
-    assert_eq!(call(&scoped, "known-to-be-bad").await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_eq!(call(&scoped, "cached").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(call(&scoped, "cached-rejection").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(verifications.load(Ordering::Relaxed), 0);
     assert_eq!(call(&scoped, "other").await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(verifications.load(Ordering::Relaxed), 1);
 }
 
-/// Panics when it is called without having been made ready, as tower allows.
+/// A service that panics if it is called before it is ready, as the contract of tower allows.
 #[derive(Default)]
 struct Strict {
     ready: bool,
@@ -203,13 +204,13 @@ impl Service<Request<Full<Bytes>>> for Strict {
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called before it was ready");
         let credentials = &request.headers()["authorization"];
-        assert!(credentials.is_sensitive(), "a log further in would show the token");
+        assert!(credentials.is_sensitive(), "an inner layer could log the token");
         std::future::ready(Ok(Response::new(Full::default())))
     }
 }
 
 #[tokio::test]
-async fn the_service_that_is_called_is_the_one_that_was_made_ready() {
+async fn calls_the_inner_service_that_was_polled_ready() {
     let fixture = Fixture::new().await;
     let mut service = fixture.layer().layer(Strict::default());
     for token in [fixture.jwt(), fixture.opaque(), fixture.jwt()] {
@@ -221,7 +222,7 @@ async fn the_service_that_is_called_is_the_one_that_was_made_ready() {
 }
 
 #[tokio::test]
-async fn a_future_that_is_dropped_leaves_nothing_behind() {
+async fn a_dropped_future_does_not_affect_later_requests() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer());
     let (fault, gate) = clerk_mcp_tools::testing::Fault::hold();

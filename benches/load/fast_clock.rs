@@ -1,11 +1,13 @@
+//! A clock that runs faster than real time.
+
 use std::time::{Duration, Instant};
 
 use clerk_mcp_tools::clock::Clock;
 
-/// How many times as fast the time goes by. Keys, known tokens and pauses have their ends within a short run then.
-pub(crate) const FASTER: u32 = 100;
+/// The speed of the clock. Keys, cached tokens and backoffs expire within a short run.
+pub(crate) const SPEED: u32 = 100;
 
-/// A clock that is in a hurry.
+/// A clock that runs at [`SPEED`] times the speed.
 #[derive(Clone, Debug)]
 pub(crate) struct FastClock(Instant);
 
@@ -21,6 +23,6 @@ impl Clock for FastClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.elapsed() * FASTER
+        self.0.elapsed() * SPEED
     }
 }

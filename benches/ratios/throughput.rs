@@ -1,4 +1,4 @@
-//! A hyper server over loopback, with 64 connections.
+//! The throughput of a server on the loopback interface with 64 connections, and a key rotation.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::Layer;
 
-use crate::loopback::serve;
-use crate::setup::{Fixture, median, resource};
-use crate::table::{print_head, print_row};
+use crate::support::fixture::{Fixture, resource};
+use crate::support::measure::median;
+use crate::support::server::serve;
+use crate::support::table::{print_head, print_row};
 
 const CONNECTIONS: usize = 64;
 const ROUND: Duration = Duration::from_millis(1_500);
@@ -25,36 +26,36 @@ const ROUND: Duration = Duration::from_millis(1_500);
 pub(crate) fn run() {
     let fixture = Fixture::new();
     let verifier = fixture.warm_verifier();
-    let (bare, guarded) = fixture.runtime.block_on(async {
-        let (bare, _) = serve(inner()).await;
+    let (unguarded, guarded) = fixture.runtime.block_on(async {
+        let (unguarded, _) = serve(inner()).await;
         let (guarded, _) = serve(BearerAuthLayer::new(verifier, resource()).layer(inner())).await;
-        (bare, guarded)
+        (unguarded, guarded)
     });
     print_head(&format!("A hyper server over loopback, {CONNECTIONS} connections"));
-    throughput(&fixture, bare, guarded);
+    throughput(&fixture, unguarded, guarded);
     rotation(&fixture, guarded);
 }
 
-fn throughput(fixture: &Fixture, bare: u16, guarded: u16) {
+fn throughput(fixture: &Fixture, unguarded: u16, guarded: u16) {
     let (_sender, token) = watch::channel(fixture.jwt());
-    let (mut floor, mut measured) = (Vec::new(), Vec::new());
+    let (mut baseline, mut measured) = (Vec::new(), Vec::new());
     for _ in 0..7 {
-        floor.push(fixture.runtime.block_on(load(bare, token.clone(), ROUND)).per_second());
+        baseline.push(fixture.runtime.block_on(load(unguarded, token.clone(), ROUND)).per_second());
         measured.push(fixture.runtime.block_on(load(guarded, token.clone(), ROUND)).per_second());
     }
-    let (floor, measured) = (median(floor), median(measured));
-    let percent = 100.0 * measured / floor;
-    let text = format!("{measured:.0} of {floor:.0} requests/s, {percent:.1} %");
-    print_row("known token", &text, "at least 95 %", percent >= 95.0);
+    let (baseline, measured) = (median(baseline), median(measured));
+    let percent = 100.0 * measured / baseline;
+    let text = format!("{measured:.0} of {baseline:.0} requests/s, {percent:.1} %");
+    print_row("cached token", &text, "at least 95 %", percent >= 95.0);
 }
 
-/// The key changes while requests are under way, and the clients go over to tokens of the new one.
+/// Rotates the key under load, and switches the clients to tokens of the new key.
 fn rotation(fixture: &Fixture, port: u16) {
     let (sender, token) = watch::channel(fixture.jwt());
     let (outcome, fetch, fetches) = fixture.runtime.block_on(async {
         let load = tokio::spawn(load(port, token, Duration::from_secs(4)));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // What a fetch takes while the machine is as busy as it is when the key changes.
+        // The duration of a fetch under the same load.
         let began = Instant::now();
         reqwest::get(format!("{}/.well-known/jwks.json", fixture.clerk.issuer())).await.unwrap();
         let fetch = began.elapsed();
@@ -65,32 +66,32 @@ fn rotation(fixture: &Fixture, port: u16) {
         let outcome = load.await.unwrap();
         (outcome, fetch, fixture.clerk.calls(Route::Jwks) - before)
     });
-    assert_eq!(outcome.refused, 0, "a key was changed, and a request refused");
+    assert_eq!(outcome.rejected, 0, "a request was rejected during the rotation");
     let text = format!(
-        "{} requests, {} refused, slowest {:.1} ms, a fetch {:.1} ms, {fetches} made",
-        outcome.answered,
-        outcome.refused,
+        "{} requests, {} rejected, slowest {:.1} ms, a fetch {:.1} ms, {fetches} made",
+        outcome.responses,
+        outcome.rejected,
         outcome.slowest.as_secs_f64() * 1e3,
         fetch.as_secs_f64() * 1e3,
     );
     let is_met = fetches == 1 && outcome.slowest <= fetch;
-    print_row("key rotation", &text, "none refused, none slower than a fetch", is_met);
+    print_row("key rotation", &text, "none rejected, none slower than a fetch", is_met);
 }
 
 struct Outcome {
-    answered: u64,
-    refused: u64,
+    responses: u64,
+    rejected: u64,
     slowest: Duration,
     took: Duration,
 }
 
 impl Outcome {
     fn per_second(&self) -> f64 {
-        self.answered as f64 / self.took.as_secs_f64()
+        self.responses as f64 / self.took.as_secs_f64()
     }
 }
 
-/// As many requests as 64 connections bring through in this time.
+/// Sends requests on 64 connections for this time.
 async fn load(port: u16, token: watch::Receiver<String>, time: Duration) -> Outcome {
     let stop = Arc::new(AtomicBool::new(false));
     let slowest = Arc::new(AtomicU64::new(0));
@@ -102,14 +103,14 @@ async fn load(port: u16, token: watch::Receiver<String>, time: Duration) -> Outc
         .collect();
     tokio::time::sleep(time).await;
     stop.store(true, Ordering::Relaxed);
-    let (mut answered, mut refused) = (0, 0);
+    let (mut responses, mut rejected) = (0, 0);
     for connection in connections {
-        let (passed, others) = connection.await.unwrap();
-        answered += passed + others;
-        refused += others;
+        let (accepted, others) = connection.await.unwrap();
+        responses += accepted + others;
+        rejected += others;
     }
     let slowest = Duration::from_nanos(slowest.load(Ordering::Relaxed));
-    Outcome { answered, refused, slowest, took: began.elapsed() }
+    Outcome { responses, rejected, slowest, took: began.elapsed() }
 }
 
 async fn connection(
@@ -120,7 +121,7 @@ async fn connection(
 ) -> (u64, u64) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let (mut passed, mut refused, mut buffer) = (0, 0, [0; 4096]);
+    let (mut accepted, mut rejected, mut buffer) = (0, 0, [0; 4096]);
     let mut request = String::new();
     while !stop.load(Ordering::Relaxed) {
         if request.is_empty() || token.has_changed().unwrap_or(false) {
@@ -133,17 +134,17 @@ async fn connection(
         stream.write_all(request.as_bytes()).await.unwrap();
         let read = stream.read(&mut buffer).await.unwrap();
         slowest.fetch_max(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        if buffer[..read].starts_with(b"HTTP/1.1 200") { passed += 1 } else { refused += 1 }
+        if buffer[..read].starts_with(b"HTTP/1.1 200") { accepted += 1 } else { rejected += 1 }
     }
-    (passed, refused)
+    (accepted, rejected)
 }
 
-type Inner = tower::util::ServiceFn<fn(Request<Incoming>) -> Answered>;
-type Answered = std::future::Ready<Result<Response<Full<bytes::Bytes>>, Infallible>>;
+type Inner = tower::util::ServiceFn<fn(Request<Incoming>) -> EmptyFuture>;
+type EmptyFuture = std::future::Ready<Result<Response<Full<bytes::Bytes>>, Infallible>>;
 
 fn inner() -> Inner {
-    fn answer(_: Request<Incoming>) -> Answered {
+    fn empty_response(_: Request<Incoming>) -> EmptyFuture {
         std::future::ready(Ok(Response::new(Full::default())))
     }
-    tower::service_fn(answer as fn(Request<Incoming>) -> Answered)
+    tower::service_fn(empty_response as fn(Request<Incoming>) -> EmptyFuture)
 }

@@ -1,10 +1,10 @@
-//! What the paths of a request allocate, and what floods of tokens leave behind.
+//! The allocations of a request, and the memory that floods of tokens leave behind.
 //!
 //! ```sh
 //! cargo bench --bench memory
 //! ```
 //!
-//! Apart from the ratios, since counting allocations costs time. A wrong count ends the run.
+//! Separate from `ratios` because counting allocations takes time. A wrong count ends the run.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,13 +12,12 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    dead_code,
-    reason = "a benchmark that cannot go on has failed, what it finds it prints, and half of its setup is for the others"
+    reason = "a benchmark fails by panicking, and prints its results"
 )]
 
 mod floods;
-mod setup;
-mod table;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::alloc::System;
 
@@ -29,8 +28,9 @@ use http_body_util::Full;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::{Layer, Service};
 
-use crate::setup::{Fixture, empty_service, now, resource};
-use crate::table::{print_head, print_machine, print_row};
+use crate::support::fixture::{Fixture, resource};
+use crate::support::measure::{empty_service, poll_once};
+use crate::support::table::{print_head, print_machine, print_row};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -40,14 +40,14 @@ fn main() {
         return;
     }
     print_machine();
-    known_token();
+    cached_token();
     floods::run();
 }
 
-fn known_token() {
+fn cached_token() {
     let fixture = Fixture::new();
     let (verifier, token) = (fixture.warm_verifier(), fixture.jwt());
-    now(verify_clerk_token(&verifier, &token)).unwrap();
+    poll_once(verify_clerk_token(&verifier, &token)).unwrap();
     let credentials = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     let request = |with_extension: bool| {
         let mut request = Request::new(Full::default());
@@ -60,24 +60,24 @@ fn known_token() {
     let mut empty = empty_service();
     let mut guarded = BearerAuthLayer::new(verifier, resource()).layer(empty_service());
     print_head(
-        "Allocations of a known token through the layer, beyond those of the empty service inside it",
+        "Allocations of a cached token through the layer, beyond those of the empty inner service",
     );
-    // A map of extensions is made with the first one: that costs two allocations, whoever needs it.
-    for (what, with_extension, goal) in
-        [("request with an extension", true, 2), ("request without", false, 2)]
+    // The first extension of a request allocates the map, which takes two allocations.
+    for (case, with_extension, goal) in
+        [("request with an extension", true, 2), ("request without extensions", false, 2)]
     {
         let mut counted = [0; 2];
         for _ in 0..2 {
-            counted[0] = allocations(|| drop(now(empty.call(request(with_extension)))));
+            counted[0] = allocations(|| drop(poll_once(empty.call(request(with_extension)))));
             counted[1] = allocations(|| {
                 assert_eq!(
-                    now(guarded.call(request(with_extension))).unwrap().status(),
+                    poll_once(guarded.call(request(with_extension))).unwrap().status(),
                     StatusCode::OK
                 );
             });
         }
         let more = counted[1] - counted[0];
-        print_row(what, &format!("{more} more"), "at most 2", more <= goal);
+        print_row(case, &format!("{more} more"), "at most 2", more <= goal);
     }
 }
 

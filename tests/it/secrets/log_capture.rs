@@ -1,26 +1,35 @@
-//! Everything that is logged or counted on this thread, in a text.
+//! Captures the logs and the metrics of the current thread as text.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use tracing::Level;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Clone, Default)]
-pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
+pub(super) struct LogCapture(Arc<Mutex<Vec<u8>>>);
 
-impl Captured {
+impl LogCapture {
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Logs into it, at every level and whoever logs, be it by `tracing` or by `log`. For this thread, on which every task
-    /// of a test runs: those that fetch beside the requests, too.
-    pub(super) fn log(&self) -> DefaultGuard {
+    /// Captures all log lines of this thread, of `tracing` and of `log`, at every level. All tasks
+    /// of a test run on its thread.
+    ///
+    /// While there is only one dispatcher, tracing disables a log call for the whole process if a
+    /// thread without a subscriber reaches it first, as a test on another thread may. The second
+    /// dispatcher prevents that.
+    pub(super) fn install(&self) -> (DefaultGuard, Dispatch) {
+        let second = Dispatch::new(self.subscriber());
+        (self.subscriber().set_default(), second)
+    }
+
+    fn subscriber(&self) -> impl Subscriber + Send + Sync + 'static {
         tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
             .with_span_events(FmtSpan::FULL)
@@ -28,17 +37,16 @@ impl Captured {
             .without_time()
             .with_writer(self.clone())
             .finish()
-            .set_default()
     }
 
-    fn line(&self, line: &str) {
+    fn push_line(&self, line: &str) {
         let mut text = self.0.lock().unwrap();
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');
     }
 }
 
-impl io::Write for Captured {
+impl io::Write for LogCapture {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -49,7 +57,7 @@ impl io::Write for Captured {
     }
 }
 
-impl<'a> MakeWriter<'a> for Captured {
+impl<'a> MakeWriter<'a> for LogCapture {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -57,32 +65,32 @@ impl<'a> MakeWriter<'a> for Captured {
     }
 }
 
-/// The names and labels of whatever is counted.
-impl Recorder for Captured {
+/// Records the names and labels of the metrics.
+impl Recorder for LogCapture {
     fn describe_counter(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
-        self.line(&format!("{name:?} {text}"));
+        self.push_line(&format!("{name:?} {text}"));
     }
 
     fn describe_gauge(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
-        self.line(&format!("{name:?} {text}"));
+        self.push_line(&format!("{name:?} {text}"));
     }
 
     fn describe_histogram(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
-        self.line(&format!("{name:?} {text}"));
+        self.push_line(&format!("{name:?} {text}"));
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        self.line(&format!("{key:?}"));
+        self.push_line(&format!("{key:?}"));
         Counter::noop()
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        self.line(&format!("{key:?}"));
+        self.push_line(&format!("{key:?}"));
         Gauge::noop()
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        self.line(&format!("{key:?}"));
+        self.push_line(&format!("{key:?}"));
         Histogram::noop()
     }
 }

@@ -1,5 +1,6 @@
-//! What is printed.
+//! The printed tables of results.
 
+/// Prints the processor and its number of cores.
 pub(crate) fn print_machine() {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -7,12 +8,12 @@ pub(crate) fn print_machine() {
     println!("machine: {}, {cores} cores", model.map_or("unknown", |(_, name)| name));
 }
 
-/// The head of a table.
+/// Prints the head of a table.
 pub(crate) fn print_head(title: &str) {
-    println!("\n{title}\n\n| path | measured | goal | |\n| --- | --- | --- | --- |");
+    println!("\n{title}\n\n| case | measured | goal | |\n| --- | --- | --- | --- |");
 }
 
-/// One row of it.
-pub(crate) fn print_row(path: &str, measured: &str, goal: &str, is_met: bool) {
-    println!("| {path} | {measured} | {goal} | {} |", if is_met { "met" } else { "MISSED" });
+/// Prints one row.
+pub(crate) fn print_row(case: &str, measured: &str, goal: &str, is_met: bool) {
+    println!("| {case} | {measured} | {goal} | {} |", if is_met { "met" } else { "MISSED" });
 }

@@ -1,15 +1,14 @@
-//! Opaque tokens: what is sent to Clerk, and what its answers are taken for.
+//! Introspection of opaque tokens: the request to Clerk, and how its responses are read.
 
-use bytes::Bytes;
 use clerk_mcp_tools::testing::{Fault, Route, TokenBuilder};
 use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, NOW, RESOURCE};
+use crate::support::{Fixture, NOW, RESOURCE, json_fault};
 
 #[tokio::test]
-async fn asks_clerk_as_its_api_wants_to_be_asked() {
+async fn sends_the_documented_request_to_clerk() {
     let fixture = Fixture::new().await;
     let token = fixture.opaque();
     let caller = verify_clerk_token(&fixture.verifier(), &token).await.unwrap();
@@ -36,7 +35,7 @@ async fn asks_clerk_as_its_api_wants_to_be_asked() {
 }
 
 #[tokio::test]
-async fn an_expiration_is_nothing_seconds_or_milliseconds() {
+async fn the_expiration_is_null_seconds_or_milliseconds() {
     let fixture = Fixture::new().await;
     let rows = [
         (Value::Null, Ok(None)),
@@ -58,7 +57,7 @@ async fn an_expiration_is_nothing_seconds_or_milliseconds() {
 }
 
 #[tokio::test]
-async fn a_200_is_no_proof() {
+async fn status_200_alone_does_not_make_a_token_valid() {
     type Change = fn(TokenBuilder) -> TokenBuilder;
     let fixture = Fixture::new().await;
     let rows: [(&str, Change, Kind); 23] = [
@@ -68,7 +67,7 @@ async fn a_200_is_no_proof() {
         ("a machine", |t| t.record_member("subject", "mch_1"), Kind::WrongTokenType),
         ("revoked missing", |t| t.without_record_member("revoked"), Kind::Unavailable),
         ("revoked null", |t| t.record_member("revoked", Value::Null), Kind::Unavailable),
-        ("revoked a text", |t| t.record_member("revoked", "false"), Kind::Unavailable),
+        ("revoked a string", |t| t.record_member("revoked", "false"), Kind::Unavailable),
         ("expired missing", |t| t.without_record_member("expired"), Kind::Unavailable),
         ("object missing", |t| t.without_record_member("object"), Kind::Unavailable),
         (
@@ -85,42 +84,34 @@ async fn a_200_is_no_proof() {
             |t| t.record_member("type", "oauth:refresh_token"),
             Kind::Unavailable,
         ),
-        ("active a text", |t| t.record_member("active", "false"), Kind::Unavailable),
+        ("active a string", |t| t.record_member("active", "false"), Kind::Unavailable),
         ("scopes missing", |t| t.without_record_member("scopes"), Kind::Unavailable),
-        ("scopes a text", |t| t.record_member("scopes", "profile"), Kind::Unavailable),
+        ("scopes a string", |t| t.record_member("scopes", "profile"), Kind::Unavailable),
         ("aud a number", |t| t.record_member("aud", 1), Kind::Unavailable),
-        ("act a text", |t| t.record_member("act", "x"), Kind::Unavailable),
+        ("act a string", |t| t.record_member("act", "x"), Kind::Unavailable),
         ("act a list", |t| t.record_member("act", json!(["agent"])), Kind::Unavailable),
         ("aud null", |t| t.record_member("aud", Value::Null), Kind::InvalidAudience),
         ("aud missing", |t| t.without_record_member("aud"), Kind::InvalidAudience),
     ];
-    for (what, change, kind) in rows {
+    for (case, change, kind) in rows {
         let token = change(fixture.clerk.mint().audience(RESOURCE)).opaque();
         let outcome =
             verify_clerk_token(&fixture.verifier(), &token).await.map_err(|error| error.kind());
-        assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{what}");
+        assert_eq!(outcome.map(|caller| caller.user_id().to_owned()), Err(kind), "{case}");
     }
 }
 
 #[tokio::test]
-async fn answers_that_are_no_answers_are_an_outage() {
+async fn unusable_responses_count_as_an_outage() {
     let fixture = Fixture::new().await;
     let token = fixture.opaque();
-    let twice = r#"{"revoked":true,"revoked":false}"#;
-    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>", twice] {
-        let fault = Fault::Body {
-            status: 200,
-            content_type: "application/json".into(),
-            body: Bytes::from(body),
-        };
-        fixture.clerk.fault(Route::VerifyAccessToken, fault);
+    let duplicate = r#"{"revoked":true,"revoked":false}"#;
+    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>", duplicate] {
+        fixture.clerk.fault(Route::VerifyAccessToken, json_fault(body));
         let error = verify_clerk_token(&fixture.verifier(), &token).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable, "{body}");
     }
-    let inactive = r#"{"active":false}"#;
-    let fault =
-        Fault::Body { status: 200, content_type: "application/json".into(), body: inactive.into() };
-    fixture.clerk.fault(Route::VerifyAccessToken, fault);
+    fixture.clerk.fault(Route::VerifyAccessToken, json_fault(r#"{"active":false}"#));
     assert_eq!(
         verify_clerk_token(&fixture.verifier(), &token).await.unwrap_err().kind(),
         Kind::UnknownToken
@@ -128,7 +119,7 @@ async fn answers_that_are_no_answers_are_an_outage() {
 }
 
 #[tokio::test]
-async fn only_clerks_own_404_is_about_the_token() {
+async fn only_a_404_with_clerks_error_means_an_unknown_token() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     for body in ["", "not found", "<html>", "{}", r#"{"errors":[]}"#, r#"{"error":"not_found"}"#] {
@@ -146,25 +137,24 @@ async fn only_clerks_own_404_is_about_the_token() {
 }
 
 #[tokio::test]
-async fn what_clerk_answers_is_not_shown() {
+async fn errors_do_not_show_responses_of_clerk() {
     let fixture = Fixture::new().await;
     for body in [r#""MARKED""#, r#"{"keys":"MARKED"}"#, r#"{"id":["MARKED"]}"#] {
-        let fault =
-            Fault::Body { status: 200, content_type: "application/json".into(), body: body.into() };
-        fixture.clerk.fault_all(fault);
+        fixture.clerk.fault_all(json_fault(body));
         let verifier = fixture.verifier();
-        let of_token = verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
-        let of_keys = verify_clerk_token(&verifier, &fixture.jwt()).await.unwrap_err();
-        let of_user = verifier.client().unwrap().get_user("user_1").await.unwrap_err();
+        let token_error = verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
+        let keys_error = verify_clerk_token(&verifier, &fixture.jwt()).await.unwrap_err();
+        let user_error = verifier.client().unwrap().get_user("user_1").await.unwrap_err();
         assert!(
-            !format!("{of_token:?} {of_keys:?} {of_user:?} {of_user}").contains("MARKED"),
+            !format!("{token_error:?} {keys_error:?} {user_error:?} {user_error}")
+                .contains("MARKED"),
             "{body}"
         );
     }
 }
 
 #[tokio::test]
-async fn what_is_no_opaque_token_costs_no_call() {
+async fn malformed_opaque_tokens_do_not_cause_a_call() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
     for token in ["oat_", "oat_a.b", "oat_a/../b", "mt_abc", "ak_abc", "sk_test_abc", "abc", ""] {

@@ -1,58 +1,58 @@
-//! Finds secrets in a text, whole or in part, as they are or in disguise.
+//! Finds secrets in a text, whole or in part, in plain text or encoded.
 
 use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// As much of a secret as is a find.
-const PART: usize = 12;
+/// The length of the shortest part of a secret that counts as a leak.
+const PART_LENGTH: usize = 12;
 
-/// Looks for these secrets.
+/// The secrets to look for.
 #[derive(Default)]
-pub(super) struct Finder {
-    /// Which secret a part is of.
-    parts: HashMap<[u8; PART], usize>,
+pub(super) struct SecretFinder {
+    /// The index of the secret that a part belongs to.
+    parts: HashMap<[u8; PART_LENGTH], usize>,
     names: Vec<String>,
 }
 
-impl Finder {
-    /// Looks for this text too.
-    pub(super) fn text(&mut self, name: &str, secret: &str) {
-        self.bytes(name, secret.as_bytes());
+impl SecretFinder {
+    /// Adds a secret.
+    pub(super) fn add(&mut self, name: &str, secret: &str) {
+        self.add_bytes(name, secret.as_bytes());
     }
 
-    /// Looks for a token: all of it, and of a JWT the signature's bytes too.
-    pub(super) fn token(&mut self, name: &str, token: &str) {
-        self.text(name, token);
+    /// Adds a token, and the decoded signature of a JWT.
+    pub(super) fn add_token(&mut self, name: &str, token: &str) {
+        self.add(name, token);
         if let Some(signature) =
             token.rsplit('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
         {
-            self.bytes(name, &signature);
+            self.add_bytes(name, &signature);
         }
     }
 
-    fn bytes(&mut self, name: &str, secret: &[u8]) {
-        assert!(secret.len() >= PART, "{name} is too short to be told from other text");
+    fn add_bytes(&mut self, name: &str, secret: &[u8]) {
+        assert!(secret.len() >= PART_LENGTH, "{name} is too short to be recognized");
         self.names.push(name.to_owned());
-        for form in forms(secret) {
-            for part in form.windows(PART) {
+        for encoding in encodings(secret) {
+            for part in encoding.windows(PART_LENGTH) {
                 self.parts.entry(part.try_into().unwrap()).or_insert(self.names.len() - 1);
             }
         }
     }
 
-    /// Nothing of all that is in this text.
+    /// Asserts that the text contains no secret.
     #[track_caller]
     pub(super) fn assert_hidden(&self, place: &str, text: &str) {
         let found: Vec<_> = self.find(text).take(1).collect();
-        assert_eq!(found, [""; 0], "shown in {place}");
+        assert!(found.is_empty(), "shown in {place}: {found:?}");
     }
 
-    /// What is found, with the text around it.
+    /// Returns each leak with the text around it.
     fn find(&self, text: &str) -> impl Iterator<Item = String> {
         let plain = text.to_ascii_lowercase().into_bytes();
-        // The numbers of a list may stand on a line each.
+        // `{:#?}` prints each number of a list on a line of its own.
         let dense: Vec<u8> =
             plain.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         let decoded = percent_decoded(&plain).to_ascii_lowercase();
@@ -60,30 +60,30 @@ impl Finder {
     }
 
     fn find_in(&self, text: &[u8]) -> Vec<String> {
-        let finds = text.windows(PART).enumerate().filter_map(|(at, part)| {
+        let leaks = text.windows(PART_LENGTH).enumerate().filter_map(|(at, part)| {
             let name = &self.names[*self.parts.get(part)?];
             let around = &text[at.saturating_sub(80)..text.len().min(at + 80)];
             Some(format!("{name} in {:?}", String::from_utf8_lossy(around)))
         });
-        finds.collect()
+        leaks.collect()
     }
 }
 
-/// How a secret may be written, in small letters.
-fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+/// The encodings of a secret, in lower case.
+fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let list = secret.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
     let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let escaped = secret.escape_ascii().to_string();
-    let mut forms = vec![String::from_utf8_lossy(secret).into_owned(), list, hex, escaped];
-    // Base64 of the secret behind any number of other bytes: what those have a part in is left out.
+    let mut encodings = vec![String::from_utf8_lossy(secret).into_owned(), list, hex, escaped];
+    // Base64 at each alignment, without the characters that depend on the preceding bytes.
     for before in 0..3 {
         let shifted = &[&b"\0\0\0"[..before], secret].concat();
         let whole = shifted.len() / 3 * 4;
         let from = if before == 0 { 0 } else { 4 };
-        forms.push(STANDARD_NO_PAD.encode(shifted)[from..whole].to_owned());
-        forms.push(URL_SAFE_NO_PAD.encode(shifted)[from..whole].to_owned());
+        encodings.push(STANDARD_NO_PAD.encode(shifted)[from..whole].to_owned());
+        encodings.push(URL_SAFE_NO_PAD.encode(shifted)[from..whole].to_owned());
     }
-    forms.into_iter().map(|form| form.to_ascii_lowercase().into_bytes()).collect()
+    encodings.into_iter().map(|text| text.to_ascii_lowercase().into_bytes()).collect()
 }
 
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
@@ -105,15 +105,15 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn it_finds_what_is_there() {
-    let secret = "sk_test_Geheim+0123456789";
+fn finds_plain_partial_and_encoded_secrets() {
+    let secret = "sk_test_Secret+0123456789";
     let jwt = format!("e30.e30.{}", URL_SAFE_NO_PAD.encode([200; 32]));
-    let mut finder = Finder::default();
-    finder.text("key", secret);
-    finder.token("jwt", &jwt);
+    let mut finder = SecretFinder::default();
+    finder.add("key", secret);
+    finder.add_token("jwt", &jwt);
     let base64 = |before: &str| STANDARD_NO_PAD.encode(format!("{before}{secret} after"));
     let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let shown = [
+    let leaking = [
         format!("before {secret} after"),
         secret.to_uppercase(),
         secret[..14].to_owned(),
@@ -131,7 +131,7 @@ fn it_finds_what_is_there() {
         format!("{:?}", bytes::Bytes::from(vec![200_u8; 32])),
         jwt,
     ];
-    for text in shown {
+    for text in leaking {
         assert!(finder.find(&text).next().is_some(), "{text}");
     }
     for text in ["", "sk_test_", "SecretKey([redacted])", "[100, 100, 100, 100, 100]"] {

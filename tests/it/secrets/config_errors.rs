@@ -1,9 +1,9 @@
-//! Settings in the wrong places: whatever is said about them, they are not repeated.
+//! Configuration errors do not repeat the rejected value, which may be a misplaced secret.
 
 use clerk_mcp_tools::bearer_auth::ResourcesByHost;
 use clerk_mcp_tools::{ClerkVerifier, ResourceUrl, Scopes, SecretKey};
 
-use super::finder::Finder;
+use super::secret_finder::SecretFinder;
 use crate::support::{Fixture, RESOURCE};
 
 const VARIABLES: [&str; 9] = [
@@ -19,7 +19,7 @@ const VARIABLES: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn no_error_repeats_a_setting() {
+async fn errors_do_not_repeat_the_rejected_value() {
     let fixture = Fixture::new().await;
     let key = "sk_live_MarkedSecretKey0123456789";
     let jwt = fixture.jwt();
@@ -37,9 +37,9 @@ async fn no_error_repeats_a_setting() {
         format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n"),
         jwt.clone(),
     ];
-    let mut finder = Finder::default();
-    finder.text("the secret key", key);
-    finder.token("a JWT", &jwt);
+    let mut finder = SecretFinder::default();
+    finder.add("the secret key", key);
+    finder.add_token("a JWT", &jwt);
 
     for variable in VARIABLES {
         for value in &values {
@@ -59,7 +59,7 @@ async fn no_error_repeats_a_setting() {
             finder.assert_hidden(variable, &text);
         }
     }
-    // What stands in the URL of a resource is public.
+    // A valid resource URL is public.
     for value in values.iter().filter(|value| ResourceUrl::parse(value).is_err()) {
         let errors = [
             SecretKey::parse(value).err(),

@@ -1,15 +1,15 @@
-//! Bodies and headers that are wrong, strange or not what they say.
+//! Invalid, unusual and misleading bodies and headers.
 
 use super::*;
 
-/// The answer to a message that is wrong itself.
+/// The JSON-RPC error for an invalid message.
 fn json_rpc(code: i32, id: Option<&str>, message: &str) -> String {
     let id = id.map(|id| format!("\"id\":{id},")).unwrap_or_default();
     format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{message}"}}}}"#)
 }
 
 #[tokio::test]
-async fn bad_input_has_its_answer_and_gets_past_no_rule() {
+async fn invalid_messages_are_rejected_even_with_all_scopes() {
     let delete = call("delete_file");
     let parse = || (400, json_rpc(-32700, None, "The request body is not valid JSON"));
     let invalid =
@@ -21,13 +21,13 @@ async fn bad_input_has_its_answer_and_gets_past_no_rule() {
     let batch =
         |count: usize| format!("[{}]", vec![r#"{"method":"ping"}"#; count].join(",")).into_bytes();
     let rows: [(&str, Vec<u8>, (u16, String)); 23] = [
-        ("nothing", vec![], parse()),
-        ("no JSON", b"{'method':'tools/call'}".into(), parse()),
-        ("JSON that breaks off", delete.as_bytes()[..delete.len() - 1].into(), parse()),
+        ("an empty body", vec![], parse()),
+        ("not JSON", b"{'method':'tools/call'}".into(), parse()),
+        ("truncated JSON", delete.as_bytes()[..delete.len() - 1].into(), parse()),
         ("two messages", delete.repeat(2).into(), parse()),
         ("invalid UTF-8", [delete.as_bytes(), b"\xff"].concat(), parse()),
         (
-            "invalid UTF-8 in what is skipped",
+            "invalid UTF-8 in an ignored member",
             delete
                 .replace("2.0", "\u{1}")
                 .into_bytes()
@@ -38,20 +38,24 @@ async fn bad_input_has_its_answer_and_gets_past_no_rule() {
         ),
         ("a byte order mark", [b"\xef\xbb\xbf", delete.as_bytes()].concat(), parse()),
         ("UTF-16", delete.encode_utf16().flat_map(u16::to_le_bytes).collect(), parse()),
-        ("text", br#""tools/call""#.into(), invalid(None)),
-        ("a method twice", delete.replace(r#""id":1"#, r#""method":"ping""#).into(), invalid(None)),
-        ("parameters twice", delete.replace(r#""id":1"#, r#""params":{}"#).into(), invalid(None)),
+        ("a string", br#""tools/call""#.into(), invalid(None)),
         (
-            "a name twice",
+            "a duplicate method",
+            delete.replace(r#""id":1"#, r#""method":"ping""#).into(),
+            invalid(None),
+        ),
+        ("duplicate params", delete.replace(r#""id":1"#, r#""params":{}"#).into(), invalid(None)),
+        (
+            "a duplicate name",
             delete.replace(r#"{"name"#, r#"{"name":"open","name"#).into(),
             invalid(None),
         ),
         (
-            "a name in other case",
+            "a name in another case",
             delete.replace(r#"{"name"#, r#"{"name":"open","Name"#).into(),
             invalid(Some("1")),
         ),
-        ("a method in other case", delete.replace("method", "METHOD").into(), invalid(None)),
+        ("a method in upper case", delete.replace("method", "METHOD").into(), invalid(None)),
         (
             "a method that is a number",
             br#"{"id":"a\"b","method":7}"#.into(),
@@ -63,93 +67,96 @@ async fn bad_input_has_its_answer_and_gets_past_no_rule() {
             invalid(Some("-7")),
         ),
         (
-            "a name that is no text",
+            "a name that is not a string",
             br#"{"id":1.5,"method":"tools/call","params":{"name":{}}}"#.into(),
             invalid(None),
         ),
         (
-            "parameters by position",
+            "params as an array",
             br#"{"method":"tools/call","params":[null,"delete_file"]}"#.into(),
             invalid(None),
         ),
         (
-            "a message by position",
+            "a message as an array",
             br#"["2.0",1,"tools/call",{"name":"delete_file"}]"#.into(),
             invalid(None),
         ),
-        ("no message", b"[]".into(), invalid(None)),
+        ("an empty batch", b"[]".into(), invalid(None)),
         ("a batch of 10,000", batch(10_000), invalid(None)),
         ("a batch of 101", batch(101), invalid(None)),
-        ("a body that is too long", vec![b' '; 4 * 1024 * 1024 + 1], large()),
+        ("a body over the limit", vec![b' '; 4 * 1024 * 1024 + 1], large()),
     ];
-    for (what, body, (status, expected)) in rows {
-        // Not even to somebody who may do everything.
-        let (answer, seen) =
-            ask(&layer(), post(&[JSON], body, Some("list files:write prompts"))).await;
+    for (case, body, (status, expected)) in rows {
+        // The caller has all scopes.
+        let (response, received) =
+            send_to(&layer(), post(&[JSON], body, Some("list files:write prompts"))).await;
         assert_eq!(
-            (answer.status.as_u16(), answer.body.as_str()),
+            (response.status.as_u16(), response.body.as_str()),
             (status, expected.as_str()),
-            "{what}"
+            "{case}"
         );
-        assert_headers(&answer, None, what);
-        assert!(seen.is_empty(), "{what}");
+        assert_headers(&response, None, case);
+        assert!(received.is_empty(), "{case}");
     }
 }
 
 #[tokio::test]
-async fn what_is_large_or_strange_and_clear_is_judged_like_the_rest() {
+async fn large_and_unusual_but_valid_messages_are_checked_as_usual() {
     let long = "x".repeat(1024 * 1024);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let padded = format!("{}{}", " ".repeat(4 * 1024 * 1024 - call("open").len()), call("open"));
     let rows = [
         ("a name of 1 MiB", call(&long), None),
         ("1 MiB before the name", call("delete_file").replace("2.0", &long), Some("files:write")),
-        ("depth", call("delete_file").replace(r#""2.0""#, &deep), Some("files:write")),
-        ("4 MiB", padded, None),
+        ("deep nesting", call("delete_file").replace(r#""2.0""#, &deep), Some("files:write")),
+        ("a body of 4 MiB", padded, None),
         ("a batch of 100", format!("[{}]", vec![call("open"); 100].join(",")), None),
     ];
-    for (what, body, needed) in rows {
-        let (answer, seen) = ask(&layer(), post(&[JSON], body.clone(), Some("profile"))).await;
+    for (case, body, needed) in rows {
+        let (response, received) =
+            send_to(&layer(), post(&[JSON], body.clone(), Some("profile"))).await;
         match needed {
-            Some(needed) => assert_insufficient(&answer, &format!("profile email {needed}"), what),
-            None => assert_eq!(seen, [body], "{what}"),
+            Some(needed) => {
+                assert_insufficient(&response, &format!("profile email {needed}"), case)
+            }
+            None => assert_eq!(received, [body], "{case}"),
         }
     }
     let body = call("delete_file");
     for content_type in
         [vec![], vec![("content-type", "text/plain")], vec![JSON, ("content-encoding", "Identity")]]
     {
-        let (answer, _) = ask(&layer(), post(&content_type, body.clone(), Some(""))).await;
-        assert_insufficient(&answer, "profile email files:write", &format!("{content_type:?}"));
+        let (response, _) = send_to(&layer(), post(&content_type, body.clone(), Some(""))).await;
+        assert_insufficient(&response, "profile email files:write", &format!("{content_type:?}"));
     }
 }
 
 #[tokio::test]
-async fn what_is_no_message_passes_only_if_no_server_can_take_it_for_one() {
+async fn other_content_passes_only_if_no_server_could_read_it_as_a_message() {
     const TEXT: (&str, &str) = ("content-type", "text/plain");
     type Row = (&'static str, &'static [(&'static str, &'static str)], &'static [u8], u16);
     let rows: [Row; 9] = [
-        ("text", &[TEXT], b"hello \xff", 200),
-        ("nothing, of a type", &[TEXT], b"", 200),
+        ("plain text", &[TEXT], b"hello \xff", 200),
+        ("an empty body with a type", &[TEXT], b"", 200),
         ("text without a type", &[], b"hello", 400),
-        ("text of two types", &[TEXT, TEXT], b"hello", 400),
-        ("text called JSON", &[("content-type", "application/vnd.x+JSON")], b"hello", 400),
+        ("text with two types", &[TEXT, TEXT], b"hello", 400),
+        ("text labelled as JSON", &[("content-type", "application/vnd.x+JSON")], b"hello", 400),
         ("compressed", &[TEXT, ("content-encoding", "gzip")], b"hello", 400),
         ("lenient JSON", &[TEXT], b"{method:'tools/call'}", 400),
-        ("text with a claim", &[TEXT, ("mcp-method", "tools/call")], b"hello", 400),
-        ("text with a name", &[TEXT, ("mcp-name", "delete_file")], b"hello", 400),
+        ("text with Mcp-Method", &[TEXT, ("mcp-method", "tools/call")], b"hello", 400),
+        ("text with Mcp-Name", &[TEXT, ("mcp-name", "delete_file")], b"hello", 400),
     ];
-    for (what, headers, body, status) in rows {
-        let (answer, seen) = ask(&layer(), post(headers, body.to_vec(), Some(""))).await;
-        assert_eq!(answer.status.as_u16(), status, "{what}");
+    for (case, headers, body, status) in rows {
+        let (response, received) = send_to(&layer(), post(headers, body.to_vec(), Some(""))).await;
+        assert_eq!(response.status.as_u16(), status, "{case}");
         let expected = if status == 200 { vec![Bytes::from_static(body)] } else { vec![] };
-        assert_eq!(seen, expected, "{what}");
+        assert_eq!(received, expected, "{case}");
     }
 }
 
-/// There are bytes that are JSON as they stand and another message once they are decoded.
+/// Some bytes are valid JSON, and another message after decompression.
 #[tokio::test]
-async fn a_body_that_somebody_behind_may_decode_is_no_message() {
+async fn a_body_with_a_content_encoding_is_rejected() {
     let unreadable = json_rpc(-32700, None, "The request body is not valid JSON");
     let rows: [&[(&str, &str)]; 4] = [
         &[("content-encoding", "deflate")],
@@ -158,35 +165,40 @@ async fn a_body_that_somebody_behind_may_decode_is_no_message() {
         &[("content-encoding", "")],
     ];
     for encodings in rows {
-        let (answer, seen) = ask(
+        let (response, received) = send_to(
             &layer(),
             post(&[&[JSON][..], encodings].concat(), call("open"), Some("files:write")),
         )
         .await;
         assert_eq!(
-            (answer.status.as_u16(), answer.body.as_str()),
+            (response.status.as_u16(), response.body.as_str()),
             (400, unreadable.as_str()),
             "{encodings:?}"
         );
-        assert!(seen.is_empty(), "{encodings:?}");
+        assert!(received.is_empty(), "{encodings:?}");
     }
 }
 
 #[tokio::test]
-async fn headers_and_body_have_to_agree() {
+async fn headers_and_body_must_agree() {
     let (open, greet) = (call("open"), call("greet\u{e4}"));
     let batch = format!("[{open}]");
     const CALL: (&str, &str) = ("mcp-method", "tools/call");
     type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Option<Option<&'a str>>);
     let rows: [Row<'_>; 19] = [
-        ("both", &open, &[CALL, ("mcp-name", "open")], None),
-        ("the method", &open, &[CALL], None),
-        ("the name", &open, &[("mcp-name", "open")], None),
-        ("base64 of ASCII", &open, &[CALL, ("mcp-name", "=?base64?b3Blbg==?=")], None),
-        ("base64", &greet, &[CALL, ("mcp-name", "=?base64?Z3JlZXTDpA==?=")], None),
+        ("both headers", &open, &[CALL, ("mcp-name", "open")], None),
+        ("only the method", &open, &[CALL], None),
+        ("only the name", &open, &[("mcp-name", "open")], None),
+        ("an ASCII name in base64", &open, &[CALL, ("mcp-name", "=?base64?b3Blbg==?=")], None),
+        (
+            "a non-ASCII name in base64",
+            &greet,
+            &[CALL, ("mcp-name", "=?base64?Z3JlZXTDpA==?=")],
+            None,
+        ),
         ("a method without a name", r#"{"id":1,"method":"ping"}"#, &[("mcp-method", "ping")], None),
         (
-            "a name of an unknown kind",
+            "a name for an unknown method",
             r#"{"method":"x/y"}"#,
             &[("mcp-method", "x/y"), ("mcp-name", "z")],
             None,
@@ -195,14 +207,19 @@ async fn headers_and_body_have_to_agree() {
         ("another name", &open, &[CALL, ("mcp-name", "delete_file")], Some(Some("1"))),
         ("another case", &open, &[CALL, ("mcp-name", "Open")], Some(Some("1"))),
         (
-            "a name twice",
+            "a duplicate name",
             &open,
             &[CALL, ("mcp-name", "open"), ("mcp-name", "open")],
             Some(Some("1")),
         ),
-        ("a method twice", &open, &[CALL, CALL], Some(Some("1"))),
-        ("base64 of no text", &open, &[CALL, ("mcp-name", "=?base64?/w==?=")], Some(Some("1"))),
-        ("no base64", &open, &[CALL, ("mcp-name", "=?base64?b3Blbg?=")], Some(Some("1"))),
+        ("a duplicate method", &open, &[CALL, CALL], Some(Some("1"))),
+        (
+            "base64 of invalid UTF-8",
+            &open,
+            &[CALL, ("mcp-name", "=?base64?/w==?=")],
+            Some(Some("1")),
+        ),
+        ("invalid base64", &open, &[CALL, ("mcp-name", "=?base64?b3Blbg?=")], Some(Some("1"))),
         (
             "another tool, in base64",
             &open,
@@ -211,30 +228,31 @@ async fn headers_and_body_have_to_agree() {
         ),
         ("an empty method", &open, &[("mcp-method", "")], Some(Some("1"))),
         ("an empty name", &open, &[("mcp-name", "")], Some(Some("1"))),
-        ("an answer of the client", r#"{"id":"x","result":{}}"#, &[CALL], Some(Some("\"x\""))),
+        ("a response of the client", r#"{"id":"x","result":{}}"#, &[CALL], Some(Some("\"x\""))),
         ("a batch", &batch, &[CALL, ("mcp-name", "open")], Some(None)),
     ];
-    for (what, body, headers, mismatch) in rows {
+    for (case, body, headers, mismatch) in rows {
         let headers = [&[JSON][..], headers].concat();
-        let (answer, seen) = ask(&layer(), post(&headers, body.to_owned(), Some("greet"))).await;
+        let (response, received) =
+            send_to(&layer(), post(&headers, body.to_owned(), Some("greet"))).await;
         let Some(id) = mismatch else {
             assert_eq!(
-                (answer.status, seen),
+                (response.status, received),
                 (StatusCode::OK, vec![Bytes::from(body.to_owned())]),
-                "{what}"
+                "{case}"
             );
             continue;
         };
         let message = "The headers Mcp-Method and Mcp-Name contradict the body";
         assert_eq!(
-            (answer.status.as_u16(), answer.body.as_str()),
+            (response.status.as_u16(), response.body.as_str()),
             (400, json_rpc(-32020, id, message).as_str()),
-            "{what}"
+            "{case}"
         );
-        assert_headers(&answer, None, what);
-        assert!(seen.is_empty(), "{what}");
+        assert_headers(&response, None, case);
+        assert!(received.is_empty(), "{case}");
     }
-    let mut no_text = post(&[JSON, CALL], open, Some(""));
-    no_text.headers_mut().insert("mcp-name", HeaderValue::from_bytes(b"open\xff").unwrap());
-    assert_eq!(ask(&layer(), no_text).await.0.status, StatusCode::BAD_REQUEST);
+    let mut not_utf8 = post(&[JSON, CALL], open, Some(""));
+    not_utf8.headers_mut().insert("mcp-name", HeaderValue::from_bytes(b"open\xff").unwrap());
+    assert_eq!(send_to(&layer(), not_utf8).await.0.status, StatusCode::BAD_REQUEST);
 }

@@ -1,4 +1,4 @@
-//! Many tokens, and what they leave behind: calls to Clerk, and memory.
+//! Floods of tokens: the calls to Clerk that they cause, and the memory that they leave behind.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,8 +7,8 @@ use clerk_mcp_tools::{ClerkVerifier, verify_clerk_token};
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
-use crate::setup::{Fixture, RESOURCE};
-use crate::table::{print_head, print_row};
+use crate::support::fixture::{Fixture, RESOURCE};
+use crate::support::table::{print_head, print_row};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
@@ -24,19 +24,19 @@ fn one_token() {
     let verifier = fixture.warm_verifier();
     let token = fixture.clerk.mint().audience(RESOURCE).opaque();
     fixture.runtime.block_on(async {
-        let asking: Vec<_> = (0..10_000)
+        let tasks: Vec<_> = (0..10_000)
             .map(|_| {
                 let (verifier, token) = (verifier.clone(), token.clone());
                 tokio::spawn(async move { verify_clerk_token(&verifier, &token).await.is_ok() })
             })
             .collect();
-        for accepted in asking {
+        for accepted in tasks {
             assert!(accepted.await.unwrap());
         }
     });
     let calls = fixture.clerk.calls(Route::VerifyAccessToken);
     assert_eq!(calls, 1);
-    print_row("10,000 requests at once, one unseen opaque token", "1 call", "1 call", true);
+    print_row("10,000 concurrent requests, one new opaque token", "1 call", "1 call", true);
 }
 
 fn unknown_keys() {
@@ -54,14 +54,14 @@ fn unknown_keys() {
             assert!(verify_clerk_token(&verifier, &token).await.is_err());
         }
     });
-    let grown = grown(&region);
+    let grown = heap_growth(&region);
     let fetches = fixture.clerk.calls(Route::Jwks) - 1;
     let allowed = 1 + began.elapsed().as_secs() / 30;
     assert!(fetches as u64 <= allowed, "{fetches} fetches");
     let text =
         format!("{fetches} fetches in {:.1} s, {grown:.2} MiB more", began.elapsed().as_secs_f64());
     print_row(
-        "100,000 JWTs with other key ids",
+        "100,000 JWTs with unknown key ids",
         &text,
         "1 fetch per 30 s, under 16 MiB",
         grown < 16.0,
@@ -70,7 +70,7 @@ fn unknown_keys() {
 
 fn opaque_garbage() {
     const TOKENS: usize = 1_000_000;
-    const AT_ONCE: usize = 64;
+    const CONCURRENCY: usize = 64;
     let fixture = Fixture::new();
     let verifier = fixture.warm_verifier();
     let good = fixture.jwt();
@@ -78,31 +78,31 @@ fn opaque_garbage() {
     let began = std::time::Instant::now();
     fixture.runtime.block_on(async {
         assert!(verify_clerk_token(&verifier, &good).await.is_ok());
-        let asking: Vec<_> = (0..AT_ONCE)
-            .map(|lane| tokio::spawn(ask(verifier.clone(), lane, TOKENS / AT_ONCE)))
+        let tasks: Vec<_> = (0..CONCURRENCY)
+            .map(|lane| tokio::spawn(verify_unknown(verifier.clone(), lane, TOKENS / CONCURRENCY)))
             .collect();
-        for lane in asking {
-            lane.await.unwrap();
+        for task in tasks {
+            task.await.unwrap();
         }
     });
-    let grown = grown(&region);
+    let grown = heap_growth(&region);
     let stats = verifier.stats();
     assert!(stats.rejected_tokens <= 10_000 && stats.cached_tokens == 1);
     let text = format!(
-        "{:.1} MiB more in {:.0} s, {} refusals held",
+        "{:.1} MiB more in {:.0} s, {} rejections cached",
         grown,
         began.elapsed().as_secs_f64(),
         stats.rejected_tokens
     );
     print_row(
-        "1,000,000 distinct opaque tokens that are none",
+        "1,000,000 distinct unknown opaque tokens",
         &text,
-        "10,000 refusals held at most",
+        "10,000 rejections cached at most",
         grown < 16.0,
     );
 }
 
-async fn ask(verifier: ClerkVerifier, lane: usize, tokens: usize) {
+async fn verify_unknown(verifier: ClerkVerifier, lane: usize, tokens: usize) {
     for n in 0..tokens {
         assert!(
             verify_clerk_token(&verifier, &format!("oat_{lane}_{n}_of_a_million")).await.is_err()
@@ -110,9 +110,9 @@ async fn ask(verifier: ClerkVerifier, lane: usize, tokens: usize) {
     }
 }
 
-/// How many mebibytes are held that were not held before, by this process and the stand-in inside it.
-fn grown(region: &Region<'_, std::alloc::System>) -> f64 {
+/// The growth of the heap in MiB, including the fake Clerk in this process.
+fn heap_growth(region: &Region<'_, std::alloc::System>) -> f64 {
     let change = region.change();
-    // What was grown or shrunk in place is in both sums already.
+    // Reallocations are included in both sums.
     (change.bytes_allocated as f64 - change.bytes_deallocated as f64) / MEBIBYTE
 }

@@ -1,4 +1,4 @@
-//! A hyper server over loopback.
+//! An HTTP server on the loopback interface.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::Service;
 
-/// Serves on a free port, and accepts connections until the task is aborted; those that are there go on.
+/// Serves on a free port. Aborting the returned task stops accepting connections; open ones
+/// continue.
 pub(crate) async fn serve<S, B>(service: S) -> (u16, JoinHandle<()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
