@@ -3,18 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers, bottom row first. Modules of one row must not import each other.
-const LAYERS: &str = "
-    clock error
-    cache oauth
-    instance jwt mcp
-    metadata
-    response
-    access_policy bearer_auth clerk services
-    clerk_mcp
-    testing fuzzing
-    guide lib
-";
+/// The document whose first `text` block shows the layers, top row first.
+const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 
 /// The modules that handle requests and responses, and must not depend on Clerk.
 const HTTP: [&str; 5] = ["access_policy", "bearer_auth", "mcp", "response", "services"];
@@ -24,13 +14,13 @@ const MAX_TOP_LEVEL_ENTRIES: usize = 18;
 
 #[test]
 fn imports_point_downwards() {
-    let layers = layers(LAYERS);
+    let layers = layers(ARCHITECTURE);
     let row = |module: &str| layers.iter().position(|row| row.contains(&module));
     let mut wrong = Vec::new();
     for file in sources(&src()) {
         let own = module(&file);
         let own_row = row(&own);
-        assert!(own_row.is_some(), "{own} is missing in the list of layers");
+        assert!(own_row.is_some(), "{own} is missing in ARCHITECTURE.md");
         for imported in imports(&fs::read_to_string(&file).unwrap()) {
             if imported != own && row(&imported) >= own_row {
                 wrong.push(format!("{} imports {imported}", relative(&file)));
@@ -83,10 +73,10 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Parses the rows of layers: one row per line, modules separated by spaces.
-fn layers(rows: &str) -> Vec<Vec<&str>> {
-    let rows = rows.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| !row.is_empty()).collect()
+/// Parses the layers, bottom row first: one row per line, modules separated by spaces.
+fn layers(architecture: &str) -> Vec<Vec<&str>> {
+    let block = architecture.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    block.lines().rev().map(|row| row.split_whitespace().collect()).collect()
 }
 
 /// The Rust files in this folder and below it.
