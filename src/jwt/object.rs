@@ -12,12 +12,16 @@ use serde_json::{Map, Value};
 /// Of two members with the same name, two parsers may take different ones, and so read different
 /// things in one token (RFC 7515 section 10.12; RFC 7519 section 4 allows rejecting them).
 pub(crate) struct JsonObject<'a> {
-    /// Sorted by name.
-    members: Vec<(Cow<'a, str>, Value)>,
+    members: Vec<Member<'a>>,
 }
+
+type Member<'a> = (Cow<'a, str>, Value);
 
 /// Room for the members of a usual token, so that its parse allocates once for all of them.
 const USUAL_MEMBERS: usize = 16;
+
+/// Up to this many members, comparing all pairs of names is faster than sorting them.
+const MAX_MEMBERS_TO_PAIR: usize = 32;
 
 impl<'a> JsonObject<'a> {
     /// Parses an object. Returns `None` for any other JSON and for an object with a repeated name.
@@ -39,7 +43,7 @@ impl<'a> JsonObject<'a> {
     /// Removes a member and returns its value; `null` counts as absent.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         let index = self.index(name)?;
-        let (_, value) = self.members.remove(index);
+        let (_, value) = self.members.swap_remove(index);
         Some(value).filter(|value| !value.is_null())
     }
 
@@ -49,7 +53,7 @@ impl<'a> JsonObject<'a> {
     }
 
     fn index(&self, name: &str) -> Option<usize> {
-        self.members.binary_search_by(|(own, _)| (**own).cmp(name)).ok()
+        self.members.iter().position(|(own, _)| own == name)
     }
 }
 
@@ -77,13 +81,24 @@ impl<'de> Visitor<'de> for JsonObjectVisitor {
         while let Some((MemberName(name), value)) = access.next_entry()? {
             members.push((name, value));
         }
-        // Sorting and then comparing neighbours finds repeated names without a quadratic scan.
-        members.sort_unstable_by(|(a, _): &(Cow<'de, str>, Value), (b, _)| a.cmp(b));
-        if !members.is_sorted_by(|(a, _), (b, _)| a < b) {
+        if has_repeated_name(&members) {
             return Err(A::Error::custom("a member name is repeated"));
         }
         Ok(JsonObject { members })
     }
+}
+
+fn has_repeated_name(members: &[Member<'_>]) -> bool {
+    if members.len() <= MAX_MEMBERS_TO_PAIR {
+        let is_earlier = |(index, (name, _)): (usize, &Member<'_>)| {
+            members.iter().take(index).any(|(earlier, _)| earlier == name)
+        };
+        return members.iter().enumerate().any(is_earlier);
+    }
+    // A header is parsed before its signature is verified: no quadratic time for a long one.
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    !names.is_sorted_by(|a, b| a < b)
 }
 
 #[cfg(test)]
@@ -106,6 +121,18 @@ mod tests {
         ];
         for (json, expected) in rows {
             assert_eq!(JsonObject::parse(json.as_bytes()).is_some(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn finds_a_repeated_name_among_any_number_of_members() {
+        for count in [2, MAX_MEMBERS_TO_PAIR, MAX_MEMBERS_TO_PAIR + 1, 500] {
+            let members = |last: usize| {
+                let names = (0..count - 1).chain([last]).map(|i| format!("\"m{i}\":0"));
+                format!("{{{}}}", names.collect::<Vec<_>>().join(","))
+            };
+            assert!(JsonObject::parse(members(count - 1).as_bytes()).is_some(), "{count}");
+            assert!(JsonObject::parse(members(0).as_bytes()).is_none(), "{count}");
         }
     }
 
