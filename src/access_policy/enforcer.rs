@@ -5,15 +5,20 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response};
 
 use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Operation, RequestId};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
     ChallengeContext, MessageError, Rejection, RejectionReason, ResponseBody, message_rejected,
-    unknown_host,
+    unknown_host, upgrade_rejected,
 };
+
+/// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
+/// would take a call from it.
+const WITHOUT_BODY: [Method; 5] =
+    [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE];
 
 /// The policy of one service and the contents of its challenges.
 #[derive(Clone)]
@@ -24,6 +29,7 @@ pub(super) struct Enforcer {
     pub(super) required_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
+    pub(super) allow_upgrades: bool,
     pub(super) cors: bool,
 }
 
@@ -69,7 +75,19 @@ impl Enforcer {
         message_rejected(error, None, self.cors)
     }
 
+    /// Responds to a request for another protocol.
+    pub(super) fn reject_upgrade<B>(&self) -> Response<ResponseBody<B>> {
+        tracing::warn!("rejected an upgrade: the access policy could not see the calls on it");
+        upgrade_rejected(self.cors)
+    }
+
     fn check(&self, parts: &Parts, body: &[u8]) -> Result<(), PolicyRejection> {
+        if parts.method != Method::POST && body.is_empty() {
+            return Ok(());
+        }
+        if WITHOUT_BODY.contains(&parts.method) {
+            return Err(MessageError::InvalidRequest.into());
+        }
         let Some(message) = parse(&parts.headers, body)? else {
             return Ok(());
         };

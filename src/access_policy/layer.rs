@@ -43,6 +43,7 @@ impl AccessPolicyLayer {
                 required_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+                allow_upgrades: false,
                 cors: true,
             },
         }
@@ -81,7 +82,17 @@ impl AccessPolicyLayer {
         self
     }
 
-    /// Sets the maximum length of the body of a `POST`, in bytes. Defaults to 4 MiB. A longer body
+    /// Lets requests pass that upgrade the connection, such as to a WebSocket, and `CONNECT`.
+    /// Defaults to rejecting them with 403.
+    ///
+    /// **Weaker**: no call on an upgraded connection is seen by this layer. A server that allows it
+    /// has to enforce its rules itself.
+    pub fn allow_unchecked_upgrades(mut self) -> Self {
+        self.enforcer.allow_upgrades = true;
+        self
+    }
+
+    /// Sets the maximum length of a body, in bytes. Defaults to 4 MiB. A longer body
     /// is rejected with 413.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.enforcer.max_body_bytes = bytes;

@@ -9,7 +9,9 @@
 //!
 //! | request | response |
 //! | --- | --- |
-//! | any method other than `POST` | the service's; it gets the body unread |
+//! | no body, by any method other than `POST` | the service's |
+//! | a body in a `GET`, `HEAD`, `DELETE`, `OPTIONS` or `TRACE` | 400, JSON-RPC error -32600 |
+//! | an upgrade to another protocol than `h2c`, or `CONNECT` | 403 `upgrade_not_allowed`, without a challenge |
 //! | a body larger than [the limit](AccessPolicyLayer::max_body_bytes) | 413 |
 //! | a body that is not JSON in UTF-8, or that has a `Content-Encoding` | 400, JSON-RPC error -32700 |
 //! | JSON that is not an MCP message, or that JSON parsers read differently | 400, JSON-RPC error -32600 |
@@ -31,9 +33,10 @@
 //! - A duplicate member, also one that differs in case (`Method`), is rejected, and so are
 //!   parameters by position, a `method` that is not a string, and a call that does not name its
 //!   tool.
-//! - Every `POST` is read, whatever its content type, since not every server checks that. A body
-//!   that is not JSON passes only if its content type is another one, no `Mcp-` header names an
-//!   operation, and it contains no `{`. Then it is not a call, however leniently it is parsed.
+//! - Every body is read, whatever the method and the content type, since not every server checks
+//!   them. A body that is not JSON passes only if its content type is another one, no `Mcp-` header
+//!   names an operation, and it contains no `{`. Then it is not a call, however leniently it is
+//!   parsed.
 //! - A body with a `Content-Encoding` is rejected, since decoding may yield another message. A
 //!   layer that decompresses requests, rewrites bodies or overrides methods belongs outside this
 //!   one.

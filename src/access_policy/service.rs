@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -28,6 +28,7 @@ pub struct AccessPolicyService<S> {
 enum ReadDecision {
     PassUnread,
     Reject(MessageError),
+    RejectUpgrade,
     Read,
 }
 
@@ -37,8 +38,14 @@ impl<S> AccessPolicyService<S> {
     }
 
     fn decide<B: Body>(&self, request: &Request<B>) -> ReadDecision {
-        // MCP sends messages only with POST.
-        if request.method() != Method::POST || !self.enforcer.has_rules() {
+        if !self.enforcer.has_rules() {
+            return ReadDecision::PassUnread;
+        }
+        if is_upgrade(request) && !self.enforcer.allow_upgrades {
+            return ReadDecision::RejectUpgrade;
+        }
+        let has_body = !request.body().is_end_stream() || announced_length(request) > 0;
+        if request.method() != Method::POST && !has_body {
             return ReadDecision::PassUnread;
         }
         if announced_length(request) > self.enforcer.max_body_bytes {
@@ -67,6 +74,9 @@ where
                 AccessPolicyFuture::inner(self.inner.call(request.map(RequestBody::unread)))
             }
             ReadDecision::Reject(error) => AccessPolicyFuture::ready(self.enforcer.reject(error)),
+            ReadDecision::RejectUpgrade => {
+                AccessPolicyFuture::ready(self.enforcer.reject_upgrade())
+            }
             ReadDecision::Read => {
                 // The service that `poll_ready` made ready must be the one that is called. Its
                 // clone may not be ready.
@@ -78,6 +88,16 @@ where
             }
         }
     }
+}
+
+/// Returns whether the connection may be used for something else after this request, such as a
+/// WebSocket. An upgrade to HTTP/2 (`h2c`), which some clients offer with every request, is not:
+/// its requests pass this layer as well.
+fn is_upgrade<B>(request: &Request<B>) -> bool {
+    let values = request.headers().get_all(UPGRADE).iter();
+    let mut protocols = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    request.method() == Method::CONNECT
+        || protocols.any(|protocol| !protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
 
 /// Returns the length that a body announces: the actual one may be larger, and is counted as it is

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::uri_pattern::UriPattern;
-use super::{AccessPolicy, Rules};
+use super::{AccessPolicy, Rules, canonical};
 use crate::error::ConfigError;
 use crate::oauth::Scopes;
 
@@ -90,21 +90,38 @@ impl AccessPolicyBuilder {
     /// Adds scopes that reading a resource, or subscribing to its changes, needs.
     ///
     /// `uri_pattern` is a URI, or a pattern of URIs: `*` matches any string, `{id}` a string
-    /// without `/`, `?` and `#`, and any other expression of a URI template (RFC 6570), such as
-    /// `{+path}` and `{?query}`, any string. So the `uriTemplate` of a server's resources can be
-    /// used as it is. A rule for the exact URI takes precedence over every pattern, and a pattern
-    /// with more literal bytes over one with fewer.
+    /// without `/`, and any other expression of a URI template (RFC 6570), such as `{+path}` and
+    /// `{?query}`, any string. So the `uriTemplate` of a server's resources can be used as it is. A
+    /// rule for the exact URI takes precedence over every pattern, and a pattern with more literal
+    /// bytes over one with fewer.
     ///
-    /// A URI that is not in the normal form of RFC 3986 section 6.2.2 (`file:///a/../b`,
-    /// `file:///%62`, `FILE:///b`), or that is longer than 8 KiB, may mean any resource to the
-    /// server. Unless a rule has exactly this URI, it needs every scope that any resource needs.
+    /// Servers read URIs in different ways, so every reading counts:
+    ///
+    /// - A URI that is not canonical may mean any resource to some server, and needs every scope
+    ///   that any resource needs. Canonical is one that RFC 3986 section 6.2.2, the WHATWG URL
+    ///   standard and a second decoding all leave as it is: not `file:///a/../b`,
+    ///   `file://localhost/b`, `file:///%62`, `https://H.example/` or `https://h.example:443/`, and
+    ///   nothing longer than 2 KiB.
+    /// - A server may ignore a query and a last slash. A URI needs the scopes of the rules for it
+    ///   without them as well.
+    /// - Where `{id}` may or may not match, as with a `?` in a segment, the scopes of both readings
+    ///   are needed.
+    ///
+    /// `uri_pattern` itself must be canonical, with its authority in lower case.
     pub fn resource(mut self, uri_pattern: impl Into<String>, scopes: Scopes) -> Self {
         let uri = uri_pattern.into();
         self.record(check_name("resource", &uri, "a URI, or * for every resource"));
         self.rules.any_resource = self.rules.any_resource.union(&scopes);
         match UriPattern::parse(&uri) {
-            Ok(Some(pattern)) => self.rules.patterns.push((pattern, scopes)),
-            Ok(None) => add(&mut self.rules.resources, uri, &scopes),
+            Ok(Some(pattern)) => {
+                self.record(check_uri(&uri, &pattern.sample()));
+                self.rules.patterns.push((pattern, scopes));
+            }
+            Ok(None) => {
+                self.record(check_uri(&uri, &uri));
+                add(&mut self.rules.resource_stems, canonical::stem(&uri).to_owned(), &scopes);
+                add(&mut self.rules.resources, uri, &scopes);
+            }
             Err(problem) => {
                 let problem = format!("has a rule for the resource {uri:?}, {problem}");
                 self.record(Err(invalid(problem)));
@@ -126,8 +143,8 @@ impl AccessPolicyBuilder {
     ///
     /// Returns an error if a rule could never apply: if a name, method or URI is empty or contains
     /// a control character, if a method contains white space or is a misspelled method of MCP
-    /// (`tool/call`, `Tools/Call`), or if a URI pattern has a `{` that is not closed or an empty
-    /// `{}`.
+    /// (`tool/call`, `Tools/Call`), if a URI pattern has a `{` that is not closed or an empty `{}`,
+    /// or if a URI or a pattern is not canonical.
     pub fn build(self) -> Result<AccessPolicy, ConfigError> {
         match self.problem {
             Some(problem) => Err(problem),
@@ -184,6 +201,15 @@ fn check_name(target: &str, name: &str, instead: &str) -> Result<(), ConfigError
     Ok(())
 }
 
+/// `sample` is the URI, or one that the pattern matches.
+fn check_uri(uri: &str, sample: &str) -> Result<(), ConfigError> {
+    canonical::check_pattern(sample).map_err(|problem| {
+        invalid(format!(
+            "has a rule for the resource {uri:?}, which is not canonical: it {problem}"
+        ))
+    })
+}
+
 fn invalid(problem: String) -> ConfigError {
     ConfigError::invalid("access_policy", problem)
 }
@@ -231,6 +257,13 @@ mod tests {
             (RESOURCE, "a:{b}/{", r#"in which a "{" is not closed"#),
             (RESOURCE, "a:{}", r#"resource "a:{}", in which "{}" names no variable: write {id}"#),
             (RESOURCE, "a:{b}{}", r#"in which "{}" names no variable"#),
+            (RESOURCE, "a b:*", r#"resource "a b:*", which is not canonical: it has a character"#),
+            (RESOURCE, "FILE:///*", "not canonical: it has a scheme in upper case"),
+            (RESOURCE, "file:///\u{e4}/*", "not canonical: it has a character that is not ASCII"),
+            (RESOURCE, "file:///a/../b", "not canonical: it has a . or .. segment"),
+            (RESOURCE, "https://H.example/*", "not canonical: it has a host in upper case"),
+            (RESOURCE, "gh://Owner/*", "not canonical: it has upper case between //"),
+            (RESOURCE, "https://h.example", "not canonical: it has no slash after its host"),
         ];
         for (rule, name, expected) in rows {
             let error = rule(AccessPolicy::builder(), name, Scopes::none()).build().unwrap_err();
@@ -255,7 +288,9 @@ mod tests {
             .tool("tool/call", Scopes::none())
             .prompt("\u{e4}", Scopes::none())
             .resource("*", Scopes::none())
-            .resource("a b:{c}/}", Scopes::none());
+            .resource("a:{c}/d{?e}", Scopes::none())
+            .resource("https://{host}/a", Scopes::none())
+            .resource("{+uri}", Scopes::none());
         assert!(policy.build().is_ok());
     }
 

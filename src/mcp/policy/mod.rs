@@ -1,7 +1,7 @@
 //! The access policy: which scopes an operation needs.
 
 mod builder;
-mod normal_form;
+mod canonical;
 mod uri_pattern;
 
 use std::borrow::Cow;
@@ -11,12 +11,11 @@ use std::sync::Arc;
 use crate::mcp::{Operation, OperationTarget};
 use crate::oauth::Scopes;
 pub use builder::AccessPolicyBuilder;
-use normal_form::is_normal;
-use uri_pattern::UriPattern;
+use uri_pattern::{TemplateRule, UriPattern};
 
 /// In bytes. A longer URI is not compared with patterns: it needs every scope that any resource
 /// needs.
-const MAX_URI: usize = 8 * 1024;
+const MAX_URI: usize = 2 * 1024;
 
 /// The scopes that the operations of an MCP server need, in addition to the baseline that every
 /// request needs.
@@ -61,6 +60,8 @@ struct Rules {
     tools: BTreeMap<String, Scopes>,
     prompts: BTreeMap<String, Scopes>,
     resources: BTreeMap<String, Scopes>,
+    /// The same rules by the [stem](canonical::stem) of their URIs.
+    resource_stems: BTreeMap<String, Scopes>,
     patterns: Vec<(UriPattern, Scopes)>,
     default_scopes: Scopes,
     /// The union of all scopes that resources need, for a URI that may mean any of them.
@@ -117,27 +118,43 @@ impl Rules {
             OperationTarget::Prompt => {
                 name.and_then(|name| self.prompts.get(name)).map(Cow::Borrowed)
             }
-            OperationTarget::Resource => name.and_then(|uri| self.resource(uri)),
+            OperationTarget::Resource => name.map(|uri| self.resource(uri)),
             OperationTarget::Task | OperationTarget::None => Some(Cow::Owned(Scopes::none())),
         };
         rule.unwrap_or(Cow::Borrowed(&self.default_scopes))
     }
 
-    fn resource(&self, uri: &str) -> Option<Cow<'_, Scopes>> {
+    /// Returns the union of what the URI needs in every way that a server may read it.
+    fn resource(&self, uri: &str) -> Cow<'_, Scopes> {
+        if uri.len() > MAX_URI || canonical::check(uri).is_err() {
+            return Cow::Borrowed(&self.any_resource);
+        }
         if let Some(exact) = self.resources.get(uri) {
-            return Some(Cow::Borrowed(exact));
+            return Cow::Borrowed(exact);
         }
-        if uri.len() > MAX_URI || !is_normal(uri) {
-            return Some(Cow::Borrowed(&self.any_resource));
-        }
-        self.closest_patterns(uri).map(Cow::Owned)
+        let by_stem = self.resource_stems.get(canonical::stem(uri)).cloned();
+        let variants = canonical::variants(uri);
+        let readings =
+            [TemplateRule::Rfc6570, TemplateRule::Lenient].into_iter().flat_map(|rule| {
+                let as_written = self.closest_patterns(|pattern| pattern.matches(uri, rule));
+                let others = variants.iter().filter(|variant| *variant != uri);
+                let by_others = others.filter_map(move |variant| {
+                    // A pattern that matches the URI itself may have given way to a closer one.
+                    self.closest_patterns(|p| p.matches(variant, rule) && !p.matches(uri, rule))
+                });
+                [as_written.unwrap_or_else(|| self.default_scopes.clone())]
+                    .into_iter()
+                    .chain(by_others)
+            });
+        let needed = by_stem.into_iter().chain(readings);
+        Cow::Owned(needed.fold(Scopes::none(), |all, more| all.union(&more)))
     }
 
     /// Returns the scopes of the matching pattern with the most literal bytes, or the union where
     /// several have the same number.
-    fn closest_patterns(&self, uri: &str) -> Option<Scopes> {
+    fn closest_patterns(&self, matches: impl Fn(&UriPattern) -> bool) -> Option<Scopes> {
         let matching: Vec<_> =
-            self.patterns.iter().filter(|(pattern, _)| pattern.matches(uri)).collect();
+            self.patterns.iter().filter(|(pattern, _)| matches(pattern)).collect();
         let closest = matching.iter().map(|(pattern, _)| pattern.literal_bytes()).max()?;
         let rules = matching.iter().filter(|(pattern, _)| pattern.literal_bytes() == closest);
         Some(rules.fold(Scopes::none(), |scopes, (_, more)| scopes.union(more)))
@@ -184,7 +201,7 @@ mod tests {
             ("prompts/get", Some("open"), "prompts o"),
             ("resources/read", Some("file:///a/x"), "a"),
             ("resources/read", Some("file:///a/"), "a"),
-            ("resources/read", Some("file:///a"), "o"),
+            ("resources/read", Some("file:///a"), "o a"),
             ("resources/read", Some("file:///a/b/x"), "b"),
             ("resources/subscribe", Some("file:///a/b/c"), "s c"),
             ("resources/read", Some("users://1/notes"), "n1 n2"),
@@ -200,6 +217,52 @@ mod tests {
         }
         assert_eq!(policy.scopes().to_string(), "prompts s list w1 w2 p c a b n1 n2 o");
         assert!(AccessPolicy::empty().scopes().is_empty());
+    }
+
+    #[test]
+    fn every_reading_of_a_uri_counts() {
+        let policy = AccessPolicy::builder()
+            .resource("file:///vault/secret", scopes("secret"))
+            .resource("file:///vault/*.md", scopes("md"))
+            .resource("users://{id}", scopes("user"))
+            .resource("notes://{id}/body{?rev}", scopes("note"))
+            .resource("pairs://{a,b}", scopes("pair"))
+            .resource("gh://owner/*", scopes("gh"))
+            .resource("dirs://*/", scopes("dir"))
+            .resource("*", scopes("any"))
+            .build()
+            .unwrap();
+        let every = "secret md user note pair gh dir any";
+        let rows = [
+            ("file:///vault/secret", "secret"),
+            ("file:///vault/secret?x", "secret any"),
+            ("file:///vault/secret/", "secret any"),
+            ("file:///vault/a.md", "md"),
+            ("file:///vault/a.md?x", "any md"),
+            ("file:///vault/a.md/", "any md"),
+            ("users://42", "user"),
+            ("users://42/", "any user"),
+            ("users://42?x", "any user"),
+            ("users://42?", "any user"),
+            ("users://4/2", "any"),
+            ("notes://7/body", "note"),
+            ("notes://7/body?rev=1", "note"),
+            ("pairs://1,2", "pair"),
+            ("pairs://1/2", "any pair"),
+            ("gh://Owner/x", "any gh"),
+            ("dirs://a/", "dir"),
+            ("dirs://a", "any dir"),
+            ("other:x", "any"),
+            ("users://42#x", every),
+            ("file://localhost/vault/secret", every),
+            ("FILE:///vault/secret", every),
+            ("file:///vault/%73ecret", every),
+            ("https://h.example:443/", every),
+        ];
+        for (uri, expected) in rows {
+            let operation = Operation::new("resources/read").named(uri);
+            assert_eq!(policy.required_by(&operation).to_string(), expected, "{uri}");
+        }
     }
 
     #[test]

@@ -13,11 +13,23 @@ pub(super) struct UriPattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Literal(String),
-    /// `{id}`, which RFC 6570 section 3.2.2 expands to a string without `/`, `?` and `#`: one byte
-    /// or more.
-    Segment,
+    /// `{id}`: one byte or more. RFC 6570 section 3.2.2 expands it to a string without `/`, `?` and
+    /// `#`; servers match it with more.
+    Variable {
+        /// `{a,b}` and the like, which some servers match with any string.
+        is_list: bool,
+    },
     /// `*`, or an expression of RFC 6570 with an operator: any string, also the empty one.
     Any,
+}
+
+/// How a server matches `{id}` in a URI template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TemplateRule {
+    /// As RFC 6570 section 3.2.2 expands it: without `/`, `?` and `#`.
+    Rfc6570,
+    /// As the most lenient of the MCP servers does: without `/`, and `{a,b}` as any string.
+    Lenient,
 }
 
 /// Why a string is not a pattern.
@@ -63,12 +75,21 @@ impl UriPattern {
         self.literal_bytes
     }
 
+    /// Returns a URI that the pattern matches, with `x` for each wildcard.
+    pub(super) fn sample(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.clone(),
+            Piece::Variable { .. } | Piece::Any => "x".to_owned(),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+
     /// Returns whether the pattern matches all of `uri`. The time is at most proportional to the
     /// product of both lengths.
-    pub(super) fn matches(&self, uri: &str) -> bool {
+    pub(super) fn matches(&self, uri: &str, rule: TemplateRule) -> bool {
         let mut ends = vec![0];
         for piece in &self.pieces {
-            ends = piece.ends(uri.as_bytes(), &ends);
+            ends = piece.ends(uri.as_bytes(), &ends, rule);
         }
         ends.last() == Some(&uri.len())
     }
@@ -78,12 +99,12 @@ impl Piece {
     fn literal_bytes(&self) -> usize {
         match self {
             Self::Literal(text) => text.len(),
-            Self::Segment | Self::Any => 0,
+            Self::Variable { .. } | Self::Any => 0,
         }
     }
 
     /// Returns where this piece can end if it can start at each of `starts`. Both are sorted.
-    fn ends(&self, uri: &[u8], starts: &[usize]) -> Vec<usize> {
+    fn ends(&self, uri: &[u8], starts: &[usize], rule: TemplateRule) -> Vec<usize> {
         let rest = |start: usize| uri.get(start..).unwrap_or_default();
         match self {
             Self::Literal(text) => {
@@ -94,11 +115,16 @@ impl Piece {
             Self::Any => {
                 starts.first().map_or_else(Vec::new, |first| (*first..=uri.len()).collect())
             }
-            Self::Segment => {
+            Self::Variable { is_list } => {
+                let excluded: &[u8] = match rule {
+                    TemplateRule::Rfc6570 => b"/?#",
+                    TemplateRule::Lenient if *is_list => b"",
+                    TemplateRule::Lenient => b"/",
+                };
                 let mut ends = Vec::new();
                 for start in starts {
                     let length =
-                        rest(*start).iter().take_while(|byte| !b"/?#".contains(byte)).count();
+                        rest(*start).iter().take_while(|byte| !excluded.contains(byte)).count();
                     let from = ends.last().map_or(0, |last| last + 1).max(start + 1);
                     ends.extend(from..=start + length);
                 }
@@ -119,7 +145,9 @@ fn parse_wildcard(text: &str) -> Result<(Piece, usize), PatternError> {
     }
     let piece = match expression.chars().next() {
         None => return Err(PatternError::EmptyExpression),
-        Some(first) if first.is_ascii_alphanumeric() || first == '_' => Piece::Segment,
+        Some(first) if first.is_ascii_alphanumeric() || first == '_' => {
+            Piece::Variable { is_list: expression.contains([',', '*', ':']) }
+        }
         Some(_) => Piece::Any,
     };
     Ok((piece, expression.len() + 2))
@@ -162,8 +190,31 @@ mod tests {
         ];
         for (pattern, uri, expected) in rows {
             let pattern = UriPattern::parse(pattern).unwrap().unwrap();
-            assert_eq!(pattern.matches(uri), expected, "{pattern:?} {uri}");
+            let matches = pattern.matches(uri, TemplateRule::Rfc6570);
+            assert_eq!(matches, expected, "{pattern:?} {uri}");
         }
+    }
+
+    #[test]
+    fn matches_at_least_what_servers_match_with_the_same_template() {
+        let rows = [
+            ("users://{id}/profile", "users://1?x/profile", true),
+            ("users://{id}", "users://42?x", true),
+            ("users://{id}", "users://4/2", false),
+            ("u:{a,b}", "u:1/2", true),
+            ("u:{path*}", "u:1/2", true),
+            ("u:{id}", "u:", false),
+        ];
+        for (pattern, uri, expected) in rows {
+            let pattern = UriPattern::parse(pattern).unwrap().unwrap();
+            assert_eq!(pattern.matches(uri, TemplateRule::Lenient), expected, "{pattern:?} {uri}");
+        }
+    }
+
+    #[test]
+    fn a_sample_has_a_character_for_each_wildcard() {
+        let sample = |text| UriPattern::parse(text).unwrap().unwrap().sample();
+        assert_eq!(["a:{b}/*", "*", "{+c}d"].map(sample), ["a:x/x", "x", "xd"]);
     }
 
     #[test]

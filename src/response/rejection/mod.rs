@@ -33,6 +33,8 @@ pub enum RejectionReason {
     UnknownHost,
     /// The authorization server's metadata is not available at the moment.
     MetadataUnavailable,
+    /// The request upgrades the connection, and the access policy could not see what follows.
+    UpgradeNotAllowed,
     /// The body cannot be processed. The credentials are not at fault.
     Message(MessageError),
 }
@@ -230,6 +232,12 @@ pub(crate) fn message_rejected<B>(
 /// could name.
 pub(crate) fn unknown_host<B>(cors: bool) -> Response<ResponseBody<B>> {
     let reason = RejectionReason::UnknownHost;
+    ResponseTemplate::without_challenge(reason, cors).response(Rejection::new(reason))
+}
+
+/// Builds the response to a request that upgrades the connection.
+pub(crate) fn upgrade_rejected<B>(cors: bool) -> Response<ResponseBody<B>> {
+    let reason = RejectionReason::UpgradeNotAllowed;
     ResponseTemplate::without_challenge(reason, cors).response(Rejection::new(reason))
 }
 

@@ -84,6 +84,13 @@ impl RejectionReason {
                 "This server does not answer for the requested host",
                 Challenge::None,
             ),
+            // A client cannot get this by asking for more scopes, so there is no challenge.
+            Self::UpgradeNotAllowed => (
+                StatusCode::FORBIDDEN,
+                "upgrade_not_allowed",
+                "This server does not allow the connection to be upgraded",
+                Challenge::None,
+            ),
             Self::Message(error) => return error.error_response(),
         };
         ErrorResponse { status, code, description, challenge, json_rpc_code: None }
@@ -151,7 +158,7 @@ mod tests {
         ]
     };
 
-    const REASONS: [RejectionReason; 11] = {
+    const REASONS: [RejectionReason; 12] = {
         use RejectionReason::*;
         [
             MissingToken,
@@ -160,6 +167,7 @@ mod tests {
             Unavailable,
             Misconfigured,
             UnknownHost,
+            UpgradeNotAllowed,
             MetadataUnavailable,
             Message(MessageError::TooLarge),
             Message(MessageError::ParseError),

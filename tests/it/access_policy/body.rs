@@ -3,20 +3,76 @@
 use super::*;
 
 #[tokio::test]
-async fn bodies_of_other_methods_and_without_rules_are_not_read() {
-    let conflicting_headers = || [("mcp-method", "a"), ("mcp-method", "b")];
-    for method in [Method::GET, Method::DELETE, Method::PUT, Method::OPTIONS] {
-        let mut request = post(&conflicting_headers(), call("delete_file"), None);
-        *request.method_mut() = method.clone();
-        let (response, received) = send_to(&layer(), request).await;
-        assert_eq!((response.status, received.len()), (StatusCode::OK, 1), "{method}");
-    }
+async fn without_rules_no_body_is_read() {
+    let conflicting_headers = [("mcp-method", "a"), ("mcp-method", "b")];
     let without_rules =
         AccessPolicyLayer::new(AccessPolicy::builder().build().unwrap(), resource())
             .max_body_bytes(0);
-    let (response, received) =
-        send_to(&without_rules, post(&conflicting_headers(), "{", None)).await;
+    let (response, received) = send_to(&without_rules, post(&conflicting_headers, "{", None)).await;
     assert_eq!((response.status, received), (StatusCode::OK, vec![Bytes::from("{")]));
+}
+
+#[tokio::test]
+async fn a_call_is_judged_by_whatever_method_it_comes() {
+    let extension = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
+    let invalid = "The body is not a valid, unambiguous JSON-RPC message";
+    let rows = [
+        (Method::POST, 403, "lacks a required scope"),
+        (Method::PUT, 403, "lacks a required scope"),
+        (Method::PATCH, 403, "lacks a required scope"),
+        (extension("QUERY"), 403, "lacks a required scope"),
+        (extension("post"), 403, "lacks a required scope"),
+        (Method::GET, 400, invalid),
+        (Method::HEAD, 400, invalid),
+        (Method::DELETE, 400, invalid),
+        (Method::OPTIONS, 400, invalid),
+        (Method::TRACE, 400, invalid),
+    ];
+    for (method, status, text) in rows {
+        let mut request = post(&[], call("delete_file"), Some("profile"));
+        *request.method_mut() = method.clone();
+        let (response, received) = send_to(&layer(), request).await;
+        assert_eq!((response.status.as_u16(), received.len()), (status, 0), "{method}");
+        assert!(response.body.contains(text), "{method}: {}", response.body);
+
+        let mut request = post(&[("mcp-method", "tools/call")], "", Some("profile"));
+        *request.method_mut() = method.clone();
+        let (response, received) = send_to(&layer(), request).await;
+        let expected = if method == Method::POST { (400, 0) } else { (200, 1) };
+        assert_eq!((response.status.as_u16(), received.len()), expected, "{method}, no body");
+    }
+}
+
+#[tokio::test]
+async fn upgrades_are_rejected_unless_they_are_allowed() {
+    let body = r#"{"error":"upgrade_not_allowed","error_description":"This server does not allow the connection to be upgraded"}"#;
+    let rows: [(Method, &[(&str, &str)], bool); 8] = [
+        (Method::GET, &[("upgrade", "websocket")], false),
+        (Method::GET, &[("upgrade", "WebSocket"), ("connection", "upgrade")], false),
+        (Method::POST, &[("upgrade", "h2c, websocket")], false),
+        (Method::POST, &[("upgrade", "h2c"), ("upgrade", "x")], false),
+        (Method::GET, &[("upgrade", "")], false),
+        (Method::CONNECT, &[], false),
+        (Method::GET, &[("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings")], true),
+        (Method::GET, &[], true),
+    ];
+    for (method, headers, passes) in rows {
+        let request = || {
+            let message = if method == Method::POST { call("open") } else { String::new() };
+            let mut request = post(headers, message, Some("profile"));
+            *request.method_mut() = method.clone();
+            request
+        };
+        let (response, received) = send_to(&layer(), request()).await;
+        let expected = if passes { (200, 1) } else { (403, 0) };
+        assert_eq!((response.status.as_u16(), received.len()), expected, "{method} {headers:?}");
+        if !passes {
+            assert_eq!((response.header("www-authenticate"), response.body.as_str()), (None, body));
+        }
+        let allowing = layer().allow_unchecked_upgrades();
+        let (response, received) = send_to(&allowing, request()).await;
+        assert_eq!((response.status, received.len()), (StatusCode::OK, 1), "{method} {headers:?}");
+    }
 }
 
 /// A body of these frames, then of the last one repeated without end if there is one.

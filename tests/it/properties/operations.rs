@@ -8,6 +8,7 @@ use http_body_util::Full;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
+use url::Url;
 
 use super::{config, some_scopes};
 
@@ -49,7 +50,21 @@ proptest! {
         let rules = AccessPolicy::builder().resource(format!("{prefix}*"), scope.clone());
         let rules = rules.build().unwrap();
         let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
-        prop_assert_eq!(needed == scope, uri.starts_with(&prefix), "{} {}", prefix, uri);
+        // A server that ignores the last slash reads both as the same resource.
+        let matches = format!("{uri}/").starts_with(&prefix);
+        prop_assert_eq!(needed == scope, matches, "{} {}", prefix, uri);
+    }
+
+    #[test]
+    fn no_spelling_of_a_guarded_uri_avoids_its_rule(uri in spellings()) {
+        let scope = Scopes::parse("s").unwrap();
+        let rules = AccessPolicy::builder()
+            .resource("file:///vault/secret", scope.clone())
+            .resource("https://vault.example/secret/{id}", scope.clone())
+            .build()
+            .unwrap();
+        let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
+        prop_assert!(!is_guarded(&uri) || needed == scope, "{uri:?}");
     }
 
     #[test]
@@ -74,6 +89,92 @@ proptest! {
         let expected = if name == "guarded" { StatusCode::FORBIDDEN } else { StatusCode::OK };
         prop_assert_eq!(response(body.clone()), expected, "{}", body);
     }
+}
+
+/// Returns whether a server that parses URIs by the WHATWG standard, ignores what may be ignored,
+/// and decodes once more reads a guarded resource.
+fn is_guarded(uri: &str) -> bool {
+    let Ok(url) = Url::parse(uri) else { return false };
+    if url.scheme() == "file" {
+        let path = url.to_file_path().unwrap_or_default();
+        let decoded = percent_decode(&path.to_string_lossy());
+        return [path.to_string_lossy().into_owned(), decoded]
+            .iter()
+            .any(|path| path.trim_end_matches('/') == "/vault/secret");
+    }
+    let path = percent_decode(&percent_decode(url.path()));
+    let id = path.strip_prefix("/secret/").map(|id| id.trim_end_matches('/'));
+    url.scheme() == "https"
+        && url.host_str() == Some("vault.example")
+        && url.port_or_known_default() == Some(443)
+        && id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Spellings of the guarded URIs, most of them unusual ones of the same resource.
+fn spellings() -> impl Strategy<Value = String> {
+    let start = prop_oneof![
+        Just("file:///"),
+        Just("file://localhost/"),
+        Just("FILE:///"),
+        Just("file:/"),
+        Just("file:"),
+        Just("file:\\\\\\"),
+        Just("https://vault.example/"),
+        Just("https://VAULT.example/"),
+        Just("https://vault.example:443/"),
+        Just("https://vault.example:0443/"),
+        Just("https:vault.example/"),
+        Just("https:///vault.example/"),
+        Just("https://u:p@vault.example/"),
+        Just("https://vault%2Eexample/"),
+        Just("https://\u{ff56}ault.example/"),
+        Just("ht\ntps://vault.example/"),
+        Just(" https://vault.example/"),
+    ];
+    let segments = prop_oneof![Just("vault/secret"), Just("secret/1"), Just("secret/1?x=2")];
+    let change = prop_oneof![
+        Just(("", "")),
+        Just(("secret", "%73ecret")),
+        Just(("secret", "%2573ecret")),
+        Just(("secret", "./secret")),
+        Just(("secret", "x/../secret")),
+        Just(("secret", "x/%2E%2e/secret")),
+        Just(("secret", "/secret")),
+        Just(("secret", "sec\tret")),
+        Just(("/", "\\")),
+        Just(("/", "%2F")),
+        Just(("/", "%5C")),
+        Just(("1", "%31")),
+        Just(("1", "1%C0%AF")),
+    ];
+    let end = prop_oneof![Just(""), Just("/"), Just("#x"), Just("?x"), Just("/?x"), Just(" ")];
+    (start, segments, proptest::collection::vec(change, 0..3), end).prop_map(
+        |(start, segments, changes, end)| {
+            let path = changes.iter().fold(segments.to_owned(), |path, (from, to)| {
+                if from.is_empty() { path } else { path.replacen(from, to, 1) }
+            });
+            format!("{start}{path}{end}")
+        },
+    )
 }
 
 fn json_value() -> impl Strategy<Value = Value> {
