@@ -38,8 +38,8 @@
 //!     .scopes(Scopes::parse("profile email")?)
 //!     .build()?;
 //!
-//! // rmcp rejects every public host that is not on its list. Without sessions, no session can be
-//! // taken over by another user.
+//! // rmcp rejects every public host that is not on its list. Without sessions every process can
+//! // serve every request.
 //! let config = StreamableHttpServerConfig::default()
 //!     .with_legacy_session_mode(false)
 //!     .with_allowed_hosts([clerk.resource().host()]);

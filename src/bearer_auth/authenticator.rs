@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use http::header::{AUTHORIZATION, ORIGIN};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Request, Response, Uri};
 
+use super::session::SessionKey;
 use crate::error::VerifyError;
 use crate::mcp::{AccessPolicy, McpHeaders};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResourceUrl, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, Rejection, RejectionReason, ResponseBody, ResponseTemplates,
+    ChallengeContext, Rejection, RejectionReason, ResponseBody, ResponseTemplates, add_cors_headers,
 };
 
 /// The configuration of one guarded service.
@@ -21,6 +22,7 @@ pub(super) struct Authenticator {
     pub(super) optional: bool,
     pub(super) cors: bool,
     pub(super) access_policy: AccessPolicy,
+    pub(super) session_key: Option<SessionKey>,
 }
 
 /// A resource with the responses to rejected requests.
@@ -31,11 +33,28 @@ pub(super) struct PreparedResource {
 
 /// Whether a request reaches the service.
 pub(super) enum AuthVerdict<ResBody> {
-    Pass {
-        /// Whether the response gets CORS headers.
-        cors: bool,
-    },
+    Pass(PassedRequest),
     Respond(Response<ResponseBody<ResBody>>),
+}
+
+/// How the response to a request that passed is completed.
+pub(super) struct PassedRequest {
+    /// Whether the response gets CORS headers.
+    cors: bool,
+    /// The key that binds the session of the response, and the caller that it is bound to.
+    session: Option<(SessionKey, Option<AuthInfo>)>,
+}
+
+impl PassedRequest {
+    pub(super) fn complete<B>(&self, response: &mut Response<B>) {
+        // CORS headers of the service take precedence.
+        if self.cors && !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            add_cors_headers(response.headers_mut());
+        }
+        if let Some((key, caller)) = &self.session {
+            key.bind(response.headers_mut(), caller.as_ref());
+        }
+    }
 }
 
 impl Authenticator {
@@ -62,7 +81,7 @@ impl Authenticator {
         request: &mut Request<ReqBody>,
     ) -> AuthVerdict<ResBody> {
         match verified.map_err(Rejection::from).and_then(|caller| self.check_scopes(caller)) {
-            Ok(caller) => self.pass(request, caller),
+            Ok(caller) => self.pass(resource, request, caller),
             Err(rejection) => {
                 AuthVerdict::Respond(self.respond(resource, request.headers(), rejection))
             }
@@ -95,18 +114,50 @@ impl Authenticator {
         Err(Rejection::new(RejectionReason::InsufficientScope))
     }
 
+    /// Passes a request without a token, where tokens are optional.
+    pub(super) fn pass_anonymous<ReqBody, ResBody>(
+        &self,
+        resource: &ResourceUrl,
+        request: &mut Request<ReqBody>,
+    ) -> AuthVerdict<ResBody> {
+        if !self.unbind_session(request.headers_mut(), None) {
+            return self.reject_session(resource, request.headers());
+        }
+        let session = self.session_key.clone().map(|key| (key, None));
+        AuthVerdict::Pass(PassedRequest { cors: false, session })
+    }
+
     fn pass<ReqBody, ResBody>(
         &self,
+        resource: &ResourceUrl,
         request: &mut Request<ReqBody>,
         caller: AuthInfo,
     ) -> AuthVerdict<ResBody> {
+        if !self.unbind_session(request.headers_mut(), Some(&caller)) {
+            return self.reject_session(resource, request.headers());
+        }
         if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
             // Whatever logs the request from here on shows "Sensitive" instead of the token.
             credentials.set_sensitive(true);
         }
+        let session = self.session_key.clone().map(|key| (key, Some(caller.clone())));
         request.extensions_mut().insert(caller);
         // Only a browser's request, which has an `Origin`, with a valid token gets CORS headers.
-        AuthVerdict::Pass { cors: self.cors && request.headers().contains_key(ORIGIN) }
+        let cors = self.cors && request.headers().contains_key(ORIGIN);
+        AuthVerdict::Pass(PassedRequest { cors, session })
+    }
+
+    fn unbind_session(&self, headers: &mut HeaderMap, caller: Option<&AuthInfo>) -> bool {
+        self.session_key.as_ref().is_none_or(|key| key.unbind(headers, caller))
+    }
+
+    fn reject_session<ResBody>(
+        &self,
+        resource: &ResourceUrl,
+        headers: &HeaderMap,
+    ) -> AuthVerdict<ResBody> {
+        let rejection = Rejection::new(RejectionReason::UnknownSession);
+        AuthVerdict::Respond(self.respond(resource, headers, rejection))
     }
 
     /// Returns the scopes of the operation that the headers name, so that one consent covers it.

@@ -6,15 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::authenticator::{AuthVerdict, Authenticator};
+use super::authenticator::{AuthVerdict, Authenticator, PassedRequest};
 use crate::error::VerifyError;
 use crate::oauth::{AuthInfo, ResourceUrl};
-use crate::response::{ResponseBody, add_cors_headers, take_once};
+use crate::response::{ResponseBody, take_once};
 
 pub(super) type Verification = Pin<Box<dyn Future<Output = Result<AuthInfo, VerifyError>> + Send>>;
 
@@ -38,7 +37,7 @@ pin_project! {
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
         Verifying { verification: Verification, pending: Option<UnverifiedRequest<S, ReqBody>> },
-        Inner { #[pin] future: S::Future, cors: bool },
+        Inner { #[pin] future: S::Future, passed: PassedRequest },
     }
 }
 
@@ -65,8 +64,8 @@ where
         Self { state: BearerAuthState::Verifying { verification, pending: Some(pending) } }
     }
 
-    pub(super) fn inner(future: S::Future, cors: bool) -> Self {
-        Self { state: BearerAuthState::Inner { future, cors } }
+    pub(super) fn inner(future: S::Future, passed: PassedRequest) -> Self {
+        Self { state: BearerAuthState::Inner { future, passed } }
     }
 }
 
@@ -79,8 +78,8 @@ impl<S, ReqBody> UnverifiedRequest<S, ReqBody> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
         match self.authenticator.verdict(verified, &self.resource, &mut self.request) {
-            AuthVerdict::Pass { cors } => {
-                BearerAuthState::Inner { future: self.service.call(self.request), cors }
+            AuthVerdict::Pass(passed) => {
+                BearerAuthState::Inner { future: self.service.call(self.request), passed }
             }
             AuthVerdict::Respond(response) => BearerAuthState::Ready { response: Some(response) },
         }
@@ -98,12 +97,9 @@ where
         loop {
             let next = match state.as_mut().project() {
                 BearerAuthStateProj::Ready { response } => return take_once(response).map(Ok),
-                BearerAuthStateProj::Inner { future, cors } => {
+                BearerAuthStateProj::Inner { future, passed } => {
                     let mut response = ready!(future.poll(cx))?.map(ResponseBody::inner);
-                    // CORS headers of the service take precedence.
-                    if *cors && !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-                        add_cors_headers(response.headers_mut());
-                    }
+                    passed.complete(&mut response);
                     return Poll::Ready(Ok(response));
                 }
                 BearerAuthStateProj::Verifying { verification, pending } => {

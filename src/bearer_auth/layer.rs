@@ -7,6 +7,7 @@ use tower_layer::Layer;
 
 use super::authenticator::{Authenticator, PreparedResource};
 use super::service::BearerAuth;
+use super::session::SessionKey;
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes, VerifyToken};
@@ -24,6 +25,7 @@ pub struct BearerAuthLayer<V> {
     optional: bool,
     cors: bool,
     access_policy: AccessPolicy,
+    session_key: Option<SessionKey>,
 }
 
 impl<V: VerifyToken> BearerAuthLayer<V> {
@@ -49,6 +51,7 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
             optional: false,
             cors: true,
             access_policy: AccessPolicy::empty(),
+            session_key: None,
         }
     }
 }
@@ -98,6 +101,17 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
+    /// Binds the `Mcp-Session-Id`s that the service hands out to the caller that gets them. Defaults
+    /// to not binding them.
+    ///
+    /// A request with the session id of another caller is rejected with 404, also a `GET` that
+    /// resumes a stream and a `DELETE`. Clients then start a new session (MCP 2025-11-25, session
+    /// management). The service sees its own ids.
+    pub fn bind_sessions(mut self, key: SessionKey) -> Self {
+        self.session_key = Some(key);
+        self
+    }
+
     /// Sets the URL of the resource's metadata. Defaults to [its well-known
     /// URL](crate::metadata::protected_resource_metadata_url), which is always used with a
     /// resolver.
@@ -118,6 +132,7 @@ impl<V> BearerAuthLayer<V> {
             optional: self.optional,
             cors: self.cors,
             access_policy: self.access_policy.clone(),
+            session_key: self.session_key.clone(),
         }
     }
 
@@ -151,6 +166,7 @@ impl<V> Clone for BearerAuthLayer<V> {
             optional: self.optional,
             cors: self.cors,
             access_policy: self.access_policy.clone(),
+            session_key: self.session_key.clone(),
         }
     }
 }

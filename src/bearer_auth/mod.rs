@@ -68,10 +68,12 @@ mod credentials;
 mod future;
 mod layer;
 mod service;
+mod session;
 
 pub use credentials::bearer_token;
 pub use future::BearerAuthFuture;
 pub use layer::BearerAuthLayer;
 pub use service::BearerAuth;
+pub use session::SessionKey;
 
 pub use crate::oauth::{AccessToken, ResolveResource, ResourcesByHost, TokenRequest, VerifyToken};

@@ -54,8 +54,8 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.decide(&mut request) {
-            AuthDecision::Verdict(AuthVerdict::Pass { cors }) => {
-                BearerAuthFuture::inner(self.inner.call(request), cors)
+            AuthDecision::Verdict(AuthVerdict::Pass(passed)) => {
+                BearerAuthFuture::inner(self.inner.call(request), passed)
             }
             AuthDecision::Verdict(AuthVerdict::Respond(response)) => {
                 BearerAuthFuture::ready(response)
@@ -90,7 +90,8 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
                 if rejection.reason() == RejectionReason::MissingToken
                     && authenticator.optional =>
             {
-                return AuthDecision::Verdict(AuthVerdict::Pass { cors: false });
+                let verdict = authenticator.pass_anonymous(&resource, request);
+                return AuthDecision::Verdict(verdict);
             }
             Err(rejection) => {
                 return respond(authenticator.respond(&resource, request.headers(), rejection));

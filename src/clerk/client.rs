@@ -84,6 +84,11 @@ impl ClerkClient {
         Ok(user)
     }
 
+    /// Returns bytes that only those have who have the secret key, to derive other keys from.
+    pub(crate) fn secret_bytes(&self) -> &[u8] {
+        self.authorization.as_bytes()
+    }
+
     pub(super) async fn key_set(&self) -> Result<KeySet, ClerkError> {
         let body = send(self.authorized(self.http.get(&self.path("jwks")))).await?.ok_with_key()?;
         KeySet::parse(&body)

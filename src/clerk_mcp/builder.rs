@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{ClerkMcp, Inner};
+use crate::bearer_auth::SessionKey;
 use crate::clerk::env::Env;
 use crate::clerk::{ClerkVerifier, ClerkVerifierBuilder};
 use crate::error::ConfigError;
@@ -29,6 +30,7 @@ pub struct ClerkMcpBuilder {
     policy: AccessPolicy,
     optional: bool,
     cors: bool,
+    session_key: Option<SessionKey>,
     restrict_advertised_scopes: bool,
     customize_metadata: Option<Arc<CustomizeMetadata>>,
     /// The first invalid variable of the environment; `build` reports it.
@@ -47,6 +49,7 @@ impl ClerkMcpBuilder {
             policy: AccessPolicy::empty(),
             optional: false,
             cors: true,
+            session_key: None,
             restrict_advertised_scopes: false,
             customize_metadata: None,
             problem: None,
@@ -145,6 +148,17 @@ impl ClerkMcpBuilder {
         self
     }
 
+    /// Sets the key that binds session ids to their callers. Defaults to one that is derived from
+    /// Clerk's secret key, or to a random one without a secret key.
+    ///
+    /// [`ClerkMcp::auth_layer`] always binds the sessions of the MCP service, so that a session id
+    /// that leaks is of no use with another user's token. Several processes that share sessions
+    /// need the same key.
+    pub fn session_key(mut self, key: SessionKey) -> Self {
+        self.session_key = Some(key);
+        self
+    }
+
     /// Restricts `scopes_supported` in the mirrored authorization server metadata to those of this
     /// server.
     ///
@@ -199,6 +213,11 @@ impl ClerkMcpBuilder {
         check_grantable(&self.scopes.union(&self.policy.scopes()))?;
         check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
+        let session_key = match (self.session_key, verifier.client()) {
+            (Some(key), _) => key,
+            (None, Some(client)) => SessionKey::derive(client.secret_bytes()),
+            (None, None) => SessionKey::random()?,
+        };
         let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Inner {
             protected_resource: ProtectedResourceService::new(&metadata),
@@ -210,6 +229,7 @@ impl ClerkMcpBuilder {
             policy: self.policy,
             optional: self.optional,
             cors: self.cors,
+            session_key,
             metadata,
         })))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Response;
 
 use crate::access_policy::AccessPolicyLayer;
-use crate::bearer_auth::BearerAuthLayer;
+use crate::bearer_auth::{BearerAuthLayer, SessionKey};
 use crate::clerk::ClerkVerifier;
 use crate::error::ConfigError;
 use crate::mcp::AccessPolicy;
@@ -67,6 +67,7 @@ struct Inner {
     policy: AccessPolicy,
     optional: bool,
     cors: bool,
+    session_key: SessionKey,
     metadata: ProtectedResourceMetadata,
     protected_resource: ProtectedResourceService,
     authorization_server: AuthorizationServerService,
@@ -106,7 +107,8 @@ impl ClerkMcp {
         let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
             .required_scopes(self.0.scopes.clone())
             .scope_hierarchy(self.0.hierarchy.clone())
-            .access_policy(self.0.policy.clone());
+            .access_policy(self.0.policy.clone())
+            .bind_sessions(self.0.session_key.clone());
         let layer = if self.0.optional { layer.optional() } else { layer };
         if self.0.cors { layer } else { layer.without_cors() }
     }

@@ -29,5 +29,6 @@ mod responses;
 mod rmcp_client;
 mod runtimes;
 mod secrets;
+mod sessions;
 mod token_cache;
 mod users;

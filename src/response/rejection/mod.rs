@@ -33,6 +33,8 @@ pub enum RejectionReason {
     UnknownHost,
     /// The authorization server's metadata is not available at the moment.
     MetadataUnavailable,
+    /// The request names a session that does not exist, or that belongs to another caller.
+    UnknownSession,
     /// The request upgrades the connection, and the access policy could not see what follows.
     UpgradeNotAllowed,
     /// The body cannot be processed. The credentials are not at fault.

@@ -84,6 +84,13 @@ impl RejectionReason {
                 "This server does not answer for the requested host",
                 Challenge::None,
             ),
+            // MCP 2025-11-25, session management: on a 404 a client starts a new session.
+            Self::UnknownSession => (
+                StatusCode::NOT_FOUND,
+                "session_not_found",
+                "The session does not exist",
+                Challenge::None,
+            ),
             // A client cannot get this by asking for more scopes, so there is no challenge.
             Self::UpgradeNotAllowed => (
                 StatusCode::FORBIDDEN,
@@ -158,7 +165,7 @@ mod tests {
         ]
     };
 
-    const REASONS: [RejectionReason; 12] = {
+    const REASONS: [RejectionReason; 13] = {
         use RejectionReason::*;
         [
             MissingToken,
@@ -167,6 +174,7 @@ mod tests {
             Unavailable,
             Misconfigured,
             UnknownHost,
+            UnknownSession,
             UpgradeNotAllowed,
             MetadataUnavailable,
             Message(MessageError::TooLarge),

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
-use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer, ResourcesByHost, TokenRequest};
+use clerk_mcp_tools::bearer_auth::{
+    AccessToken, BearerAuthLayer, ResourcesByHost, SessionKey, TokenRequest,
+};
 use clerk_mcp_tools::clerk::{ClerkClient, User, fetch_clerk_authorization_server_metadata};
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{BackendApi, FrontendApi, InstanceType};
@@ -119,6 +121,7 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("ScopeHierarchy", &ScopeHierarchy::new().implies("admin", ["write"]).unwrap());
     output.add("SystemClock", &SystemClock::new());
     output.add("ResourceUrl", &resource());
+    output.add("SessionKey", &SessionKey::from_secret(KEY.as_bytes()).unwrap());
     output.add("ResourcesByHost", &ResourcesByHost::new([RESOURCE]).unwrap());
     output.add("Operation", &Operation::new("tools/call").named("delete_file"));
     let policy = AccessPolicy::builder().tool("delete_file", Scopes::none());
