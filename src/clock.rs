@@ -1,6 +1,6 @@
 //! The source of time: the `Clock` trait and the system clock.
 //!
-//! Expiry, back-off and cache lifetimes all read a [`Clock`], so that tests can set the time
+//! Expiry, backoff and cache lifetimes all read a [`Clock`], so that tests can set the time
 //! instead of sleeping.
 
 use std::fmt;

@@ -1,6 +1,6 @@
-//! Guards MCP servers with [Clerk](https://clerk.com): only requests with a valid OAuth access token
-//! of one Clerk instance reach the server. Every other request gets the response from which an MCP
-//! client learns how to sign its user in, or to ask for more scopes.
+//! Guards MCP servers with [Clerk](https://clerk.com): only requests with a valid OAuth access
+//! token of one Clerk instance reach the server. Every other request gets the response from which
+//! an MCP client learns how to sign its user in, or to ask for more scopes.
 //!
 //! Everything is a tower layer or service over [`http`] types, so it works with rmcp, axum, hyper
 //! and anything else that speaks tower.
@@ -54,7 +54,7 @@
 //! # }
 //! ```
 //!
-//! # The way of a request
+//! # The path of a request
 //!
 //! ```text
 //!                  request
@@ -139,7 +139,7 @@ pub use oauth::{
 };
 pub use response::rejection::{MessageError, Rejection, RejectionReason};
 
-/// The README's code is compiled and run as this crate's own.
+/// The README, whose code is compiled and run as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

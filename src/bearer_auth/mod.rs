@@ -1,8 +1,8 @@
 //! A layer that passes only requests with a valid bearer token.
 //!
-//! It wraps any service over `http` types, and works with any [`VerifyToken`]. A request that passes
-//! has an [`AuthInfo`](crate::AuthInfo) in its extensions. A request that is rejected gets the
-//! challenge that an MCP client needs to sign its user in, or to request more scopes.
+//! It wraps any service over `http` types, and works with any [`VerifyToken`]. A request that
+//! passes has an [`AuthInfo`](crate::AuthInfo) in its extensions. A request that is rejected gets
+//! the challenge that an MCP client needs to sign its user in, or to request more scopes.
 //!
 //! | request | response |
 //! | --- | --- |

@@ -261,7 +261,8 @@ impl<V: Send + Sync + 'static, E: RefreshError> Inner<V, E> {
         (!wait.is_zero()).then(|| Err(failure.error.clone().with_retry_after(wait)))
     }
 
-    /// Whether a refresh could bring something new to a request of this generation, and is due.
+    /// Returns whether a refresh could bring something new to a request of this generation, and is
+    /// due.
     fn may_force_refresh(&self, generation: Generation) -> bool {
         let now = self.clock.monotonic();
         let state = self.read();

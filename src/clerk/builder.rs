@@ -130,7 +130,8 @@ impl ClerkVerifierBuilder {
         Ok(())
     }
 
-    /// Sets the publishable key, which identifies the instance.
+    /// Sets the publishable key, which identifies the instance. Defaults to none: the Frontend API
+    /// is then required.
     pub fn publishable_key(mut self, key: PublishableKey) -> Self {
         self.publishable_key = Some(key);
         self

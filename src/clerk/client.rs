@@ -128,7 +128,7 @@ impl fmt::Debug for ClerkClient {
     }
 }
 
-/// Builds a [`ClerkClient`].
+/// A builder of a [`ClerkClient`].
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkClientBuilder {

@@ -140,7 +140,7 @@ impl FullResponse {
     }
 }
 
-/// Whether the body is an error of the Backend API, `{"errors": [{"code": …}]}`.
+/// Returns whether the body is an error of the Backend API, `{"errors": [{"code": …}]}`.
 fn is_clerk_error(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Errors {

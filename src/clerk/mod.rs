@@ -1,6 +1,6 @@
-//! The Clerk column: the verifier, the Backend API client, and all other calls to Clerk.
+//! All calls to Clerk: the verifier, the Backend API client, the key set and the metadata.
 //!
-//! The only module that knows the HTTP client.
+//! The only module that uses the HTTP client, besides `testing`.
 
 mod audience;
 pub(crate) mod builder;

@@ -20,7 +20,7 @@ use super::token_format::{TokenFormat, precheck, token_format};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
 use crate::instance::FrontendApi;
-use crate::jwt::{Policy, UnverifiedToken, ValidClaims, VerificationKey};
+use crate::jwt::{ClaimRequirements, UnverifiedToken, ValidClaims, VerificationKey};
 use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenRequest, VerifyToken};
 
 /// Verifies a Clerk access token, JWT or opaque, as `verifyClerkToken` of `@clerk/mcp-tools` does.
@@ -243,8 +243,8 @@ impl ClerkVerifier {
             JwtKeys::Remote(keys) => keys.verify_signature(&token).await?,
         };
         let leeway = self.0.leeway;
-        let policy = Policy { issuer: self.0.instance.issuer(), leeway };
-        let claims = signed.validate(&policy, self.0.clock.unix_time().as_secs())?;
+        let requirements = ClaimRequirements { issuer: self.0.instance.issuer(), leeway };
+        let claims = signed.validate(&requirements, self.0.clock.unix_time().as_secs())?;
         let expires_at = Some(claims.expires_at.saturating_add(leeway.as_secs()));
         let caller = self.auth_info(request, claims)?;
         self.0.header_cache.store(token.header());

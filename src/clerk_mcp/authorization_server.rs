@@ -1,5 +1,5 @@
-//! The service of the authorization server metadata, for a Clerk instance. It lies here since
-//! `services` does not know Clerk.
+//! The service of the authorization server metadata, for a Clerk instance. It is here since
+//! `services` does not depend on Clerk.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use crate::services::{AuthorizationServerService, ProtectedResourceService};
 type CustomizeMetadata =
     dyn Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + Sync;
 
-/// Builds a [`ClerkMcp`].
+/// A builder of a [`ClerkMcp`].
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkMcpBuilder {
@@ -89,12 +89,14 @@ impl ClerkMcpBuilder {
     }
 
     /// Sets the public URL of the MCP endpoint, such as `https://mcp.example.com/mcp`.
+    /// Required.
     pub fn resource(mut self, resource: ResourceUrl) -> Self {
         self.resource = Some(resource);
         self
     }
 
-    /// Sets the verifier of the tokens. It wins over what [`env`](Self::env) says about one.
+    /// Sets the verifier of the tokens, which takes precedence over [`env`](Self::env). Defaults to
+    /// the one that `env` describes, and is required without it.
     pub fn verifier(mut self, verifier: ClerkVerifier) -> Self {
         self.verifier = Some(verifier);
         self
@@ -134,8 +136,9 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Lets requests without a token pass; see
-    /// [`BearerAuthLayer::optional`](crate::bearer_auth::BearerAuthLayer::optional).
+    /// Passes requests without a token; see
+    /// [`BearerAuthLayer::optional`](crate::bearer_auth::BearerAuthLayer::optional). Defaults to
+    /// rejecting them.
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
@@ -143,6 +146,7 @@ impl ClerkMcpBuilder {
 
     /// Leaves CORS to a layer of your own; see
     /// [`BearerAuthLayer::without_cors`](crate::bearer_auth::BearerAuthLayer::without_cors).
+    /// Defaults to responses that pages of every origin may read.
     pub fn without_cors(mut self) -> Self {
         self.cors = false;
         self
@@ -160,7 +164,7 @@ impl ClerkMcpBuilder {
     }
 
     /// Restricts `scopes_supported` in the mirrored authorization server metadata to those of this
-    /// server.
+    /// server. Defaults to Clerk's list.
     ///
     /// Some clients request every scope that they find there, and Clerk rejects the request
     /// (`invalid_scope`).
@@ -170,7 +174,7 @@ impl ClerkMcpBuilder {
     }
 
     /// Adds to the protected resource metadata, such as a name to show to users. The resource, its
-    /// authorization server and its scopes cannot be changed here.
+    /// authorization server and its scopes cannot be changed here. Defaults to no additions.
     ///
     /// ```
     /// # use clerk_mcp_tools::ClerkMcp;
@@ -294,7 +298,7 @@ fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {
     ))
 }
 
-/// No client requests a scope at its first sign-in that is not advertised.
+/// Checks that every needed scope is advertised: at its first sign-in no client requests another.
 fn check_advertised(
     needed: &Scopes,
     advertised: &Scopes,

@@ -1,4 +1,4 @@
-//! The paved path: every part that guards one MCP endpoint, built from one value.
+//! The usual entry point: every part that guards one MCP endpoint, built from one value.
 
 mod auth_layer;
 mod authorization_server;
@@ -26,7 +26,7 @@ use crate::services::{
 pub use auth_layer::AuthLayer;
 pub use builder::ClerkMcpBuilder;
 
-/// Guards one MCP endpoint with one Clerk instance.
+/// The guard of one MCP endpoint, for the tokens of one Clerk instance.
 ///
 /// All parts (the layer, the metadata services, their paths) are built from one endpoint URL and
 /// one list of scopes, so the challenge, the metadata document and the audience of the tokens

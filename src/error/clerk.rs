@@ -27,7 +27,7 @@ pub enum ClerkErrorKind {
 }
 
 impl ClerkErrorKind {
-    /// The first part of the error's `Display`.
+    /// Returns the first part of the error's `Display`.
     fn summary(self) -> &'static str {
         match self {
             Self::Unavailable => "Clerk is unavailable",

@@ -96,8 +96,8 @@ impl VerifyErrorKind {
 
 /// A token that was not accepted, or that could not be verified.
 ///
-/// `Display` is one fixed text per [`kind`](Self::kind). Further information for the operator is in
-/// [`detail`](Self::detail), in [`source`](Error::source) and in the `tracing` event that the
+/// `Display` is one fixed sentence per [`kind`](Self::kind). Further information for the operator
+/// is in [`detail`](Self::detail), in [`source`](Error::source) and in the `tracing` event that the
 /// verifier emits; none of them contains the token or a key.
 ///
 /// # Example

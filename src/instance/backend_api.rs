@@ -33,7 +33,7 @@ impl BackendApi {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not an origin, or uses `http:` on a host other than a
+    /// Returns an error if the string is not an origin, or uses `http:` on a host other than a
     /// loopback host.
     pub fn parse(origin: &str) -> Result<Self, ConfigError> {
         let origin = check_base_url(

@@ -3,8 +3,8 @@
 use crate::error::{ConfigError, check_quotes_and_white_space};
 use crate::oauth::{check_origin, parse_uri};
 
-/// Checks that the text is an https origin and returns it without a trailing slash. `expected` and
-/// `setting` are those of [`ConfigError::invalid_value`]; `remedy` says what to set.
+/// Checks that the string is an https origin and returns it without a trailing slash. `expected`
+/// and `setting` are those of [`ConfigError::invalid_value`]; `remedy` says what to set.
 pub(super) fn check_base_url<'a>(
     expected: &'static str,
     setting: &'static str,

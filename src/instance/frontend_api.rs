@@ -33,7 +33,7 @@ impl FrontendApi {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not an origin, or uses `http:` on a host other than a
+    /// Returns an error if the string is not an origin, or uses `http:` on a host other than a
     /// loopback host.
     pub fn parse(origin: &str) -> Result<Self, ConfigError> {
         check_base_url(

@@ -65,8 +65,8 @@ impl PublishableKey {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a publishable key. The error says where Clerk shows the
-    /// key.
+    /// Returns an error if the string is not a publishable key. The error says where Clerk shows
+    /// the key.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         check_quotes_and_white_space(text).map_err(invalid)?;
         let (instance_type, encoded) =
@@ -145,8 +145,8 @@ fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Returns whether the text is a dotted name or address with an optional port. Prevents a key from
-/// turning `https://{host}` into a URL with another origin, such as `host/@evil.example`.
+/// Returns whether the string is a dotted name or address with an optional port. Prevents a key
+/// from turning `https://{host}` into a URL with another origin, such as `host/@evil.example`.
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let labels_fit = name.split('.').all(is_label);

@@ -33,7 +33,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a Clerk secret key. The error does not contain the text.
+    /// Returns an error if the string is not a Clerk secret key. The error does not contain it.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         check_quotes_and_white_space(text).map_err(invalid)?;
         let (instance_type, rest) = if let Some(rest) = text.strip_prefix("sk_test_") {

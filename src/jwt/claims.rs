@@ -14,7 +14,7 @@ const MAX_TIME: f64 = 253_402_300_799.0;
 
 /// What the claims are compared with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy<'a> {
+pub(crate) struct ClaimRequirements<'a> {
     /// The required `iss`, compared byte by byte.
     pub(crate) issuer: &'a str,
     /// The tolerated difference between the clocks of the issuer and this server.
@@ -42,16 +42,16 @@ impl ValidClaims {
     /// Checks the issuer, then the times, then the other claims.
     pub(super) fn check(
         mut claims: JsonObject<'_>,
-        policy: &Policy<'_>,
+        requirements: &ClaimRequirements<'_>,
         now: u64,
     ) -> Result<Self, VerifyError> {
-        if claims.get("iss").and_then(Value::as_str) != Some(policy.issuer) {
+        if claims.get("iss").and_then(Value::as_str) != Some(requirements.issuer) {
             return Err(reject(
                 VerifyErrorKind::InvalidIssuer,
                 "`iss` is not the Frontend API of this Clerk instance",
             ));
         }
-        let expires_at = check_times(&claims, policy.leeway.as_secs(), now)?;
+        let expires_at = check_times(&claims, requirements.leeway.as_secs(), now)?;
         let subject =
             take_string(&mut claims, "sub")?.ok_or_else(|| invalid("`sub` is missing"))?;
         if subject.starts_with("mch_") {

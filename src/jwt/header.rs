@@ -34,7 +34,7 @@ impl Header {
         Ok(Self { encoded: encoded.into(), algorithm, key_id })
     }
 
-    /// The header as it is in the token.
+    /// Returns the header as it is in the token.
     pub(crate) fn encoded(&self) -> &str {
         &self.encoded
     }

@@ -122,7 +122,7 @@ impl VerificationKey {
         self.algorithm
     }
 
-    /// Whether a key of a newer key set is the same key.
+    /// Returns whether a key of a newer key set is the same key.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.id, self.algorithm, &self.modulus, &self.exponent)
             == (&other.id, other.algorithm, &other.modulus, &other.exponent)

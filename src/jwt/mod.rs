@@ -1,4 +1,4 @@
-//! OAuth access tokens as JWTs (RFC 9068): pure functions of token, key, policy and time.
+//! OAuth access tokens as JWTs (RFC 9068): pure functions of token, key, requirements and time.
 //!
 //! Three types follow one another: an [`UnverifiedToken`] was parsed, and its bearer may have
 //! written anything in it; a [`SignedToken`] only comes from [`UnverifiedToken::verify_signature`];
@@ -13,7 +13,7 @@ mod key_set;
 mod object;
 mod token;
 
-pub(crate) use claims::{Policy, ValidClaims, actor, audience};
+pub(crate) use claims::{ClaimRequirements, ValidClaims, actor, audience};
 pub(crate) use header::Header;
 pub use key::JwtKey;
 pub(crate) use key::VerificationKey;

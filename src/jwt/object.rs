@@ -17,7 +17,7 @@ pub(crate) struct JsonObject<'a> {
 
 type Member<'a> = (Cow<'a, str>, Value);
 
-/// Room for the members of a usual token, so that its parse allocates once for all of them.
+/// The capacity for the members of a usual token, so that parsing it allocates only once.
 const USUAL_MEMBERS: usize = 16;
 
 /// Up to this many members, comparing all pairs of names is faster than sorting them.
@@ -35,7 +35,7 @@ impl<'a> JsonObject<'a> {
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// Whether there is a member of this name, `null` or not.
+    /// Returns whether there is a member of this name, `null` or not.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.index(name).is_some()
     }

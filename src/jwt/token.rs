@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::claims::{Policy, ValidClaims};
+use super::claims::{ClaimRequirements, ValidClaims};
 use super::header::Header;
 use super::object::JsonObject;
 use super::{VerificationKey, base64url, malformed, reject};
@@ -77,7 +77,7 @@ impl SignedToken<'_> {
     /// Proves that the claims hold at `now`, in seconds since 1970-01-01T00:00:00Z.
     pub(crate) fn validate(
         self,
-        policy: &Policy<'_>,
+        requirements: &ClaimRequirements<'_>,
         now: u64,
     ) -> Result<ValidClaims, VerifyError> {
         let claims = JsonObject::parse(self.claims).ok_or_else(|| {
@@ -86,6 +86,6 @@ impl SignedToken<'_> {
                 "the claims are not a JSON object with unique member names",
             )
         })?;
-        ValidClaims::check(claims, policy, now)
+        ValidClaims::check(claims, requirements, now)
     }
 }

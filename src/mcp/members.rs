@@ -25,7 +25,7 @@ pub(super) enum RawBody<'a> {
 pub(super) struct RawMessage<'a> {
     pub(super) id: Option<RequestId>,
     pub(super) method: Option<MaybeString<'a>>,
-    pub(super) params: Option<Params<'a>>,
+    pub(super) params: Option<RawParams<'a>>,
 }
 
 /// A value of which only strings are of interest.
@@ -34,7 +34,7 @@ pub(super) enum MaybeString<'a> {
     Other,
 }
 
-pub(super) enum Params<'a> {
+pub(super) enum RawParams<'a> {
     None,
     ByName(NamedParams<'a>),
 }
@@ -117,16 +117,16 @@ impl<'de> Visitor<'de> for RawMessageVisitor {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Params<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawParams<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ParamsVisitor)
+        deserializer.deserialize_any(RawParamsVisitor)
     }
 }
 
-struct ParamsVisitor;
+struct RawParamsVisitor;
 
-impl<'de> Visitor<'de> for ParamsVisitor {
-    type Value = Params<'de>;
+impl<'de> Visitor<'de> for RawParamsVisitor {
+    type Value = RawParams<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("parameters by name")
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for ParamsVisitor {
 
     /// Some clients send `null` if there are no parameters.
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Params::None)
+        Ok(RawParams::None)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -150,7 +150,7 @@ impl<'de> Visitor<'de> for ParamsVisitor {
                 }
             }
         }
-        Ok(Params::ByName(names))
+        Ok(RawParams::ByName(names))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use serde_json::error::Category;
 
-use super::members::{MaybeString, NamedParams, Params, RawBody, RawMessage};
+use super::members::{MaybeString, NamedParams, RawBody, RawMessage, RawParams};
 use super::{Operation, OperationTarget, RequestId};
 
 /// Why a body has no known operation.
@@ -71,7 +71,7 @@ struct Ambiguous;
 
 fn operation<'a>(
     method: Option<MaybeString<'a>>,
-    params: Option<Params<'a>>,
+    params: Option<RawParams<'a>>,
 ) -> Result<Option<Operation<'a>>, Ambiguous> {
     let method = match method {
         Some(MaybeString::String(method)) => method,
@@ -80,8 +80,8 @@ fn operation<'a>(
     };
     let operation = Operation::new(method);
     let names = match params {
-        Some(Params::ByName(names)) => names,
-        Some(Params::None) | None => NamedParams::default(),
+        Some(RawParams::ByName(names)) => names,
+        Some(RawParams::None) | None => NamedParams::default(),
     };
     let is_ambiguous = names.is_ambiguous;
     let name = match operation.target() {

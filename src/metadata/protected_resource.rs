@@ -122,7 +122,7 @@ impl ProtectedResourceMetadata {
     }
 }
 
-/// Builds a [`ProtectedResourceMetadata`].
+/// A builder of a [`ProtectedResourceMetadata`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ProtectedResourceMetadataBuilder {

@@ -49,7 +49,7 @@ impl Audience {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not one of these values.
+    /// Returns an error if the string is not one of these values.
     pub fn parse(mode: &str) -> Result<Self, ConfigError> {
         match mode {
             "require" => Ok(Self::Require),

@@ -49,7 +49,8 @@ impl ResourceUrl {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a valid resource identifier. The error says what to set.
+    /// Returns an error if the string is not a valid resource identifier. The error says what to
+    /// set.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let parts = split(text).ok_or_else(|| invalid(text, "is not an absolute https URL"))?;
         if text.contains('#') {
@@ -183,7 +184,7 @@ pub(crate) fn check_origin(uri: &Uri) -> Result<(), &'static str> {
     }
 }
 
-/// Returns whether the text is empty or a colon and a port number.
+/// Returns whether the string is empty or a colon and a port number.
 fn is_port(text: &str) -> bool {
     let is_number =
         |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok();
@@ -227,7 +228,7 @@ fn same_path(own: &str, other: &str) -> bool {
     own == other || is_root(own) && is_root(other)
 }
 
-/// Shows the origin at most: the rest of the text may be a password, or a key in the wrong place.
+/// Shows the origin at most: the rest of the string may be a password, or a key in the wrong place.
 fn invalid(text: &str, why: &'static str) -> ConfigError {
     // Not in `parse`, because RFC 3986 allows a URL to end with `'`.
     let why = check_quotes_and_white_space(text).err().unwrap_or(why);

@@ -253,7 +253,8 @@ fn close_transitively(closure: &mut BTreeMap<String, Scopes>) {
     }
 }
 
-/// Names the character that is wrong and not the whole text, which may be a key in the wrong place.
+/// Names the character that is wrong and not the whole string, which may be a key in the wrong
+/// place.
 fn check_scope_token(text: &str) -> Result<(), ConfigError> {
     if is_scope_token(text) {
         return Ok(());

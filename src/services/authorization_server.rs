@@ -33,8 +33,8 @@ const REFRESH_TIMES: RefreshTimes = RefreshTimes {
 /// Clerk is unavailable, the last document is served for up to 24 hours. Without one, the response
 /// is 503 with `Retry-After`.
 ///
-/// It is built by [`AuthorizationServerService::for_clerk`] or [`ClerkMcp`](crate::ClerkMcp). Clones
-/// share the document.
+/// It is built by [`AuthorizationServerService::for_clerk`] or [`ClerkMcp`](crate::ClerkMcp).
+/// Clones share the document.
 #[derive(Clone)]
 pub struct AuthorizationServerService {
     document: RefreshingCache<Document, VerifyError>,

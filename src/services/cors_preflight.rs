@@ -35,11 +35,11 @@ use crate::response::{
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CorsPreflightService {
-    route: Route,
+    path: PathKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Route {
+enum PathKind {
     Metadata,
     Endpoint,
 }
@@ -49,13 +49,13 @@ impl CorsPreflightService {
     /// `OPTIONS`.
     #[must_use]
     pub fn metadata() -> Self {
-        Self { route: Route::Metadata }
+        Self { path: PathKind::Metadata }
     }
 
     /// Creates a service for an MCP endpoint, which allows `GET`, `POST`, `DELETE` and `OPTIONS`.
     #[must_use]
     pub fn endpoint() -> Self {
-        Self { route: Route::Endpoint }
+        Self { path: PathKind::Endpoint }
     }
 }
 
@@ -69,9 +69,9 @@ impl<B> Service<Request<B>> for CorsPreflightService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(match (request.method(), self.route) {
-            (&Method::OPTIONS, Route::Metadata) => metadata_options_response(),
-            (&Method::OPTIONS, Route::Endpoint) => preflight_response(),
+        ready(Ok(match (request.method(), self.path) {
+            (&Method::OPTIONS, PathKind::Metadata) => metadata_options_response(),
+            (&Method::OPTIONS, PathKind::Endpoint) => preflight_response(),
             _ => method_not_allowed("OPTIONS"),
         }))
     }

@@ -31,7 +31,7 @@ const SCOPES: [&str; 7] = [
     "private_metadata",
 ];
 
-/// Builds a [`FakeClerk`]. Created by [`FakeClerk::builder`].
+/// A builder of a [`FakeClerk`]. Created by [`FakeClerk::builder`].
 #[derive(Clone)]
 #[must_use]
 pub struct FakeClerkBuilder {

@@ -165,7 +165,7 @@ impl FakeClerk {
         self.instance().records().keys.current.kid.clone()
     }
 
-    /// Returns the ID of the user who approves every authorization request: `user_…`.
+    /// Returns the id of the user who approves every authorization request: `user_…`.
     #[must_use]
     pub fn default_user_id(&self) -> &str {
         &self.instance().defaults.user_id

@@ -61,7 +61,7 @@ impl SignIn {
     ///
     /// # Errors
     ///
-    /// Returns an error, with the response in its text, if the instance rejects a request or a
+    /// Returns an error, with the response in its message, if the instance rejects a request or a
     /// fault applies to one of the routes.
     pub async fn access_token(self) -> io::Result<String> {
         let response = self.token_response().await?;

@@ -37,7 +37,7 @@ const METHODS: [&str; 24] = [
     "notifications/roots/list_changed",
 ];
 
-/// Builds an [`AccessPolicy`].
+/// A builder of an [`AccessPolicy`].
 ///
 /// # Example
 ///

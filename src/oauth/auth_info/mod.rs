@@ -227,7 +227,7 @@ impl fmt::Debug for AuthInfo {
     }
 }
 
-/// Builder for [`AuthInfo`].
+/// A builder of an [`AuthInfo`].
 #[derive(Clone)]
 #[must_use]
 pub struct AuthInfoBuilder(Inner);

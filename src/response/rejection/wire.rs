@@ -105,7 +105,7 @@ impl RejectionReason {
 }
 
 impl MessageError {
-    /// The credentials are not at fault, so there is no challenge.
+    /// Returns a response without a challenge, since the credentials are not at fault.
     fn error_response(self) -> ErrorResponse {
         let (status, code, description, json_rpc_code) = match self {
             // RFC 9110 section 15.5.14.
