@@ -28,7 +28,9 @@ pub(crate) fn init_tracing() {
 
 /// Listens on `MCP_BIND`, which defaults to `127.0.0.1:3000`.
 pub(crate) async fn listen() -> io::Result<TcpListener> {
-    TcpListener::bind(var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned())).await
+    let address = var("MCP_BIND").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listening = TcpListener::bind(&address).await;
+    listening.map_err(|error| io::Error::other(format!("cannot listen on {address}: {error}")))
 }
 
 /// Returns a variable of the process that is neither missing nor blank.
