@@ -46,7 +46,8 @@ async fn a_call_is_judged_by_whatever_method_it_comes() {
 #[tokio::test]
 async fn upgrades_are_rejected_unless_they_are_allowed() {
     let body = r#"{"error":"upgrade_not_allowed","error_description":"This server does not allow the connection to be upgraded"}"#;
-    let rows: [(Method, &[(&str, &str)], bool); 8] = [
+    type Row = (Method, &'static [(&'static str, &'static str)], bool);
+    let rows: [Row; 8] = [
         (Method::GET, &[("upgrade", "websocket")], false),
         (Method::GET, &[("upgrade", "WebSocket"), ("connection", "upgrade")], false),
         (Method::POST, &[("upgrade", "h2c, websocket")], false),
