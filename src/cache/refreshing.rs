@@ -332,3 +332,205 @@ impl<V, E> Clone for RefreshingCache<V, E> {
         Self(Arc::clone(&self.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::fmt;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::sync::oneshot;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    const TIMES: RefreshTimes = RefreshTimes {
+        refresh_after: Duration::from_secs(10),
+        max_age: Duration::from_secs(20),
+        stale_if_error: Duration::from_secs(1000),
+        min_refresh_interval: Duration::from_secs(5),
+    };
+
+    type TestCache = RefreshingCache<u32, TestError>;
+    type Outcome = Result<u32, TestError>;
+
+    /// Its fetches end in turn with these outcomes, once each is sent.
+    struct TestSource(Mutex<VecDeque<oneshot::Receiver<Outcome>>>);
+
+    #[async_trait]
+    impl Source for TestSource {
+        type Value = u32;
+        type Error = TestError;
+
+        async fn fetch(&self) -> Outcome {
+            let next = self.0.lock().unwrap().pop_front().unwrap();
+            next.await.unwrap()
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq)]
+    enum TestError {
+        Failed,
+        Interrupted(Interrupted),
+    }
+
+    impl fmt::Display for TestError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            fmt::Debug::fmt(self, f)
+        }
+    }
+
+    impl Error for TestError {}
+
+    impl RefreshError for TestError {
+        fn retry_after(&self) -> Option<Duration> {
+            None
+        }
+
+        fn with_retry_after(self, _: Duration) -> Self {
+            self
+        }
+
+        fn interrupted(why: Interrupted) -> Self {
+            Self::Interrupted(why)
+        }
+    }
+
+    /// A clock in seconds.
+    #[derive(Clone, Debug, Default)]
+    struct TestClock(Arc<AtomicU64>);
+
+    impl TestClock {
+        fn advance(&self, seconds: u64) {
+            self.0.fetch_add(seconds, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for TestClock {
+        fn unix_time(&self) -> Duration {
+            self.monotonic()
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    /// Returns a cache whose first `N` fetches wait for these senders.
+    fn cache<const N: usize>() -> (TestCache, TestClock, [oneshot::Sender<Outcome>; N]) {
+        let mut fetches = VecDeque::new();
+        let senders = std::array::from_fn(|_| {
+            let (sender, receiver) = oneshot::channel();
+            fetches.push_back(receiver);
+            sender
+        });
+        let clock = TestClock::default();
+        let source = TestSource(Mutex::new(fetches));
+        (RefreshingCache::new(source, TIMES, Arc::new(clock.clone())), clock, senders)
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    }
+
+    async fn get(cache: &TestCache) -> Outcome {
+        cache.get().await.map(|value| *value)
+    }
+
+    #[test]
+    fn callers_fetch_again_when_the_runtime_of_a_fetch_ends() {
+        let (first, second) = (runtime(), runtime());
+        let (cache, _, [_never, sender]) = cache();
+        first.block_on(async {
+            assert!(cache.0.join_or_start(None, RefreshReason::Expired).is_ok());
+            yield_now().await;
+        });
+        let waiting = second.spawn({
+            let cache = cache.clone();
+            async move { get(&cache).await }
+        });
+        second.block_on(yield_now());
+        drop(first);
+        sender.send(Ok(2)).unwrap();
+        assert_eq!(second.block_on(waiting).unwrap(), Ok(2));
+    }
+
+    #[test]
+    fn callers_wait_ten_seconds_for_a_fetch_on_a_runtime_that_is_not_driven() {
+        let (undriven, runtime) = (runtime(), runtime());
+        let (cache, ..) = cache::<0>();
+        let start = async { cache.0.join_or_start(None, RefreshReason::Expired).is_ok() };
+        assert!(undriven.block_on(start));
+        runtime.block_on(async {
+            let start = tokio::time::Instant::now();
+            assert_eq!(get(&cache).await, Err(TestError::Interrupted(Interrupted::TimedOut)));
+            assert_eq!(start.elapsed().as_secs(), 10);
+        });
+    }
+
+    /// Between storing its value and leaving the calls in flight, a fetch can still be joined.
+    #[tokio::test]
+    async fn a_caller_that_joins_the_fetch_of_the_value_it_has_seen_fetches_again() {
+        let (cache, _, [sender]) = cache();
+        let (end, ended) = oneshot::channel::<()>();
+        let inner = Arc::clone(&cache.0);
+        let ending = || async move {
+            let reason = RefreshReason::Expired;
+            let fetch = Fetch { number: inner.begin(), started_at: Duration::ZERO, reason };
+            let outcome = inner.record(Ok(1), &fetch);
+            ended.await.unwrap();
+            outcome
+        };
+        assert!(cache.0.fetches.join_or_start(KEY, || None, ending).is_ok());
+        yield_now().await;
+        let generation = cache.generation();
+        let seen = cache.get().await.unwrap();
+        assert_eq!(*seen, 1);
+        let waiting = tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.newer_than(&seen, generation).await.map(|value| *value) }
+        });
+        yield_now().await;
+        end.send(()).unwrap();
+        sender.send(Ok(2)).unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(2));
+    }
+
+    #[tokio::test]
+    async fn the_age_counts_from_the_start_of_the_fetch() {
+        let (cache, clock, [sender]) = cache();
+        let waiting = tokio::spawn({
+            let cache = cache.clone();
+            async move { get(&cache).await }
+        });
+        yield_now().await;
+        yield_now().await;
+        clock.advance(7);
+        sender.send(Ok(1)).unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(1));
+        assert_eq!(cache.age(), Some(Duration::from_secs(7)));
+    }
+
+    #[tokio::test]
+    async fn a_success_ends_the_effects_of_a_failure() {
+        let (cache, clock, [first, second, third, fourth]) = cache();
+        first.send(Err(TestError::Failed)).unwrap();
+        assert_eq!(get(&cache).await, Err(TestError::Failed));
+        clock.advance(1);
+        second.send(Ok(1)).unwrap();
+        let generation = cache.generation();
+        let seen = cache.get().await.unwrap();
+        let same = cache.newer_than(&seen, generation).await;
+        assert_eq!(same.map(|value| *value), Ok(1), "the fetch was fresh");
+        clock.advance(20);
+        third.send(Ok(2)).unwrap();
+        assert_eq!(get(&cache).await, Ok(2), "waits for a value in place of one that is too old");
+        clock.advance(20);
+        fourth.send(Err(TestError::Failed)).unwrap();
+        assert_eq!(get(&cache).await, Ok(2));
+        let failure_ends = cache.0.read().failure.as_ref().map(|failure| failure.not_before);
+        assert_eq!(failure_ends, Some(Duration::from_secs(42)), "the backoff starts anew");
+    }
+}

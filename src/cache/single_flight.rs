@@ -84,12 +84,11 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         in_flight.insert(key, receiver.clone());
         drop(in_flight);
         let entry = RemoveOnDrop { in_flight: Arc::clone(&self.in_flight), key };
+        let running = RunningCall { entry, sender };
         let call = call();
         runtime.spawn(async move {
             let outcome = call.await;
-            // From here on nobody can join; those who have joined get the outcome.
-            drop(entry);
-            sender.send_replace(Some(outcome));
+            running.end(outcome);
         });
         Ok(Flight::InFlight(receiver))
     }
@@ -119,6 +118,21 @@ impl fmt::Display for Interrupted {
     }
 }
 
+/// A call in flight. The entry is the first field, and so dropped first: a caller that learns of the
+/// end of a stopped call can start another one.
+struct RunningCall<T> {
+    entry: RemoveOnDrop<T>,
+    sender: watch::Sender<Option<T>>,
+}
+
+impl<T> RunningCall<T> {
+    fn end(self, outcome: T) {
+        // From here on nobody can join; those who have joined get the outcome.
+        drop(self.entry);
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
 /// Removes the call from the map, also when it panics or its runtime is shut down.
 struct RemoveOnDrop<T> {
     in_flight: Arc<Mutex<InFlight<T>>>,
@@ -133,4 +147,52 @@ impl<T> Drop for RemoveOnDrop<T> {
 
 fn lock<T>(in_flight: &Mutex<InFlight<T>>) -> MutexGuard<'_, InFlight<T>> {
     in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    const KEY: Key = [1; 32];
+
+    /// Counts the calls in flight at the time of each wake-up.
+    struct CountOnWake {
+        in_flight: Arc<Mutex<InFlight<()>>>,
+        counts: Mutex<Vec<usize>>,
+    }
+
+    impl Wake for CountOnWake {
+        fn wake(self: Arc<Self>) {
+            let count = lock(&self.in_flight).len();
+            self.counts.lock().unwrap().push(count);
+        }
+    }
+
+    /// A caller that starts the call again must not join the one that was stopped.
+    #[test]
+    fn a_stopped_call_is_removed_before_its_callers_wake_up() {
+        for has_begun in [false, true] {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            let calls = SingleFlight::new(1);
+            let start = async { calls.join_or_start(KEY, || None, std::future::pending::<()>) };
+            let flight = runtime.block_on(start).unwrap();
+            if has_begun {
+                runtime.block_on(tokio::task::yield_now());
+            }
+            let wakes = Arc::new(CountOnWake {
+                in_flight: Arc::clone(&calls.in_flight),
+                counts: Mutex::default(),
+            });
+            let mut outcome = pin!(flight.outcome());
+            let waker = Waker::from(Arc::clone(&wakes));
+            assert!(outcome.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(runtime);
+            assert_eq!(*wakes.counts.lock().unwrap(), [0], "has begun: {has_begun}");
+        }
+    }
 }

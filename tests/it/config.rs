@@ -5,8 +5,8 @@ use std::time::Duration;
 use clerk_mcp_tools::clerk::ClerkClient;
 use clerk_mcp_tools::instance::{BackendApi, FrontendApi};
 use clerk_mcp_tools::{
-    ClerkMcp, ClerkVerifier, ConfigError, ConfigErrorKind as Kind, PublishableKey, ResourceUrl,
-    Scopes,
+    ClerkMcp, ClerkMcpBuilder, ClerkVerifier, ConfigError, ConfigErrorKind as Kind, JwtKey,
+    PublishableKey, ResourceUrl, Scopes,
 };
 
 const TEST_KEY: &str = "pk_test_Zm9vLWJhci0xMy5jbGVyay5hY2NvdW50cy5kZXYk";
@@ -307,4 +307,87 @@ fn rejects_invalid_builder_settings() {
     assert_eq!(Scopes::new(["quo\"te"]).unwrap_err().setting(), "scopes");
     assert!(FrontendApi::parse("https://a.example#").is_err());
     assert!(ResourceUrl::parse("https://a.example/ ").is_err());
+}
+
+/// The later of two settings counts, and a variable that is not set changes nothing.
+#[test]
+fn the_backend_api_is_read_from_the_environment_part_by_part() {
+    let api = |origin: &str, version| BackendApi::parse(origin)?.with_version(version);
+    let own = api("https://own.example", "v2").unwrap();
+    let (url, version) = (("CLERK_API_URL", "https://env.example"), ("CLERK_API_VERSION", "v3"));
+    let rows: [(Vars<'_>, &str, &str); 5] = [
+        (&[], "https://own.example", "v2"),
+        (&[url], "https://env.example", "v2"),
+        (&[version], "https://own.example", "v3"),
+        (&[url, version], "https://env.example", "v3"),
+        (&[("CLERK_API_URL", ""), ("CLERK_API_VERSION", " ")], "https://own.example", "v2"),
+    ];
+    for (vars, origin, version) in rows {
+        let read =
+            ClerkClient::builder().backend_api(own.clone()).env_from(|name| find(vars, name));
+        let expected = format!("{:?}", api(origin, version).unwrap());
+        assert!(format!("{read:?}").contains(&expected), "{vars:?}: {read:?}");
+        let set = ClerkClient::builder().env_from(|name| find(vars, name)).backend_api(own.clone());
+        assert!(format!("{set:?}").contains(&format!("{own:?}")), "{vars:?}: {set:?}");
+    }
+}
+
+#[test]
+fn a_verifier_takes_precedence_over_the_environment_and_the_later_resource_counts() {
+    const ENV: Vars<'_> = &[
+        ("CLERK_PUBLISHABLE_KEY", TEST_KEY),
+        ("MCP_RESOURCE_URL", "https://env.example/mcp"),
+        ("MCP_SCOPES", "profile email"),
+    ];
+    let env = |builder: ClerkMcpBuilder| builder.env_from(|name| find(ENV, name));
+    let own = || "https://own.example/mcp".parse().unwrap();
+    let verifier = || build(&[("CLERK_PUBLISHABLE_KEY", LIVE_KEY)]).unwrap();
+    let builder = ClerkMcp::builder;
+    let (test, live) = ("https://foo-bar-13.clerk.accounts.dev", "https://clerk.example.com");
+    let rows = [
+        (env(builder()), "https://env.example/mcp", test),
+        (env(builder()).resource(own()), "https://own.example/mcp", test),
+        (env(builder().resource(own())), "https://env.example/mcp", test),
+        (env(builder()).verifier(verifier()), "https://env.example/mcp", live),
+        (env(builder().verifier(verifier())), "https://env.example/mcp", live),
+    ];
+    for (builder, resource, issuer) in rows {
+        let clerk = builder.build().unwrap();
+        let case = format!("{resource} {issuer}");
+        assert_eq!(clerk.resource().as_str(), resource, "{case}");
+        assert_eq!(clerk.metadata().resource, resource, "{case}");
+        assert_eq!(clerk.verifier().frontend_api().issuer(), issuer, "{case}");
+        assert_eq!(clerk.scopes().to_string(), "profile email", "{case}");
+        let by_verifier = clerk.verifier().resource().map(ResourceUrl::as_str);
+        assert_eq!(by_verifier, (issuer == test).then_some(resource), "{case}");
+    }
+    let overridden = env(builder()).scopes(Scopes::parse("openid").unwrap()).build().unwrap();
+    assert_eq!(overridden.scopes().to_string(), "openid");
+}
+
+/// What was invalid in the environment stays an error: silently, another setting would be used.
+#[test]
+fn an_invalid_variable_is_reported_even_if_it_is_overridden() {
+    let var = |name: &str| match name {
+        "MCP_RESOURCE_URL" => Some("/mcp".to_owned()),
+        "CLERK_PUBLISHABLE_KEY" => Some(TEST_KEY.to_owned()),
+        _ => None,
+    };
+    let own = || "https://own.example/mcp".parse().unwrap();
+    let endpoint = ClerkMcp::builder().env_from(var).resource(own()).build().unwrap_err();
+    let verifier = ClerkVerifier::builder().env_from(var).resource(own()).build().unwrap_err();
+    assert_eq!([endpoint.setting(), verifier.setting()], ["MCP_RESOURCE_URL"; 2]);
+}
+
+#[test]
+fn a_jwt_key_below_2048_bits_is_rejected() {
+    const PEM_OF_1024_BITS: &str = "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCyjOiMRx3cJQKyrrY04/HAoXai
+DgJnsWUaUO/KpSrzfvkZqxCuPcNaAVDpZ7Vc8avBCfE624aCPgrSJRFM8Xoa0WhG
+f5GTvFvIzSUPI4B7Rrey6cDqanCa8fD4YbqMRQ/JqBY7wVroOJPdDdZB+96Ia/VJ
+tdf3/gawWzyAnd/egwIDAQAB
+-----END PUBLIC KEY-----";
+    let error = JwtKey::parse(PEM_OF_1024_BITS).unwrap_err().to_string();
+    let expected = "invalid JWT key: it is not an RSA key of 2048 to 8192 bits; ";
+    assert!(error.starts_with(expected), "{error}");
 }

@@ -50,9 +50,16 @@ async fn every_claim_is_available_in_auth_info() {
     );
     assert_eq!(caller.claims()["jti"], "token_1");
     assert_eq!(caller.claims()["custom"], json!({"a": [1, null]}));
+    assert!(caller.claims()["iat"].is_u64() && caller.claims()["nbf"].is_u64());
     for known in ["iss", "sub", "client_id", "exp", "aud", "scope", "org_id", "act"] {
         assert!(!caller.claims().contains_key(known), "{known}");
     }
+    let null = json!(null);
+    let nulls = fixture.clerk.mint().audience(RESOURCE).claim("iat", null.clone());
+    let nulls = nulls.claim("nbf", null.clone()).claim("custom", null.clone()).jwt();
+    let caller = verify_clerk_token(&fixture.verifier(), &nulls).await.unwrap();
+    assert!(!caller.claims().contains_key("iat") && !caller.claims().contains_key("nbf"));
+    assert_eq!(caller.claims()["custom"], null);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use clerk_mcp_tools::clerk::fetch_clerk_authorization_server_metadata;
 use clerk_mcp_tools::instance::FrontendApi;
+use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::services::AuthorizationServerService;
 use clerk_mcp_tools::testing::{Fault, Route};
 use clerk_mcp_tools::{ClerkErrorKind, ClerkMcp, PublishableKey, Scopes};
@@ -149,7 +150,9 @@ async fn the_documents_can_be_customized() {
         .scopes(Scopes::parse("profile").unwrap())
         .scopes_supported(Scopes::parse("profile email offline_access").unwrap())
         .restrict_advertised_scopes()
-        .customize_metadata(|document| {
+        .customize_metadata(|_| {
+            let other = "https://other.example/mcp".parse().unwrap();
+            let document = ProtectedResourceMetadata::builder(&other);
             let document = document.resource_name("Example").extra("resource_name#de", "Beispiel");
             // Values that would contradict the layer have no effect.
             document.authorization_server("https://other.example").scopes_supported(&Scopes::none())

@@ -440,3 +440,18 @@ async fn the_ttl_of_stale_keys_can_be_set() {
     fixture.advance(1);
     assert_eq!(error_kind(&verifier, &fixture.jwt()).await, Some(Kind::Unavailable));
 }
+
+#[tokio::test]
+async fn a_rejection_at_one_resource_says_nothing_about_another() {
+    let fixture = Fixture::new().await;
+    let (verifier, token) = (fixture.verifier(), fixture.opaque());
+    let (own, other): (ResourceUrl, ResourceUrl) =
+        (RESOURCE.parse().unwrap(), OTHER.parse().unwrap());
+    let verify = |resource| verifier.verify_token(TokenRequest::new(&token).for_resource(resource));
+    for _ in 0..2 {
+        let error = verify(&other).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidAudience);
+        assert_eq!(verify(&own).await.unwrap().resource(), Some(RESOURCE));
+    }
+    assert_eq!(fixture.introspection_calls(), 2, "both outcomes are cached");
+}
