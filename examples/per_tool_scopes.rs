@@ -84,7 +84,6 @@ fn router(clerk: &ClerkMcp) -> Router {
         NeverSessionManager::default().into(),
         config,
     );
-    // `auth_layer` applies the access policy, which `bearer_auth_layer` alone does not.
     let guarded = clerk.auth_layer().layer(mcp);
 
     let mut router = Router::new().route_service("/mcp", guarded);

@@ -125,7 +125,7 @@ async fn serve_guarded(verifier: &ClerkVerifier) -> (u16, JoinHandle<()>) {
         let caller = request.extensions().get::<AuthInfo>().map_or("", AuthInfo::user_id);
         Ok::<_, Infallible>(Response::new(Full::from(caller.to_owned())))
     });
-    serve(clerk.well_known_layer().layer(clerk.bearer_auth_layer().layer(echo_user))).await
+    serve(clerk.well_known_layer().layer(clerk.auth_layer().layer(echo_user))).await
 }
 
 /// Fills the caches, and takes every path at least once.

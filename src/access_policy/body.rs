@@ -1,10 +1,12 @@
-//! Reads a request body up to a limit.
+//! Reads a request body up to a limit, within a budget for all bodies that are being read.
 //!
 //! `http_body_util::Limited` is not enough: it bounds the bytes, but not the number of empty
 //! frames, so that a body of empty frames would never end.
 
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -15,9 +17,54 @@ use crate::response::MessageError;
 /// The number of frames without data that a body may have.
 const MAX_EMPTY_FRAMES: usize = 1024;
 
+/// The bytes of each body that do not count: most messages have fewer, and so are read even while
+/// large bodies use up the budget.
+const FREE_BYTES: usize = 16 * 1024;
+
+/// The memory for the bodies that are being read.
+#[derive(Debug)]
+pub(super) struct BodyBudget {
+    max_bytes: usize,
+    used: AtomicUsize,
+}
+
+impl BodyBudget {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, used: AtomicUsize::new(0) }
+    }
+}
+
+/// A part of the budget, returned when it is dropped.
+struct Reservation {
+    budget: Arc<BodyBudget>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Reserves memory for a body of this length. Returns `false` if there is not enough.
+    fn grow_to(&mut self, length: usize) -> bool {
+        let more = length.saturating_sub(FREE_BYTES).saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
+        let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= self.budget.max_bytes);
+        let reserved =
+            self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        self.bytes += if reserved { more } else { 0 };
+        reserved
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Collects a body.
 pub(super) struct BodyReader {
     max_bytes: usize,
+    reservation: Reservation,
     /// The first frame, as long as it is the only one. A body of one frame is not copied.
     first: Bytes,
     buffer: BytesMut,
@@ -25,8 +72,14 @@ pub(super) struct BodyReader {
 }
 
 impl BodyReader {
-    pub(super) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, first: Bytes::new(), buffer: BytesMut::new(), empty_frames: 0 }
+    pub(super) fn new(max_bytes: usize, budget: &Arc<BodyBudget>) -> Self {
+        Self {
+            max_bytes,
+            reservation: Reservation { budget: Arc::clone(budget), bytes: 0 },
+            first: Bytes::new(),
+            buffer: BytesMut::new(),
+            empty_frames: 0,
+        }
     }
 
     /// Reads to the end of the body. Trailers are dropped.
@@ -53,6 +106,9 @@ impl BodyReader {
         let length = self.first.len().saturating_add(self.buffer.len()).saturating_add(data.len());
         if length > self.max_bytes || self.empty_frames > MAX_EMPTY_FRAMES {
             return Err(MessageError::TooLarge);
+        }
+        if !self.reservation.grow_to(length) {
+            return Err(MessageError::NoCapacity);
         }
         if length == data.len() {
             self.first = data;

@@ -1,18 +1,20 @@
 //! Decides whether a request passes, by its headers and its body.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
-use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Operation, RequestId};
+use super::body::BodyBudget;
+use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Operation};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, MessageError, Rejection, RejectionReason, ResponseBody, message_rejected,
-    unknown_host, upgrade_rejected,
+    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionReason, ResponseBody,
+    unknown_host,
 };
 
 /// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
@@ -29,6 +31,7 @@ pub(super) struct Enforcer {
     pub(super) required_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
+    pub(super) budget: Arc<BodyBudget>,
     pub(super) allow_upgrades: bool,
     pub(super) cors: bool,
 }
@@ -38,14 +41,6 @@ pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
     Pass(Bytes),
     Respond(Response<ResponseBody<ResBody>>),
-}
-
-/// Why a request does not pass.
-enum PolicyRejection {
-    /// The message is invalid. The id is that of its request, if known.
-    Message { error: MessageError, id: Option<RequestId> },
-    /// The operation needs these scopes.
-    Operation { reason: RejectionReason, needed: Scopes },
 }
 
 impl Enforcer {
@@ -60,8 +55,14 @@ impl Enforcer {
         parts: &Parts,
         body: Result<Bytes, MessageError>,
     ) -> PolicyVerdict<B> {
-        let checked = body.map_err(PolicyRejection::from).and_then(|body| {
-            self.check(parts, &body)?;
+        if let Some(PendingRejection(rejection)) = parts.extensions.get().cloned() {
+            let body = body.as_deref().unwrap_or_default();
+            let response = self.respond_naming_operation(parts, body, rejection);
+            return PolicyVerdict::Respond(response);
+        }
+        let caller = parts.extensions.get();
+        let checked = body.map_err(Rejection::from).and_then(|body| {
+            self.check(&parts.method, &parts.headers, &body, caller)?;
             Ok(body)
         });
         match checked {
@@ -70,37 +71,45 @@ impl Enforcer {
         }
     }
 
-    /// Responds to a request whose body is not read.
-    pub(super) fn reject<B>(&self, error: MessageError) -> Response<ResponseBody<B>> {
-        message_rejected(error, None, self.cors)
-    }
-
-    /// Responds to a request for another protocol.
-    pub(super) fn reject_upgrade<B>(&self) -> Response<ResponseBody<B>> {
-        tracing::warn!("rejected an upgrade: the access policy could not see the calls on it");
-        upgrade_rejected(self.cors)
-    }
-
-    fn check(&self, parts: &Parts, body: &[u8]) -> Result<(), PolicyRejection> {
-        if parts.method != Method::POST && body.is_empty() {
+    /// Returns an error unless the caller may do what the body asks for.
+    pub(super) fn check(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &[u8],
+        caller: Option<&AuthInfo>,
+    ) -> Result<(), Rejection> {
+        if *method != Method::POST && body.is_empty() {
             return Ok(());
         }
-        if WITHOUT_BODY.contains(&parts.method) {
+        if WITHOUT_BODY.contains(method) {
             return Err(MessageError::InvalidRequest.into());
         }
-        let Some(message) = parse(&parts.headers, body)? else {
+        let Some(message) = parse(headers, body)? else {
             return Ok(());
         };
         let needed = self.needed_by(&message.operations);
         if needed.is_empty() {
             return Ok(());
         }
-        let reason = match parts.extensions.get::<AuthInfo>() {
+        let rejection = match caller {
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
-            Some(_) => RejectionReason::InsufficientScope,
-            None => RejectionReason::MissingToken,
+            Some(caller) => Rejection::new(RejectionReason::InsufficientScope)
+                .granted(caller.scopes().clone())
+                .keep_granted(&self.policy.scopes()),
+            None => Rejection::new(RejectionReason::MissingToken),
         };
-        Err(PolicyRejection::Operation { reason, needed })
+        Err(rejection.needing(&needed))
+    }
+
+    /// Returns the scopes of the operation of a request that is rejected anyway: as the body names
+    /// it, or as the headers do if the body is not a message.
+    fn needed_if_rejected(&self, headers: &HeaderMap, body: &[u8]) -> Scopes {
+        if let Ok(Some(message)) = parse(headers, body) {
+            return self.needed_by(&message.operations);
+        }
+        let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
+        self.needed_by(operation.as_slice())
     }
 
     fn needed_by(&self, operations: &[Operation<'_>]) -> Scopes {
@@ -108,42 +117,39 @@ impl Enforcer {
         rules.fold(Scopes::none(), |needed, scopes| needed.union(&scopes))
     }
 
-    fn respond<B>(&self, parts: &Parts, rejection: PolicyRejection) -> Response<ResponseBody<B>> {
-        match rejection {
-            PolicyRejection::Message { error, id } => message_rejected(error, id, self.cors),
-            PolicyRejection::Operation { reason, needed } => self.challenge(parts, &needed, reason),
-        }
-    }
-
-    fn challenge<B>(
+    /// Builds the response to a request that the bearer layer has rejected.
+    pub(super) fn respond_naming_operation<B>(
         &self,
         parts: &Parts,
-        needed: &Scopes,
-        reason: RejectionReason,
+        body: &[u8],
+        rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
+        let needed = self.needed_if_rejected(&parts.headers, body);
+        self.respond(parts, rejection.needing(&needed))
+    }
+
+    /// Builds the response to a rejected request.
+    pub(super) fn respond<B>(
+        &self,
+        parts: &Parts,
+        rejection: Rejection,
+    ) -> Response<ResponseBody<B>> {
+        tracing::debug!(reason = ?rejection.reason(), "rejected a request");
         let resource_metadata = match &self.resources {
             Resources::One(resource_metadata) => resource_metadata.clone(),
-            Resources::ByRequest(resolver) => match resolver.resolve(&parts.uri, &parts.headers) {
+            Resources::ByRequest(resolver) => match resolver.resolve(parts) {
                 Some(resource) => protected_resource_metadata_url(&resource),
                 None => return unknown_host(self.cors),
             },
         };
-        tracing::debug!(?reason, "rejected an operation");
-        let scopes = self.required_scopes.union(needed);
-        let context = ChallengeContext { resource_metadata, scopes, cors: self.cors };
-        context.respond(Rejection::new(reason))
-    }
-}
-
-impl From<MessageError> for PolicyRejection {
-    fn from(error: MessageError) -> Self {
-        Self::Message { error, id: None }
+        let scopes = self.required_scopes.clone();
+        ChallengeContext { resource_metadata, scopes, cors: self.cors }.respond(rejection)
     }
 }
 
 /// Parses the message in the body, and checks that the headers agree with it. Returns `None` for a
 /// body that no server can take for a message.
-fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, PolicyRejection> {
+fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, Rejection> {
     if is_encoded(headers) {
         return Err(MessageError::ParseError.into());
     }
@@ -158,13 +164,13 @@ fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>,
         }
         Err(InvalidBody::NotJson) => return Err(MessageError::ParseError.into()),
         Err(InvalidBody::NotAMessage(id)) => {
-            return Err(PolicyRejection::Message { error: MessageError::InvalidRequest, id });
+            return Err(Rejection::from(MessageError::InvalidRequest).about_request(id));
         }
     };
     if mcp_headers.is_ok_and(|headers| agree(&headers, &message)) {
         return Ok(Some(message));
     }
-    Err(PolicyRejection::Message { error: MessageError::HeaderMismatch, id: message.id })
+    Err(Rejection::from(MessageError::HeaderMismatch).about_request(message.id))
 }
 
 /// Returns whether the headers agree with the body. They can describe only a single message.

@@ -16,7 +16,7 @@ use tower_service::Service;
 use super::body::BodyReader;
 use super::enforcer::{Enforcer, PolicyVerdict};
 use super::request_body::RequestBody;
-use crate::response::{MessageError, ResponseBody, take_once};
+use crate::response::{MessageError, Oneshot, ResponseBody, take_once};
 
 pin_project! {
     /// Response future of [`AccessPolicyService`](super::AccessPolicyService).
@@ -38,7 +38,7 @@ pin_project! {
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
         Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<UnreadRequest<S>> },
-        Inner { #[pin] future: S::Future },
+        Inner { #[pin] future: Oneshot<S, RequestBody<ReqBody>> },
     }
 }
 
@@ -58,18 +58,19 @@ where
     }
 
     pub(super) fn reading(body: ReqBody, pending: UnreadRequest<S>) -> Self {
-        let reader = BodyReader::new(pending.enforcer.max_body_bytes);
+        let reader = BodyReader::new(pending.enforcer.max_body_bytes, &pending.enforcer.budget);
         Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
     }
 
-    pub(super) fn inner(future: S::Future) -> Self {
+    pub(super) fn inner(service: S, request: Request<RequestBody<ReqBody>>) -> Self {
+        let future = Oneshot::new(service, request);
         Self { state: AccessPolicyState::Inner { future } }
     }
 }
 
 impl<S> UnreadRequest<S> {
     fn resume<ReqBody, ResBody>(
-        mut self,
+        self,
         body: Result<Bytes, MessageError>,
     ) -> AccessPolicyState<S, ReqBody, ResBody>
     where
@@ -78,7 +79,7 @@ impl<S> UnreadRequest<S> {
         match self.enforcer.verdict(&self.parts, body) {
             PolicyVerdict::Pass(body) => {
                 let request = Request::from_parts(self.parts, RequestBody::from_bytes(body));
-                AccessPolicyState::Inner { future: self.service.call(request) }
+                AccessPolicyState::Inner { future: Oneshot::new(self.service, request) }
             }
             PolicyVerdict::Respond(response) => {
                 AccessPolicyState::Ready { response: Some(response) }

@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Method};
 use tower_layer::Layer;
 
+use super::body::BodyBudget;
 use super::enforcer::Enforcer;
 use super::service::AccessPolicyService;
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
+use crate::response::{MessageError, Rejection};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// 64 MiB.
+const DEFAULT_MAX_TOTAL_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Layer that applies [`AccessPolicyService`]. See the [module's
 /// documentation](crate::access_policy) for an example.
-/// [`ClerkMcp::access_policy_layer`](crate::ClerkMcp::access_policy_layer) builds one that agrees
-/// with the bearer layer.
+/// It belongs inside a bearer layer, best by [`AuthLayer::new`](crate::AuthLayer::new);
+/// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer) contains both.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AccessPolicyLayer {
@@ -43,10 +48,32 @@ impl AccessPolicyLayer {
                 required_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+                budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
                 allow_upgrades: false,
                 cors: true,
             },
         }
+    }
+
+    pub(crate) fn policy(&self) -> &AccessPolicy {
+        &self.enforcer.policy
+    }
+
+    /// Returns an error unless the caller may do what the body asks for.
+    pub(crate) fn check(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &[u8],
+        caller: Option<&AuthInfo>,
+    ) -> Result<(), Rejection> {
+        if !self.enforcer.has_rules() {
+            return Ok(());
+        }
+        if body.len() > self.enforcer.max_body_bytes {
+            return Err(MessageError::TooLarge.into());
+        }
+        self.enforcer.check(method, headers, body, caller)
     }
 
     /// Sets the scopes that every request needs. Defaults to none.
@@ -96,6 +123,16 @@ impl AccessPolicyLayer {
     /// is rejected with 413.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.enforcer.max_body_bytes = bytes;
+        self
+    }
+
+    /// Sets the memory for all bodies that are being read, in bytes. Defaults to 64 MiB. A body
+    /// that does not fit is rejected with 503.
+    ///
+    /// The first 16 KiB of each body do not count, so that ordinary messages are read even while
+    /// large ones use up the budget. The services that one layer makes share it.
+    pub fn max_total_body_bytes(mut self, bytes: usize) -> Self {
+        self.enforcer.budget = Arc::new(BodyBudget::new(bytes));
         self
     }
 }

@@ -1,23 +1,26 @@
 //! The middleware: reads the body of each `POST`, and calls the inner service for requests that
 //! pass.
 
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, UPGRADE};
-use http::{Method, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::enforcer::Enforcer;
 use super::future::{AccessPolicyFuture, UnreadRequest};
 use super::request_body::RequestBody;
-use crate::response::{MessageError, ResponseBody};
+use crate::oauth::PolicyPending;
+use crate::response::{MessageError, PendingRejection, Rejection, RejectionReason, ResponseBody};
 
 /// Middleware that passes only operations that the caller's scopes allow. See the [module's
 /// documentation](crate::access_policy).
+///
+/// It is always ready, and waits for the inner service only with requests that have passed.
 #[derive(Clone, Debug)]
 pub struct AccessPolicyService<S> {
     inner: S,
@@ -27,8 +30,7 @@ pub struct AccessPolicyService<S> {
 /// What to do with a request before its body is read.
 enum ReadDecision {
     PassUnread,
-    Reject(MessageError),
-    RejectUpgrade,
+    Reject(Rejection),
     Read,
 }
 
@@ -37,19 +39,21 @@ impl<S> AccessPolicyService<S> {
         Self { inner, enforcer }
     }
 
-    fn decide<B: Body>(&self, request: &Request<B>) -> ReadDecision {
+    fn decide<B: Body>(&self, parts: &Parts, body: &B) -> ReadDecision {
         if !self.enforcer.has_rules() {
             return ReadDecision::PassUnread;
         }
-        if is_upgrade(request) && !self.enforcer.allow_upgrades {
-            return ReadDecision::RejectUpgrade;
+        if is_upgrade(parts) && !self.enforcer.allow_upgrades {
+            tracing::warn!("rejected an upgrade: the access policy could not see the calls on it");
+            return ReadDecision::Reject(Rejection::new(RejectionReason::UpgradeNotAllowed));
         }
-        let has_body = !request.body().is_end_stream() || announced_length(request) > 0;
-        if request.method() != Method::POST && !has_body {
+        let announced = announced_length(&parts.headers, body);
+        let has_body = !body.is_end_stream() || announced > 0;
+        if parts.method != Method::POST && !has_body {
             return ReadDecision::PassUnread;
         }
-        if announced_length(request) > self.enforcer.max_body_bytes {
-            return ReadDecision::Reject(MessageError::TooLarge);
+        if announced > self.enforcer.max_body_bytes {
+            return ReadDecision::Reject(MessageError::TooLarge.into());
         }
         ReadDecision::Read
     }
@@ -64,27 +68,30 @@ where
     type Error = S::Error;
     type Future = AccessPolicyFuture<S, ReqBody, ResBody>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        match self.decide(&request) {
-            ReadDecision::PassUnread => {
-                AccessPolicyFuture::inner(self.inner.call(request.map(RequestBody::unread)))
-            }
-            ReadDecision::Reject(error) => AccessPolicyFuture::ready(self.enforcer.reject(error)),
-            ReadDecision::RejectUpgrade => {
-                AccessPolicyFuture::ready(self.enforcer.reject_upgrade())
-            }
-            ReadDecision::Read => {
-                // The service that `poll_ready` made ready must be the one that is called. Its
-                // clone may not be ready.
-                let clone = self.inner.clone();
-                let service = mem::replace(&mut self.inner, clone);
-                let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.remove::<PolicyPending>();
+        let pending = parts.extensions.get::<PendingRejection>().cloned();
+        match (self.decide(&parts, &body), pending) {
+            (ReadDecision::Read, _) => {
+                let service = self.inner.clone();
                 let enforcer = Arc::clone(&self.enforcer);
                 AccessPolicyFuture::reading(body, UnreadRequest { service, parts, enforcer })
+            }
+            // The bearer layer has rejected the token, whatever else is wrong with the request.
+            (_, Some(PendingRejection(rejection))) => AccessPolicyFuture::ready(
+                self.enforcer.respond_naming_operation(&parts, &[], rejection),
+            ),
+            (ReadDecision::Reject(rejection), None) => {
+                AccessPolicyFuture::ready(self.enforcer.respond(&parts, rejection))
+            }
+            (ReadDecision::PassUnread, None) => {
+                let request = Request::from_parts(parts, RequestBody::unread(body));
+                AccessPolicyFuture::inner(self.inner.clone(), request)
             }
         }
     }
@@ -93,19 +100,19 @@ where
 /// Returns whether the connection may be used for something else after this request, such as a
 /// WebSocket. An upgrade to HTTP/2 (`h2c`), which some clients offer with every request, is not:
 /// its requests pass this layer as well.
-fn is_upgrade<B>(request: &Request<B>) -> bool {
-    let values = request.headers().get_all(UPGRADE).iter();
+fn is_upgrade(parts: &Parts) -> bool {
+    let values = parts.headers.get_all(UPGRADE).iter();
     let mut protocols = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    request.method() == Method::CONNECT
+    parts.method == Method::CONNECT
         || protocols.any(|protocol| !protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
 
 /// Returns the length that a body announces: the actual one may be larger, and is counted as it is
 /// read.
-fn announced_length<B: Body>(request: &Request<B>) -> usize {
-    let header = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+fn announced_length<B: Body>(headers: &HeaderMap, body: &B) -> usize {
+    let header = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     // Rejecting a length that is not a number is left to the HTTP server.
     let by_header = header.and_then(|value| value.parse().ok()).unwrap_or(0);
-    let by_hint = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    let by_hint = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     by_hint.max(by_header)
 }

@@ -2,26 +2,31 @@
 
 use std::fmt;
 
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, ORIGIN};
-use http::{HeaderMap, Request, Response, Uri};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, ORIGIN,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response};
 
+use super::requirements::Requirements;
 use super::session::SessionKey;
 use crate::error::VerifyError;
-use crate::mcp::{AccessPolicy, McpHeaders};
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, ResourceUrl, Resources, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, Guarded, PolicyPending, ResourceUrl, Resources};
 use crate::response::{
-    ChallengeContext, Rejection, RejectionReason, ResponseBody, ResponseTemplates, add_cors_headers,
+    ChallengeContext, PendingRejection, Rejection, RejectionReason, ResponseBody,
+    ResponseTemplates, add_cors_headers, add_vary_origin, is_preflight, preflight_response,
+    uncached_preflight_response,
 };
 
 /// The configuration of one guarded service.
 pub(super) struct Authenticator {
     pub(super) resources: Resources<PreparedResource>,
-    pub(super) required_scopes: Scopes,
-    pub(super) hierarchy: ScopeHierarchy,
+    pub(super) requirements: Requirements,
     pub(super) optional: bool,
     pub(super) cors: bool,
-    pub(super) access_policy: AccessPolicy,
+    /// The inner service is the one that applies the policy.
+    pub(super) policy_is_inside: bool,
     pub(super) session_key: Option<SessionKey>,
 }
 
@@ -38,9 +43,12 @@ pub(super) enum AuthVerdict<ResBody> {
 }
 
 /// How the response to a request that passed is completed.
+#[derive(Default)]
 pub(super) struct PassedRequest {
     /// Whether the response gets CORS headers.
     cors: bool,
+    /// Whether the response depends on the `Origin` of the request.
+    vary: bool,
     /// The key that binds the session of the response, and the caller that it is bound to.
     session: Option<(SessionKey, Option<AuthInfo>)>,
 }
@@ -48,8 +56,13 @@ pub(super) struct PassedRequest {
 impl PassedRequest {
     pub(super) fn complete<B>(&self, response: &mut Response<B>) {
         // CORS headers of the service take precedence.
-        if self.cors && !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-            add_cors_headers(response.headers_mut());
+        if !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            if self.cors {
+                add_cors_headers(response.headers_mut());
+            }
+            if self.vary {
+                add_vary_origin(response.headers_mut());
+            }
         }
         if let Some((key, caller)) = &self.session {
             key.bind(response.headers_mut(), caller.as_ref());
@@ -59,31 +72,51 @@ impl PassedRequest {
 
 impl Authenticator {
     /// Returns the resource that a request is for.
-    pub(super) fn resource(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
+    pub(super) fn resource(&self, parts: &Parts) -> Option<ResourceUrl> {
         match &self.resources {
             Resources::One(prepared) => Some(prepared.resource.clone()),
-            Resources::ByRequest(resolver) => resolver.resolve(uri, headers),
+            Resources::ByRequest(resolver) => resolver.resolve(parts),
         }
     }
 
-    /// Returns whether preflights are answered here. Where tokens are optional they are not, since
-    /// only the service knows from which origins it accepts requests without a token.
-    pub(super) fn answers_preflights(&self) -> bool {
-        self.cors && !self.optional
+    /// Returns whether this is a preflight that is answered here.
+    ///
+    /// Where tokens are optional, only one for a request with a token is. Only the service knows
+    /// from which origins it accepts requests without one.
+    pub(super) fn answers_preflight(&self, parts: &Parts) -> bool {
+        self.cors
+            && is_preflight(&parts.method, &parts.headers)
+            && (!self.optional || announces_token(&parts.headers))
+    }
+
+    /// Builds the response to a preflight. Where tokens are optional, browsers must not keep it: they
+    /// would use it for a request without a token.
+    pub(super) fn preflight_response<B>(&self) -> Response<ResponseBody<B>> {
+        if self.optional { uncached_preflight_response() } else { preflight_response() }
+    }
+
+    /// Returns whether a request passes as one without a token. Any `Authorization` header, of
+    /// whatever scheme, is a credential.
+    pub(super) fn passes_without_token(&self, parts: &Parts) -> bool {
+        self.optional && !parts.headers.contains_key(AUTHORIZATION)
     }
 
     /// Decides about a request once its token was verified, and prepares one that passes for the
     /// service.
-    pub(super) fn verdict<ReqBody, ResBody>(
+    pub(super) fn verdict<ResBody>(
         &self,
         verified: Result<AuthInfo, VerifyError>,
         resource: &ResourceUrl,
-        request: &mut Request<ReqBody>,
+        parts: &mut Parts,
     ) -> AuthVerdict<ResBody> {
-        match verified.map_err(Rejection::from).and_then(|caller| self.check_scopes(caller)) {
-            Ok(caller) => self.pass(resource, request, caller),
+        match self.requirements.check(verified) {
+            Ok(caller) => self.pass(resource, parts, Some(caller)),
+            Err(rejection) if self.policy_is_inside && rejection.depends_on_operation() => {
+                parts.extensions.insert(PendingRejection(rejection));
+                AuthVerdict::Pass(PassedRequest::default())
+            }
             Err(rejection) => {
-                AuthVerdict::Respond(self.respond(resource, request.headers(), rejection))
+                AuthVerdict::Respond(self.respond(resource, &parts.headers, rejection))
             }
         }
     }
@@ -96,84 +129,72 @@ impl Authenticator {
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         tracing::debug!(reason = ?rejection.reason(), "rejected a request");
-        let further = self.operation_scopes(headers);
+        let rejection = self.requirements.name_operation(rejection, headers);
         match &self.resources {
-            Resources::One(prepared) => prepared.templates.respond_with_scopes(rejection, &further),
+            Resources::One(prepared) => prepared.templates.respond(rejection),
             Resources::ByRequest(_) => {
                 let resource_metadata = protected_resource_metadata_url(resource);
-                let scopes = self.required_scopes.union(&further);
+                let scopes = self.requirements.scopes.clone();
                 ChallengeContext { resource_metadata, scopes, cors: self.cors }.respond(rejection)
             }
         }
     }
 
-    fn check_scopes(&self, caller: AuthInfo) -> Result<AuthInfo, Rejection> {
-        if self.hierarchy.grants_all(caller.scopes(), &self.required_scopes) {
-            return Ok(caller);
-        }
-        Err(Rejection::new(RejectionReason::InsufficientScope))
-    }
-
-    /// Passes a request without a token, where tokens are optional.
-    pub(super) fn pass_anonymous<ReqBody, ResBody>(
+    /// Passes a request; without a caller, where tokens are optional.
+    pub(super) fn pass<ResBody>(
         &self,
         resource: &ResourceUrl,
-        request: &mut Request<ReqBody>,
+        parts: &mut Parts,
+        caller: Option<AuthInfo>,
     ) -> AuthVerdict<ResBody> {
-        if !self.unbind_session(request.headers_mut(), None) {
-            return self.reject_session(resource, request.headers());
+        if !self.unbind_session(&mut parts.headers, caller.as_ref()) {
+            let rejection = Rejection::new(RejectionReason::UnknownSession);
+            return AuthVerdict::Respond(self.respond(resource, &parts.headers, rejection));
         }
-        let session = self.session_key.clone().map(|key| (key, None));
-        AuthVerdict::Pass(PassedRequest { cors: false, session })
+        let has_token = caller.is_some();
+        let session = self.session_key.clone().map(|key| (key, caller.clone()));
+        self.mark(parts, caller);
+        let has_origin = parts.headers.contains_key(ORIGIN);
+        // A cache may have the response to a request without `Origin`, which differs.
+        let vary = has_origin || [Method::GET, Method::HEAD].contains(&parts.method);
+        AuthVerdict::Pass(PassedRequest {
+            // Only a browser's request, which has an `Origin`, with a valid token gets them.
+            cors: self.cors && has_token && has_origin,
+            vary: self.cors && has_token && vary,
+            session,
+        })
     }
 
-    fn pass<ReqBody, ResBody>(
-        &self,
-        resource: &ResourceUrl,
-        request: &mut Request<ReqBody>,
-        caller: AuthInfo,
-    ) -> AuthVerdict<ResBody> {
-        if !self.unbind_session(request.headers_mut(), Some(&caller)) {
-            return self.reject_session(resource, request.headers());
+    /// Puts the caller into the extensions, and what [`AuthInfo::from_guarded_parts`] looks for.
+    fn mark(&self, parts: &mut Parts, caller: Option<AuthInfo>) {
+        parts.extensions.insert(Guarded);
+        if self.requirements.have_policy() {
+            parts.extensions.insert(PolicyPending);
         }
-        if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
+        let Some(caller) = caller else { return };
+        parts.extensions.insert(caller);
+        if let Some(credentials) = parts.headers.get_mut(AUTHORIZATION) {
             // Whatever logs the request from here on shows "Sensitive" instead of the token.
             credentials.set_sensitive(true);
         }
-        let session = self.session_key.clone().map(|key| (key, Some(caller.clone())));
-        request.extensions_mut().insert(caller);
-        // Only a browser's request, which has an `Origin`, with a valid token gets CORS headers.
-        let cors = self.cors && request.headers().contains_key(ORIGIN);
-        AuthVerdict::Pass(PassedRequest { cors, session })
     }
 
     fn unbind_session(&self, headers: &mut HeaderMap, caller: Option<&AuthInfo>) -> bool {
         self.session_key.as_ref().is_none_or(|key| key.unbind(headers, caller))
     }
+}
 
-    fn reject_session<ResBody>(
-        &self,
-        resource: &ResourceUrl,
-        headers: &HeaderMap,
-    ) -> AuthVerdict<ResBody> {
-        let rejection = Rejection::new(RejectionReason::UnknownSession);
-        AuthVerdict::Respond(self.respond(resource, headers, rejection))
-    }
-
-    /// Returns the scopes of the operation that the headers name, so that one consent covers it.
-    fn operation_scopes(&self, headers: &HeaderMap) -> Scopes {
-        if self.access_policy.is_empty() {
-            return Scopes::none();
-        }
-        let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
-        operation.map(|operation| self.access_policy.required_by(&operation)).unwrap_or_default()
-    }
+/// Returns whether the request that a preflight announces will have a token.
+fn announces_token(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let mut names = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(AUTHORIZATION.as_str().as_bytes()))
 }
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
-            .field("required_scopes", &self.required_scopes)
+            .field("requirements", &self.requirements)
             .field("optional", &self.optional)
             .finish_non_exhaustive()
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -13,7 +14,7 @@ use tower_service::Service;
 use super::authenticator::{AuthVerdict, Authenticator, PassedRequest};
 use crate::error::VerifyError;
 use crate::oauth::{AuthInfo, ResourceUrl};
-use crate::response::{ResponseBody, take_once};
+use crate::response::{Oneshot, ResponseBody, take_once};
 
 pub(super) type Verification = Pin<Box<dyn Future<Output = Result<AuthInfo, VerifyError>> + Send>>;
 
@@ -37,14 +38,15 @@ pin_project! {
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
         Verifying { verification: Verification, pending: Option<UnverifiedRequest<S, ReqBody>> },
-        Inner { #[pin] future: S::Future, passed: PassedRequest },
+        Inner { #[pin] future: Oneshot<S, ReqBody>, passed: PassedRequest },
     }
 }
 
 /// A request whose token is being verified.
 pub(super) struct UnverifiedRequest<S, ReqBody> {
     pub(super) service: S,
-    pub(super) request: Request<ReqBody>,
+    pub(super) parts: Parts,
+    pub(super) body: ReqBody,
     pub(super) resource: ResourceUrl,
     pub(super) authenticator: Arc<Authenticator>,
 }
@@ -64,7 +66,8 @@ where
         Self { state: BearerAuthState::Verifying { verification, pending: Some(pending) } }
     }
 
-    pub(super) fn inner(future: S::Future, passed: PassedRequest) -> Self {
+    pub(super) fn inner(service: S, request: Request<ReqBody>, passed: PassedRequest) -> Self {
+        let future = Oneshot::new(service, request);
         Self { state: BearerAuthState::Inner { future, passed } }
     }
 }
@@ -77,9 +80,10 @@ impl<S, ReqBody> UnverifiedRequest<S, ReqBody> {
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
-        match self.authenticator.verdict(verified, &self.resource, &mut self.request) {
+        match self.authenticator.verdict(verified, &self.resource, &mut self.parts) {
             AuthVerdict::Pass(passed) => {
-                BearerAuthState::Inner { future: self.service.call(self.request), passed }
+                let request = Request::from_parts(self.parts, self.body);
+                BearerAuthState::Inner { future: Oneshot::new(self.service, request), passed }
             }
             AuthVerdict::Respond(response) => BearerAuthState::Ready { response: Some(response) },
         }

@@ -3,15 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tower_layer::Layer;
 
 use super::authenticator::{Authenticator, PreparedResource};
+use super::credentials::bearer_token;
+use super::requirements::Requirements;
 use super::service::BearerAuth;
 use super::session::SessionKey;
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes, VerifyToken};
-use crate::response::{ChallengeContext, ResponseTemplates};
+use crate::oauth::{
+    AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes, TokenRequest,
+    VerifyToken,
+};
+use crate::response::{ChallengeContext, Rejection, ResponseTemplates};
 
 /// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an
 /// example.
@@ -20,11 +26,9 @@ pub struct BearerAuthLayer<V> {
     verifier: Arc<V>,
     resources: Resources<ResourceUrl>,
     resource_metadata: Option<ResourceUrl>,
-    required_scopes: Scopes,
-    hierarchy: ScopeHierarchy,
+    requirements: Requirements,
     optional: bool,
     cors: bool,
-    access_policy: AccessPolicy,
     session_key: Option<SessionKey>,
 }
 
@@ -46,34 +50,82 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
             verifier: Arc::new(verifier),
             resources,
             resource_metadata: None,
-            required_scopes: Scopes::none(),
-            hierarchy: ScopeHierarchy::new(),
+            requirements: Requirements::none(),
             optional: false,
             cors: true,
-            access_policy: AccessPolicy::empty(),
             session_key: None,
         }
+    }
+
+    /// Authenticates a request for this resource by its headers.
+    pub(crate) async fn authenticate(
+        &self,
+        resource: &ResourceUrl,
+        headers: &HeaderMap,
+    ) -> Result<AuthInfo, Rejection> {
+        let name_operation = |rejection| self.requirements.name_operation(rejection, headers);
+        let token = bearer_token(headers).map_err(name_operation)?;
+        let request = TokenRequest::new(token).for_resource(resource);
+        let verified = match self.verifier.cached(request) {
+            Some(cached) => cached,
+            None => self.verifier.verify_token(request).await,
+        };
+        self.requirements.check(verified).map_err(name_operation)
     }
 }
 
 impl<V> BearerAuthLayer<V> {
     /// Sets the scopes that every request needs. Defaults to none. Every challenge names them.
     pub fn required_scopes(mut self, scopes: Scopes) -> Self {
-        self.required_scopes = scopes;
+        self.requirements.scopes = scopes;
         self
     }
 
     /// Sets which scopes imply others. Defaults to none.
     pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
-        self.hierarchy = hierarchy;
+        self.requirements.hierarchy = hierarchy;
         self
     }
 
     /// Passes requests without a token, without [`AuthInfo`](crate::AuthInfo). Defaults to
     /// rejecting them.
     ///
-    /// A token that is not valid, or lacks required scopes, is still rejected. CORS preflights are
-    /// left to the service.
+    /// A token that is not valid, or lacks required scopes, is still rejected, and so is an
+    /// `Authorization` header with another scheme.
+    ///
+    /// A CORS preflight is answered only if it announces an `Authorization` header, and responses to
+    /// requests without a token get no CORS headers. Otherwise every page that a user visits could
+    /// call a server on the user's machine or network. A server that pages may use without a token
+    /// needs a CORS layer of its own with the origins that it trusts:
+    ///
+    /// ```
+    /// use clerk_mcp_tools::{ClerkMcp, ClerkVerifier};
+    /// use http::{HeaderName, HeaderValue, Method, header};
+    /// use tower_http::cors::CorsLayer;
+    ///
+    /// # fn example(builder: clerk_mcp_tools::ClerkMcpBuilder)
+    /// # -> Result<(), clerk_mcp_tools::ConfigError> {
+    /// let clerk = builder.optional().without_cors().build()?;
+    /// // Around `clerk.auth_layer()`:
+    /// let cors = CorsLayer::new()
+    ///     .allow_origin(HeaderValue::from_static("https://app.example.com"))
+    ///     .allow_methods([Method::GET, Method::POST, Method::DELETE])
+    ///     .allow_headers([
+    ///         header::AUTHORIZATION,
+    ///         header::CONTENT_TYPE,
+    ///         HeaderName::from_static("mcp-protocol-version"),
+    ///         HeaderName::from_static("mcp-session-id"),
+    ///         HeaderName::from_static("mcp-method"),
+    ///         HeaderName::from_static("mcp-name"),
+    ///     ])
+    ///     .expose_headers([
+    ///         header::WWW_AUTHENTICATE,
+    ///         HeaderName::from_static("mcp-session-id"),
+    ///     ]);
+    /// # let _ = (clerk, cors);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
@@ -90,14 +142,12 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
-    /// Sets the policy of the [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer) inside
-    /// this layer. Defaults to none.
-    ///
-    /// It is used for challenges only: if the headers `Mcp-Method` and `Mcp-Name` name the
-    /// operation (MCP 2026-07-28), a challenge names its scopes as well, so that one consent is
-    /// enough. The body is not read before the token has been verified.
-    pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
-        self.access_policy = policy;
+    /// Sets the policy of the layer inside this one, for challenges only: they name the scopes of
+    /// the operation as well, so that one consent is enough. The body is not read before the token
+    /// has been verified; until then the headers `Mcp-Method` and `Mcp-Name` name the operation
+    /// (MCP 2026-07-28).
+    pub(crate) fn access_policy(mut self, policy: AccessPolicy) -> Self {
+        self.requirements.set_policy(policy);
         self
     }
 
@@ -120,20 +170,30 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
-    fn authenticator(&self) -> Authenticator {
+    fn authenticator(&self, policy_is_inside: bool) -> Authenticator {
         let resources = match &self.resources {
             Resources::One(resource) => Resources::One(self.prepare(resource)),
             Resources::ByRequest(resolver) => Resources::ByRequest(Arc::clone(resolver)),
         };
         Authenticator {
             resources,
-            required_scopes: self.required_scopes.clone(),
-            hierarchy: self.hierarchy.clone(),
+            requirements: self.requirements.clone(),
             optional: self.optional,
             cors: self.cors,
-            access_policy: self.access_policy.clone(),
+            policy_is_inside,
             session_key: self.session_key.clone(),
         }
+    }
+
+    /// Puts the layer around the service that applies the policy, and around no other one. That
+    /// service responds to the rejections that depend on the operation.
+    pub(crate) fn around_policy<S>(&self, inner: S) -> BearerAuth<S, V> {
+        self.service(inner, self.requirements.have_policy())
+    }
+
+    fn service<S>(&self, inner: S, policy_is_inside: bool) -> BearerAuth<S, V> {
+        let authenticator = Arc::new(self.authenticator(policy_is_inside));
+        BearerAuth::new(inner, Arc::clone(&self.verifier), authenticator)
     }
 
     fn prepare(&self, resource: &ResourceUrl) -> PreparedResource {
@@ -141,7 +201,7 @@ impl<V> BearerAuthLayer<V> {
             Some(url) => url.to_string(),
             None => protected_resource_metadata_url(resource),
         };
-        let scopes = self.required_scopes.clone();
+        let scopes = self.requirements.scopes.clone();
         let context = ChallengeContext { resource_metadata, scopes, cors: self.cors };
         PreparedResource { resource: resource.clone(), templates: ResponseTemplates::new(context) }
     }
@@ -151,7 +211,7 @@ impl<S, V> Layer<S> for BearerAuthLayer<V> {
     type Service = BearerAuth<S, V>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth::new(inner, Arc::clone(&self.verifier), Arc::new(self.authenticator()))
+        self.service(inner, false)
     }
 }
 
@@ -161,11 +221,9 @@ impl<V> Clone for BearerAuthLayer<V> {
             verifier: Arc::clone(&self.verifier),
             resources: self.resources.clone(),
             resource_metadata: self.resource_metadata.clone(),
-            required_scopes: self.required_scopes.clone(),
-            hierarchy: self.hierarchy.clone(),
+            requirements: self.requirements.clone(),
             optional: self.optional,
             cors: self.cors,
-            access_policy: self.access_policy.clone(),
             session_key: self.session_key.clone(),
         }
     }
@@ -174,8 +232,7 @@ impl<V> Clone for BearerAuthLayer<V> {
 impl<V> fmt::Debug for BearerAuthLayer<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerAuthLayer")
-            .field("required_scopes", &self.required_scopes)
-            .field("hierarchy", &self.hierarchy)
+            .field("requirements", &self.requirements)
             .field("optional", &self.optional)
             .finish_non_exhaustive()
     }

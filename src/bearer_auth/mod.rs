@@ -9,11 +9,12 @@
 //! | no `Authorization`, another scheme, or `Bearer` with nothing after it | 401 and a challenge without `error` |
 //! | two `Authorization` headers | 400 `invalid_request` |
 //! | an invalid token | 401 `invalid_token` |
+//! | with tokens [optional](BearerAuthLayer::optional): no `Authorization` | the service's |
 //! | a valid token that lacks a required scope | 403 `insufficient_scope`, with every required scope |
 //! | a token that cannot be verified at the moment | 503 with `Retry-After`, and no challenge |
 //! | a token that this server is not configured to verify | 500, and no challenge |
 //! | with a [resolver](BearerAuthLayer::with_resolver): a host without a resource | 421 |
-//! | a CORS preflight | 204, or the service's response if tokens are [optional](BearerAuthLayer::optional) |
+//! | a CORS preflight | 204; if tokens are optional, only where it announces `Authorization` |
 //!
 //! Pages of every origin may read rejections, and responses to valid tokens: they carry
 //! `Access-Control-Allow-Origin: *` unless the service sets the header itself, or CORS is [left to
@@ -67,6 +68,7 @@ mod authenticator;
 mod credentials;
 mod future;
 mod layer;
+mod requirements;
 mod service;
 mod session;
 
@@ -76,4 +78,6 @@ pub use layer::BearerAuthLayer;
 pub use service::BearerAuth;
 pub use session::SessionKey;
 
-pub use crate::oauth::{AccessToken, ResolveResource, ResourcesByHost, TokenRequest, VerifyToken};
+pub use crate::oauth::{
+    AccessToken, NotGuarded, ResolveResource, ResourcesByHost, TokenRequest, VerifyToken,
+};

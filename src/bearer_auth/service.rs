@@ -1,9 +1,10 @@
 //! The middleware: decides about each request, and calls the inner service for those that pass.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::{fmt, mem};
 
+use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -11,12 +12,12 @@ use super::authenticator::{AuthVerdict, Authenticator};
 use super::credentials::bearer_token;
 use super::future::{BearerAuthFuture, UnverifiedRequest, Verification};
 use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken};
-use crate::response::{
-    RejectionReason, ResponseBody, is_preflight, preflight_response, unknown_host,
-};
+use crate::response::{ResponseBody, unknown_host};
 
 /// Middleware that passes only requests with a valid bearer token. See the [module's
 /// documentation](crate::bearer_auth).
+///
+/// It is always ready, and waits for the inner service only with requests that have passed.
 pub struct BearerAuth<S, V> {
     inner: S,
     verifier: Arc<V>,
@@ -48,26 +49,29 @@ where
     type Error = S::Error;
     type Future = BearerAuthFuture<S, ReqBody, ResBody>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.decide(&mut request) {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        match self.decide(&mut parts) {
             AuthDecision::Verdict(AuthVerdict::Pass(passed)) => {
-                BearerAuthFuture::inner(self.inner.call(request), passed)
+                let request = Request::from_parts(parts, body);
+                BearerAuthFuture::inner(self.inner.clone(), request, passed)
             }
             AuthDecision::Verdict(AuthVerdict::Respond(response)) => {
                 BearerAuthFuture::ready(response)
             }
             AuthDecision::Verify { token, resource } => {
                 let verification = self.verification(token, resource.clone());
-                // The service that `poll_ready` made ready must be the one that is called. Its
-                // clone may not be ready.
-                let clone = self.inner.clone();
-                let service = mem::replace(&mut self.inner, clone);
-                let authenticator = Arc::clone(&self.authenticator);
-                let pending = UnverifiedRequest { service, request, resource, authenticator };
+                let pending = UnverifiedRequest {
+                    service: self.inner.clone(),
+                    parts,
+                    body,
+                    resource,
+                    authenticator: Arc::clone(&self.authenticator),
+                };
                 BearerAuthFuture::verifying(verification, pending)
             }
         }
@@ -75,32 +79,26 @@ where
 }
 
 impl<S, V: VerifyToken> BearerAuth<S, V> {
-    fn decide<ReqBody, ResBody>(&self, request: &mut Request<ReqBody>) -> AuthDecision<ResBody> {
+    fn decide<ResBody>(&self, parts: &mut Parts) -> AuthDecision<ResBody> {
         let authenticator = &*self.authenticator;
         let respond = |response| AuthDecision::Verdict(AuthVerdict::Respond(response));
-        if authenticator.answers_preflights() && is_preflight(request.method(), request.headers()) {
-            return respond(preflight_response());
+        if authenticator.answers_preflight(parts) {
+            return respond(authenticator.preflight_response());
         }
-        let Some(resource) = authenticator.resource(request.uri(), request.headers()) else {
+        let Some(resource) = authenticator.resource(parts) else {
             return respond(unknown_host(authenticator.cors));
         };
-        let token = match bearer_token(request.headers()) {
+        if authenticator.passes_without_token(parts) {
+            return AuthDecision::Verdict(authenticator.pass(&resource, parts, None));
+        }
+        let token = match bearer_token(&parts.headers) {
             Ok(token) => token,
-            Err(rejection)
-                if rejection.reason() == RejectionReason::MissingToken
-                    && authenticator.optional =>
-            {
-                let verdict = authenticator.pass_anonymous(&resource, request);
-                return AuthDecision::Verdict(verdict);
-            }
             Err(rejection) => {
-                return respond(authenticator.respond(&resource, request.headers(), rejection));
+                return respond(authenticator.respond(&resource, &parts.headers, rejection));
             }
         };
         match self.verifier.cached(TokenRequest::new(token).for_resource(&resource)) {
-            Some(cached) => {
-                AuthDecision::Verdict(authenticator.verdict(cached, &resource, request))
-            }
+            Some(cached) => AuthDecision::Verdict(authenticator.verdict(cached, &resource, parts)),
             None => AuthDecision::Verify { token: AccessToken::from(token), resource },
         }
     }

@@ -1,33 +1,98 @@
 //! Both layers of an endpoint, in their order.
 
+use std::fmt;
+
 use tower_layer::Layer;
 
 use crate::access_policy::{AccessPolicyLayer, AccessPolicyService};
 use crate::bearer_auth::{BearerAuth, BearerAuthLayer};
 use crate::clerk::ClerkVerifier;
 
-/// Layer that authenticates each request and then applies the access policy. Made by
-/// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer).
-#[derive(Clone, Debug)]
+/// Layer that authenticates each request and then applies the access policy.
+///
+/// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer) makes it for an endpoint;
+/// [`AuthLayer::new`] joins two layers for any [`VerifyToken`](crate::bearer_auth::VerifyToken).
+/// Joined, they name the scopes of the operation also in the challenge for a token that has expired:
+/// clients that sign in again request exactly those.
+///
+/// # Example
+///
+/// ```
+/// use clerk_mcp_tools::access_policy::AccessPolicyLayer;
+/// use clerk_mcp_tools::bearer_auth::{AccessToken, BearerAuthLayer};
+/// use clerk_mcp_tools::{
+///     AccessPolicy, AuthInfo, AuthLayer, ResourceUrl, Scopes, VerifyError, VerifyErrorKind,
+/// };
+///
+/// let verify = |token: AccessToken| async move {
+///     match token.expose() {
+///         "let-me-in" => Ok(AuthInfo::for_user("user_1", token).build()),
+///         _ => Err(VerifyError::new(VerifyErrorKind::UnknownToken)),
+///     }
+/// };
+/// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
+/// let policy =
+///     AccessPolicy::builder().tool("delete_file", Scopes::parse("files:write")?).build()?;
+/// let layer = AuthLayer::new(
+///     BearerAuthLayer::new(verify, resource.clone()),
+///     AccessPolicyLayer::new(policy, resource),
+/// );
+/// # let _ = layer;
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
 #[must_use]
-pub struct AuthLayer {
-    bearer_auth: BearerAuthLayer<ClerkVerifier>,
+pub struct AuthLayer<V = ClerkVerifier> {
+    bearer_auth: BearerAuthLayer<V>,
     access_policy: AccessPolicyLayer,
 }
 
-impl AuthLayer {
-    pub(super) fn new(
-        bearer_auth: BearerAuthLayer<ClerkVerifier>,
-        access_policy: AccessPolicyLayer,
-    ) -> Self {
+impl<V> AuthLayer<V> {
+    /// Joins the two layers of a resource, the second one inside the first.
+    ///
+    /// The scopes that every request needs, the hierarchy and the CORS setting have to be set on
+    /// both.
+    pub fn new(bearer_auth: BearerAuthLayer<V>, access_policy: AccessPolicyLayer) -> Self {
+        let bearer_auth = bearer_auth.access_policy(access_policy.policy().clone());
         Self { bearer_auth, access_policy }
+    }
+
+    pub(super) fn bearer_auth(&self) -> &BearerAuthLayer<V> {
+        &self.bearer_auth
+    }
+
+    pub(super) fn access_policy(&self) -> &AccessPolicyLayer {
+        &self.access_policy
+    }
+
+    /// Returns both layers, for a stack that puts another layer between them. **Apply both**: the
+    /// first one alone does not apply the access policy.
+    ///
+    /// A handler behind the first one alone can tell, by
+    /// [`AuthInfo::from_guarded_parts`](crate::AuthInfo::from_guarded_parts).
+    pub fn into_parts(self) -> (BearerAuthLayer<V>, AccessPolicyLayer) {
+        (self.bearer_auth, self.access_policy)
     }
 }
 
-impl<S> Layer<S> for AuthLayer {
-    type Service = BearerAuth<AccessPolicyService<S>, ClerkVerifier>;
+impl<S, V> Layer<S> for AuthLayer<V> {
+    type Service = BearerAuth<AccessPolicyService<S>, V>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.bearer_auth.layer(self.access_policy.layer(inner))
+        self.bearer_auth.around_policy(self.access_policy.layer(inner))
+    }
+}
+
+impl<V> Clone for AuthLayer<V> {
+    fn clone(&self) -> Self {
+        Self { bearer_auth: self.bearer_auth.clone(), access_policy: self.access_policy.clone() }
+    }
+}
+
+impl<V> fmt::Debug for AuthLayer<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayer")
+            .field("bearer_auth", &self.bearer_auth)
+            .field("access_policy", &self.access_policy)
+            .finish()
     }
 }

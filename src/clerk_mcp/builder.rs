@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ClerkMcp, Inner};
-use crate::bearer_auth::SessionKey;
+use super::{AuthLayer, ClerkMcp, Inner};
+use crate::access_policy::AccessPolicyLayer;
+use crate::bearer_auth::{BearerAuthLayer, SessionKey};
 use crate::clerk::env::Env;
 use crate::clerk::{ClerkVerifier, ClerkVerifierBuilder};
 use crate::error::ConfigError;
@@ -217,11 +218,7 @@ impl ClerkMcpBuilder {
         check_grantable(&self.scopes.union(&self.policy.scopes()))?;
         check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
-        let session_key = match (self.session_key, verifier.client()) {
-            (Some(key), _) => key,
-            (None, Some(client)) => SessionKey::derive(client.secret_bytes()),
-            (None, None) => SessionKey::random()?,
-        };
+        let auth_layer = self.auth_layer(&resource, &verifier)?;
         let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Inner {
             protected_resource: ProtectedResourceService::new(&metadata),
@@ -230,12 +227,38 @@ impl ClerkMcpBuilder {
             verifier,
             scopes: self.scopes,
             hierarchy: self.hierarchy,
-            policy: self.policy,
-            optional: self.optional,
+            auth_layer,
             cors: self.cors,
-            session_key,
             metadata,
         })))
+    }
+
+    fn auth_layer(
+        &self,
+        resource: &ResourceUrl,
+        verifier: &ClerkVerifier,
+    ) -> Result<AuthLayer, ConfigError> {
+        let bearer_auth = BearerAuthLayer::new(verifier.clone(), resource.clone())
+            .required_scopes(self.scopes.clone())
+            .scope_hierarchy(self.hierarchy.clone())
+            .bind_sessions(self.session_key_or_default(verifier)?);
+        let bearer_auth = if self.optional { bearer_auth.optional() } else { bearer_auth };
+        let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
+            .required_scopes(self.scopes.clone())
+            .scope_hierarchy(self.hierarchy.clone());
+        Ok(if self.cors {
+            AuthLayer::new(bearer_auth, access_policy)
+        } else {
+            AuthLayer::new(bearer_auth.without_cors(), access_policy.without_cors())
+        })
+    }
+
+    fn session_key_or_default(&self, verifier: &ClerkVerifier) -> Result<SessionKey, ConfigError> {
+        match (&self.session_key, verifier.client()) {
+            (Some(key), _) => Ok(key.clone()),
+            (None, Some(client)) => Ok(SessionKey::derive(client.secret_bytes())),
+            (None, None) => SessionKey::random(),
+        }
     }
 
     fn metadata(

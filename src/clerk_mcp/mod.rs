@@ -6,18 +6,15 @@ mod builder;
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Method, Response};
 
-use crate::access_policy::AccessPolicyLayer;
-use crate::bearer_auth::{BearerAuthLayer, SessionKey};
 use crate::clerk::ClerkVerifier;
 use crate::error::ConfigError;
-use crate::mcp::AccessPolicy;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
     well_known_paths,
 };
-use crate::oauth::{ResourceUrl, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, ResourceUrl, ScopeHierarchy, Scopes};
 use crate::response::{Rejection, ResponseBody};
 use crate::services::{
     AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
@@ -64,10 +61,8 @@ struct Inner {
     verifier: ClerkVerifier,
     scopes: Scopes,
     hierarchy: ScopeHierarchy,
-    policy: AccessPolicy,
-    optional: bool,
+    auth_layer: AuthLayer,
     cors: bool,
-    session_key: SessionKey,
     metadata: ProtectedResourceMetadata,
     protected_resource: ProtectedResourceService,
     authorization_server: AuthorizationServerService,
@@ -96,30 +91,62 @@ impl ClerkMcp {
     /// The service gets a request whose body is a
     /// [`RequestBody`](crate::access_policy::RequestBody), which axum and rmcp accept as any other.
     pub fn auth_layer(&self) -> AuthLayer {
-        AuthLayer::new(self.bearer_auth_layer(), self.access_policy_layer())
+        self.0.auth_layer.clone()
     }
 
-    /// Returns the authentication layer alone, which **does not apply the access policy**.
+    /// Authenticates a request by its headers, for a server without tower: what
+    /// [`auth_layer`](Self::auth_layer) does before it applies the access policy, for which
+    /// [`authorize`](Self::authorize) is.
     ///
-    /// Use it only together with [`access_policy_layer`](Self::access_policy_layer), for a stack
-    /// that puts another layer between the two.
-    pub fn bearer_auth_layer(&self) -> BearerAuthLayer<ClerkVerifier> {
-        let layer = BearerAuthLayer::new(self.0.verifier.clone(), self.0.resource.clone())
-            .required_scopes(self.0.scopes.clone())
-            .scope_hierarchy(self.0.hierarchy.clone())
-            .access_policy(self.0.policy.clone())
-            .bind_sessions(self.0.session_key.clone());
-        let layer = if self.0.optional { layer.optional() } else { layer };
-        if self.0.cors { layer } else { layer.without_cors() }
+    /// # Errors
+    ///
+    /// Returns a rejection for every request that the layer rejects; [`reject`](Self::reject) makes
+    /// the response of it. A request without a token is rejected in any case. Where tokens are
+    /// optional, look for the header `Authorization` first: any request that has it must be
+    /// authenticated.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clerk_mcp_tools::response::ResponseBody;
+    /// use clerk_mcp_tools::{ClerkMcp, Rejection};
+    /// use http::{Request, Response};
+    ///
+    /// /// A handler that has read the body already.
+    /// async fn handle(
+    ///     clerk: &ClerkMcp,
+    ///     request: &Request<Vec<u8>>,
+    /// ) -> Result<String, Response<ResponseBody>> {
+    ///     let reject = |rejection: Rejection| clerk.reject(rejection);
+    ///     let caller = clerk.authenticate(request.headers()).await.map_err(reject)?;
+    ///     clerk
+    ///         .authorize(request.method(), request.headers(), request.body(), Some(&caller))
+    ///         .map_err(reject)?;
+    ///     Ok(format!("hello {}", caller.user_id()))
+    /// }
+    /// ```
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<AuthInfo, Rejection> {
+        self.0.auth_layer.bearer_auth().authenticate(&self.0.resource, headers).await
     }
 
-    /// Returns the authorization layer alone, to be put inside
-    /// [`bearer_auth_layer`](Self::bearer_auth_layer).
-    pub fn access_policy_layer(&self) -> AccessPolicyLayer {
-        let layer = AccessPolicyLayer::new(self.0.policy.clone(), self.0.resource.clone())
-            .required_scopes(self.0.scopes.clone())
-            .scope_hierarchy(self.0.hierarchy.clone());
-        if self.0.cors { layer } else { layer.without_cors() }
+    /// Applies the [access policy](ClerkMcpBuilder::access_policy) to a request whose body was read,
+    /// for a server without tower. `caller` is the one that [`authenticate`](Self::authenticate)
+    /// returned, or `None` for a request without a token where tokens are optional.
+    ///
+    /// The body must be complete, and must not have been changed or decoded. A server that lets
+    /// connections be upgraded must reject those requests itself.
+    ///
+    /// # Errors
+    ///
+    /// Returns a rejection for every request that the layer rejects.
+    pub fn authorize(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &[u8],
+        caller: Option<&AuthInfo>,
+    ) -> Result<(), Rejection> {
+        self.0.auth_layer.access_policy().check(method, headers, body, caller)
     }
 
     /// Returns the response to a request that a handler rejects, such as for an

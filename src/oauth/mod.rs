@@ -4,6 +4,7 @@
 mod access_token;
 mod audience;
 mod auth_info;
+mod guard;
 mod resolve;
 mod resource_url;
 mod resources;
@@ -15,6 +16,8 @@ pub use access_token::AccessToken;
 pub(crate) use access_token::REDACTED;
 pub use audience::Audience;
 pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
+pub use guard::NotGuarded;
+pub(crate) use guard::{Guarded, PolicyPending};
 pub use resolve::{ResolveResource, ResourcesByHost};
 pub use resource_url::ResourceUrl;
 pub(crate) use resource_url::{check_origin, is_loopback, parse_uri};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::HOST;
-use http::{HeaderMap, Uri};
+use http::request::Parts;
 
 use crate::error::ConfigError;
 use crate::oauth::ResourceUrl;
@@ -17,41 +17,61 @@ use crate::oauth::ResourceUrl;
 /// # Example
 ///
 /// ```
+/// use axum::extract::OriginalUri;
 /// use clerk_mcp_tools::bearer_auth::ResolveResource;
+/// use clerk_mcp_tools::metadata::{PROTECTED_RESOURCE_WELL_KNOWN, well_known_paths};
 /// use clerk_mcp_tools::ResourceUrl;
-/// use http::{HeaderMap, Uri};
+/// use http::request::Parts;
 ///
-/// /// Two resources on one host, distinguished by the path.
-/// struct ByPath {
-///     public: ResourceUrl,
-///     internal: ResourceUrl,
-/// }
+/// /// Several resources on one host, distinguished by the path.
+/// struct ByPath(Vec<ResourceUrl>);
 ///
 /// impl ResolveResource for ByPath {
-///     fn resolve(&self, uri: &Uri, _: &HeaderMap) -> Option<ResourceUrl> {
-///         match uri.path() {
-///             "/mcp" => Some(self.public.clone()),
-///             "/internal/mcp" => Some(self.internal.clone()),
-///             _ => None,
-///         }
+///     fn resolve(&self, parts: &Parts) -> Option<ResourceUrl> {
+///         // `Router::nest` removes its prefix from the URI, and keeps the original one here.
+///         let original = parts.extensions.get::<OriginalUri>();
+///         let path = original.map_or(parts.uri.path(), |OriginalUri(uri)| uri.path());
+///         let mut resources = self.0.iter();
+///         let found = resources.find(|resource| {
+///             // The metadata service asks as well, with the well-known path of the resource.
+///             path == resource.path()
+///                 || well_known_paths(PROTECTED_RESOURCE_WELL_KNOWN, resource)
+///                     .iter()
+///                     .any(|well_known| path == well_known)
+///         });
+///         found.cloned()
 ///     }
 /// }
+///
+/// let resource = ResourceUrl::parse("https://mcp.example.com/internal/mcp")?;
+/// let resolver = ByPath(vec![resource.clone()]);
+/// let resolved = |path| resolver.resolve(&http::Request::get(path).body(()).unwrap().into_parts().0);
+/// assert_eq!(resolved("/internal/mcp"), Some(resource.clone()));
+/// assert_eq!(
+///     resolved("/.well-known/oauth-protected-resource/internal/mcp"),
+///     Some(resource.clone()),
+/// );
+/// assert_eq!(resolved("/mcp"), None);
+/// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
 pub trait ResolveResource: Send + Sync + 'static {
     /// Returns the resource that the request is addressed to. `None` rejects the request with 421
     /// (Misdirected Request, RFC 9110 section 15.5.20).
-    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl>;
+    ///
+    /// `parts` are those that the layer got: a router in front may have changed the URI, and
+    /// leaves the original one in the extensions.
+    fn resolve(&self, parts: &Parts) -> Option<ResourceUrl>;
 }
 
 impl ResolveResource for ResourceUrl {
-    fn resolve(&self, _: &Uri, _: &HeaderMap) -> Option<ResourceUrl> {
+    fn resolve(&self, _: &Parts) -> Option<ResourceUrl> {
         Some(self.clone())
     }
 }
 
 impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
-    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
-        (**self).resolve(uri, headers)
+    fn resolve(&self, parts: &Parts) -> Option<ResourceUrl> {
+        (**self).resolve(parts)
     }
 }
 
@@ -68,7 +88,7 @@ impl<R: ResolveResource + ?Sized> ResolveResource for Arc<R> {
 /// let resources =
 ///     ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"])?;
 /// let request = http::Request::builder().header("host", "b.example.com").body(()).unwrap();
-/// let resource = resources.resolve(request.uri(), request.headers()).unwrap();
+/// let resource = resources.resolve(&request.into_parts().0).unwrap();
 /// assert_eq!(resource.as_str(), "https://b.example.com/mcp");
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
@@ -112,9 +132,9 @@ impl ResourcesByHost {
 }
 
 impl ResolveResource for ResourcesByHost {
-    fn resolve(&self, uri: &Uri, headers: &HeaderMap) -> Option<ResourceUrl> {
-        let by_header = headers.get_all(HOST).iter().map(|host| host.to_str().ok());
-        let by_target = uri.authority().map(|authority| Some(authority.as_str()));
+    fn resolve(&self, parts: &Parts) -> Option<ResourceUrl> {
+        let by_header = parts.headers.get_all(HOST).iter().map(|host| host.to_str().ok());
+        let by_target = parts.uri.authority().map(|authority| Some(authority.as_str()));
         let mut hosts = by_target.into_iter().chain(by_header);
         let first = hosts.next()??;
         // Host confusion: the inner service may read another one of these values than we do.
@@ -167,7 +187,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let request = request.body(()).unwrap();
-            let resource = resources.resolve(request.uri(), request.headers());
+            let resource = resources.resolve(&request.into_parts().0);
             assert_eq!(
                 resource.as_ref().map(ResourceUrl::as_str),
                 expected,

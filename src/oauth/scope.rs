@@ -100,6 +100,11 @@ impl Scopes {
         set
     }
 
+    /// Returns the scopes that are in `others` as well.
+    pub(crate) fn intersection(&self, others: &Self) -> Self {
+        Self(self.0.iter().filter(|scope| others.contains(scope)).cloned().collect())
+    }
+
     /// Returns whether the set contains this scope. Does not follow a [`ScopeHierarchy`].
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {

@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
-    ORIGIN,
+    ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -67,6 +67,13 @@ pub(crate) fn preflight_response<B>() -> Response<ResponseBody<B>> {
     no_content(ENDPOINT_CORS_HEADERS)
 }
 
+/// Returns the response to a preflight, which the browser does not keep for another request.
+pub(crate) fn uncached_preflight_response<B>() -> Response<ResponseBody<B>> {
+    let mut response = preflight_response();
+    response.headers_mut().insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("0"));
+    response
+}
+
 /// Returns the response to `OPTIONS` on a metadata document.
 pub(crate) fn metadata_options_response<B>() -> Response<ResponseBody<B>> {
     no_content(METADATA_CORS_HEADERS)
@@ -88,9 +95,21 @@ pub(crate) fn method_not_allowed<B>(allowed: &'static str) -> Response<ResponseB
     response
 }
 
-/// Lets pages of every origin read a response of an MCP endpoint and its session id.
+/// Lets pages of every origin read a response of an MCP endpoint and its session id, besides the
+/// headers that the service itself exposes.
 pub(crate) fn add_cors_headers(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     headers
-        .insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
+        .append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_RESPONSE_HEADERS));
+}
+
+/// Says that a response depends on the `Origin` of the request (Fetch standard, section "CORS
+/// protocol and HTTP caches").
+pub(crate) fn add_vary_origin(headers: &mut HeaderMap) {
+    let names = headers.get_all(VARY).iter();
+    let mut names = names.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    let covers = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"origin");
+    if !names.any(|name| covers(name.trim_ascii())) {
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
 }

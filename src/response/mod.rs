@@ -4,17 +4,18 @@ mod body;
 mod challenge;
 pub(crate) mod cors;
 mod once;
+mod oneshot;
 pub(crate) mod rejection;
 
 pub use body::{NoInner, ResponseBody};
 pub use challenge::BearerChallenge;
 pub(crate) use cors::{
-    ANY_ORIGIN, METADATA_CORS_HEADERS, add_cors_headers, is_preflight, metadata_options_response,
-    method_not_allowed, preflight_response,
+    ANY_ORIGIN, METADATA_CORS_HEADERS, add_cors_headers, add_vary_origin, is_preflight,
+    metadata_options_response, method_not_allowed, preflight_response, uncached_preflight_response,
 };
 pub(crate) use once::take_once;
+pub(crate) use oneshot::Oneshot;
 pub(crate) use rejection::{
-    ChallengeContext, ResponseTemplates, message_rejected, metadata_unavailable, unknown_host,
-    upgrade_rejected,
+    ChallengeContext, PendingRejection, ResponseTemplates, metadata_unavailable, unknown_host,
 };
 pub(crate) use rejection::{MessageError, Rejection, RejectionReason};

@@ -6,6 +6,7 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -66,19 +67,16 @@ impl ProtectedResourceService {
         Self(Documents::ByRequest { template: Arc::new(template), resolver: Arc::new(resolver) })
     }
 
-    pub(super) fn respond<B, ResBody>(
-        &self,
-        request: &Request<B>,
-    ) -> Response<ResponseBody<ResBody>> {
+    pub(super) fn respond<ResBody>(&self, parts: &Parts) -> Response<ResponseBody<ResBody>> {
         match &self.0 {
-            Documents::One(document) => response_for(document, request.method()),
+            Documents::One(document) => response_for(document, &parts.method),
             Documents::ByRequest { template, resolver } => {
-                let Some(resource) = resolver.resolve(request.uri(), request.headers()) else {
+                let Some(resource) = resolver.resolve(parts) else {
                     return unknown_host(true);
                 };
                 let mut document = ProtectedResourceMetadata::clone(template);
                 resource.as_str().clone_into(&mut document.resource);
-                response_for(&Document::new(&document), request.method())
+                response_for(&Document::new(&document), &parts.method)
             }
         }
     }
@@ -94,7 +92,7 @@ impl<B> Service<Request<B>> for ProtectedResourceService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.respond(&request)))
+        ready(Ok(self.respond(&request.into_parts().0)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
@@ -16,7 +17,8 @@ use tower_service::Service;
 use super::authorization_server::AuthorizationServerService;
 use super::metadata_future::MetadataFuture;
 use super::protected_resource::ProtectedResourceService;
-use crate::response::ResponseBody;
+use crate::oauth::Guarded;
+use crate::response::{Oneshot, ResponseBody};
 
 /// Service that serves one of the two documents.
 #[derive(Clone, Debug)]
@@ -39,7 +41,9 @@ impl<B> Service<Request<B>> for WellKnownService {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self {
-            Self::ProtectedResource(service) => MetadataFuture::ready(service.respond(&request)),
+            Self::ProtectedResource(service) => {
+                MetadataFuture::ready(service.respond(&request.into_parts().0))
+            }
             Self::AuthorizationServer(service) => service.call(request),
         }
     }
@@ -47,6 +51,10 @@ impl<B> Service<Request<B>> for WellKnownService {
 
 /// Layer that serves the well-known paths, for stacks without a router. It passes every other
 /// request to the inner service.
+///
+/// It must see the requests as clients send them: around the bearer layer, not inside `Router::nest`,
+/// which removes a prefix, and not as a `Router::route_layer`, which gets only requests for routes
+/// that exist. With a router, use its routes instead, or the feature `axum`.
 ///
 /// # Example
 ///
@@ -85,7 +93,11 @@ impl<S> Layer<S> for WellKnownLayer {
     type Service = WellKnown<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WellKnown { inner, routes: Arc::clone(&self.routes) }
+        WellKnown {
+            inner,
+            routes: Arc::clone(&self.routes),
+            has_warned: Arc::new(AtomicBool::new(false)),
+        }
     }
 }
 
@@ -95,51 +107,73 @@ impl<S> Layer<S> for WellKnownLayer {
 pub struct WellKnown<S> {
     inner: S,
     routes: Arc<HashMap<String, WellKnownService>>,
+    has_warned: Arc<AtomicBool>,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WellKnown<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = WellKnownFuture<S::Future>;
+    type Future = WellKnownFuture<S, ReqBody>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        self.check_place(&request);
         let state = match self.routes.get(request.uri().path()) {
             Some(service) => WellKnownState::Metadata { future: service.clone().call(request) },
-            None => WellKnownState::Inner { future: self.inner.call(request) },
+            None => WellKnownState::Inner { future: Oneshot::new(self.inner.clone(), request) },
         };
         WellKnownFuture { state }
+    }
+}
+
+impl<S> WellKnown<S> {
+    /// Warns once if clients can never reach the documents.
+    fn check_place<B>(&self, request: &Request<B>) {
+        if request.extensions().get::<Guarded>().is_some()
+            && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the well-known layer is inside the bearer layer: clients have no token yet when \
+                 they request the metadata; put it around the bearer layer"
+            );
+        }
     }
 }
 
 pin_project! {
     /// Response future of [`WellKnown`].
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct WellKnownFuture<F> {
+    pub struct WellKnownFuture<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
         #[pin]
-        state: WellKnownState<F>,
+        state: WellKnownState<S, ReqBody>,
     }
 }
 
 pin_project! {
     #[project = WellKnownStateProj]
-    enum WellKnownState<F> {
+    enum WellKnownState<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
         Metadata { #[pin] future: MetadataFuture },
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: Oneshot<S, ReqBody> },
     }
 }
 
-impl<F, ResBody, E> Future for WellKnownFuture<F>
+impl<S, ReqBody, ResBody> Future for WellKnownFuture<S, ReqBody>
 where
-    F: Future<Output = Result<Response<ResBody>, E>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    type Output = Result<Response<ResponseBody<ResBody>>, E>;
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
@@ -154,7 +188,10 @@ where
     }
 }
 
-impl<F> fmt::Debug for WellKnownFuture<F> {
+impl<S, ReqBody> fmt::Debug for WellKnownFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WellKnownFuture").finish_non_exhaustive()
     }

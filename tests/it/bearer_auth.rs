@@ -30,14 +30,14 @@ use crate::support::{
 async fn with_optional_tokens_an_invalid_token_is_still_rejected() {
     let fixture = Fixture::new().await;
     let service = guarded(fixture.layer().optional());
-    for headers in [vec![], vec![("authorization", "Bearer")], vec![("authorization", "Basic abc")]]
-    {
-        let response = send(&service, request(Method::POST, "/mcp", &headers)).await;
-        assert_eq!(
-            (response.status, response.body.as_str()),
-            (StatusCode::OK, ANONYMOUS),
-            "{headers:?}"
-        );
+    let response = send(&service, request(Method::POST, "/mcp", &[])).await;
+    assert_eq!((response.status, response.body.as_str()), (StatusCode::OK, ANONYMOUS));
+    for credentials in ["", "Bearer", "Bearer ", "Basic abc", "DPoP abc"] {
+        let request = request(Method::POST, "/mcp", &[("authorization", credentials)]);
+        let response = send(&service, request).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{credentials}");
+        let challenge = response.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer resource_metadata="), "{credentials}: {challenge}");
     }
     assert_eq!(call(&service, &fixture.jwt()).await.body, fixture.clerk.default_user_id());
     let rows = [

@@ -1,10 +1,15 @@
 //! CORS: preflight requests, readable responses, and servers with their own CORS layer.
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
 use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::services::CorsPreflightService;
 use clerk_mcp_tools::testing::Route;
 use http::header::HeaderName;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, service_fn};
 use tower_http::cors::CorsLayer;
 
 use crate::support::{
@@ -56,11 +61,78 @@ async fn options_requests_other_than_preflights_need_a_token() {
 }
 
 #[tokio::test]
-async fn with_optional_tokens_preflights_reach_the_inner_service() {
+async fn with_optional_tokens_only_preflights_for_a_token_are_answered() {
     let fixture = Fixture::new().await;
-    let response = options(&guarded(fixture.layer().optional()), &PREFLIGHT).await;
-    assert_eq!((response.status, response.body.as_str()), (StatusCode::OK, ANONYMOUS));
-    assert_eq!(response.header("access-control-allow-origin"), None);
+    let service = guarded(fixture.layer().optional());
+    for names in ["authorization", "content-type, Authorization", "a,AUTHORIZATION ,b"] {
+        let names = ("access-control-request-headers", names);
+        let response = options(&service, &[PREFLIGHT[0], PREFLIGHT[1], names]).await;
+        assert_eq!((response.status, response.body.as_str()), (StatusCode::NO_CONTENT, ""));
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+        // Otherwise the browser would use the answer for a request without a token.
+        assert_eq!(response.header("access-control-max-age"), Some("0"));
+    }
+    for names in [None, Some("content-type"), Some("x-authorization"), Some("")] {
+        let names = names.map(|names| ("access-control-request-headers", names));
+        let headers: Vec<_> = PREFLIGHT[..2].iter().copied().chain(names).collect();
+        let response = options(&service, &headers).await;
+        assert_eq!((response.status, response.body.as_str()), (StatusCode::OK, ANONYMOUS));
+        assert_eq!(response.header("access-control-allow-origin"), None);
+    }
+}
+
+/// A service that sets these headers.
+fn with_headers(
+    fixture: &Fixture,
+    headers: &'static [(&'static str, &'static str)],
+) -> TestService {
+    let service = service_fn(move |_: Request<Full<Bytes>>| async move {
+        let mut response = Response::new(Full::<Bytes>::default());
+        for (name, value) in headers {
+            response.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        Ok::<_, Infallible>(response)
+    });
+    collect_responses(fixture.layer().layer(service))
+}
+
+#[tokio::test]
+async fn the_headers_of_the_service_are_kept() {
+    const OURS: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version";
+    const ORIGIN: (&str, &str) = ("origin", "https://app.example");
+    type Headers = &'static [(&'static str, &'static str)];
+    type Row = (Method, Headers, Headers, &'static [&'static str], &'static [&'static str]);
+    let rows: [Row; 9] = [
+        (Method::POST, &[ORIGIN], &[], &[OURS], &["Origin"]),
+        (
+            Method::POST,
+            &[ORIGIN],
+            &[("access-control-expose-headers", "X-Total"), ("vary", "Accept")],
+            &["X-Total", OURS],
+            &["Accept", "Origin"],
+        ),
+        (Method::POST, &[ORIGIN], &[("vary", "accept, ORIGIN")], &[OURS], &["accept, ORIGIN"]),
+        (Method::POST, &[ORIGIN], &[("vary", "*")], &[OURS], &["*"]),
+        (Method::POST, &[ORIGIN], &[("vary", "X-Origin")], &[OURS], &["X-Origin", "Origin"]),
+        // The service has decided on its own.
+        (Method::POST, &[ORIGIN], &[("access-control-allow-origin", "null")], &[], &[]),
+        // A cache may have the response to a request without `Origin`.
+        (Method::GET, &[], &[], &[], &["Origin"]),
+        (Method::HEAD, &[], &[], &[], &["Origin"]),
+        (Method::POST, &[], &[], &[], &[]),
+    ];
+    let fixture = Fixture::new().await;
+    let credentials = format!("Bearer {}", fixture.jwt());
+    for (method, headers, own, exposed, vary) in rows {
+        let service = with_headers(&fixture, own);
+        let all = [headers, &[("authorization", credentials.as_str())]].concat();
+        let response = send(&service, request(method.clone(), "/mcp", &all)).await;
+        let values = |name: &str| -> Vec<_> {
+            response.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+        };
+        assert_eq!(values("access-control-expose-headers"), exposed, "{method} {own:?}");
+        assert_eq!(values("vary"), vary, "{method} {own:?}");
+    }
 }
 
 #[tokio::test]

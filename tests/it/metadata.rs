@@ -31,7 +31,7 @@ fn clerk_mcp(fixture: &Fixture) -> ClerkMcp {
 
 /// A server without a router: the well-known layer around the guarded service.
 fn server(clerk: &ClerkMcp) -> TestService {
-    guarded((clerk.well_known_layer(), clerk.bearer_auth_layer()))
+    guarded((clerk.well_known_layer(), clerk.auth_layer()))
 }
 
 async fn get(service: &TestService, path: &str) -> TestResponse {

@@ -8,7 +8,7 @@ use http::Response;
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::RequestId;
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{InsufficientScope, ResourceUrl, Scopes};
+use crate::oauth::{InsufficientScope, NotGuarded, ResourceUrl, Scopes};
 use crate::response::ResponseBody;
 use template::ResponseTemplate;
 pub(crate) use template::{ChallengeContext, ResponseTemplates};
@@ -47,6 +47,10 @@ pub enum RejectionReason {
 pub enum MessageError {
     /// The body is larger than the limit.
     TooLarge,
+    /// The bodies that are being read take too much memory. The same request may pass later.
+    NoCapacity,
+    /// The body did not arrive in time.
+    TimedOut,
     /// The body is not JSON, or it was cut off.
     ParseError,
     /// The body is JSON but not a message of MCP, or one that JSON parsers read differently.
@@ -148,13 +152,86 @@ pub enum MessageError {
 pub struct Rejection {
     reason: RejectionReason,
     error: Option<VerifyError>,
+    /// `None` for most rejections, so that those of garbage stay small.
+    details: Option<Box<Details>>,
+}
+
+/// What only some rejections know.
+#[derive(Clone, Debug, Default)]
+struct Details {
     /// The scopes that this request needs in addition to those that every request needs.
     further_scopes: Scopes,
+    /// The scopes that the rejected token has, if it was issued by Clerk.
+    granted: Scopes,
+    /// The id of the request in the message that is at fault, if known.
+    request_id: Option<RequestId>,
 }
+
+/// A rejection to which the inner service that applies the access policy responds, once it knows the
+/// operation. In the extensions of a request, which must not pass.
+#[derive(Clone)]
+pub(crate) struct PendingRejection(pub(crate) Rejection);
 
 impl Rejection {
     pub(crate) fn new(reason: RejectionReason) -> Self {
-        Self { reason, error: None, further_scopes: Scopes::none() }
+        Self { reason, error: None, details: None }
+    }
+
+    fn details_mut(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
+    }
+
+    /// Returns the scopes that this request needs in addition to those that every request needs.
+    fn further_scopes(&self) -> Option<&Scopes> {
+        self.details.as_ref().map(|details| &details.further_scopes).filter(|s| !s.is_empty())
+    }
+
+    fn request_id(&self) -> Option<&RequestId> {
+        self.details.as_ref()?.request_id.as_ref()
+    }
+
+    /// Adds scopes that the operation needs, before those that are known already.
+    pub(crate) fn needing(mut self, scopes: &Scopes) -> Self {
+        if !scopes.is_empty() {
+            let details = self.details_mut();
+            details.further_scopes = scopes.union(&details.further_scopes);
+        }
+        self
+    }
+
+    /// Sets the scopes that the rejected token has.
+    pub(crate) fn granted(mut self, scopes: Scopes) -> Self {
+        self.details_mut().granted = scopes;
+        self
+    }
+
+    /// Adds the scopes of the rejected token that are among `known`. A client that signs in again
+    /// with exactly the scopes of the challenge then keeps what it was granted before (MCP
+    /// 2025-11-25, authorization, section "scope challenge handling").
+    pub(crate) fn keep_granted(mut self, known: &Scopes) -> Self {
+        if let Some(details) = &mut self.details {
+            let kept = details.granted.intersection(known);
+            details.further_scopes = details.further_scopes.union(&kept);
+        }
+        self
+    }
+
+    /// Sets the id of the request in the message that is at fault.
+    pub(crate) fn about_request(mut self, id: Option<RequestId>) -> Self {
+        if id.is_some() {
+            self.details_mut().request_id = id;
+        }
+        self
+    }
+
+    /// Returns whether the challenge should name the scopes of the operation, which the body of the
+    /// request names. No body is read for a token that Clerk did not issue.
+    pub(crate) fn depends_on_operation(&self) -> bool {
+        matches!(
+            self.reason,
+            RejectionReason::InsufficientScope
+                | RejectionReason::InvalidToken(VerifyErrorKind::Expired)
+        )
     }
 
     /// Builds the response that the layers of this crate send, with its challenge, `Retry-After`
@@ -180,8 +257,7 @@ impl Rejection {
         cors: bool,
     ) -> Response<ResponseBody> {
         let resource_metadata = protected_resource_metadata_url(resource);
-        let scopes = baseline.union(&self.further_scopes);
-        ChallengeContext { resource_metadata, scopes, cors }.respond(self)
+        ChallengeContext { resource_metadata, scopes: baseline.clone(), cors }.respond(self)
     }
 
     /// Returns why the request was rejected.
@@ -212,34 +288,29 @@ impl From<VerifyError> for Rejection {
     }
 }
 
-impl From<InsufficientScope> for Rejection {
-    fn from(error: InsufficientScope) -> Self {
-        let reason = RejectionReason::InsufficientScope;
-        Self { further_scopes: error.into_required(), ..Self::new(reason) }
+impl From<MessageError> for Rejection {
+    fn from(error: MessageError) -> Self {
+        Self::new(RejectionReason::Message(error))
     }
 }
 
-/// Builds the response to a body that cannot be processed, with the id of its request if known.
-pub(crate) fn message_rejected<B>(
-    error: MessageError,
-    id: Option<RequestId>,
-    cors: bool,
-) -> Response<ResponseBody<B>> {
-    tracing::debug!(?error, "rejected a message");
-    let reason = RejectionReason::Message(error);
-    ResponseTemplate::for_message(reason, id, cors).response(Rejection::new(reason))
+impl From<NotGuarded> for Rejection {
+    fn from(error: NotGuarded) -> Self {
+        tracing::error!(%error, "a handler is not guarded");
+        Self::new(RejectionReason::Misconfigured)
+    }
+}
+
+impl From<InsufficientScope> for Rejection {
+    fn from(error: InsufficientScope) -> Self {
+        Self::new(RejectionReason::InsufficientScope).needing(&error.into_required())
+    }
 }
 
 /// Builds the response to a request for an unknown host. There is no resource that a challenge
 /// could name.
 pub(crate) fn unknown_host<B>(cors: bool) -> Response<ResponseBody<B>> {
     let reason = RejectionReason::UnknownHost;
-    ResponseTemplate::without_challenge(reason, cors).response(Rejection::new(reason))
-}
-
-/// Builds the response to a request that upgrades the connection.
-pub(crate) fn upgrade_rejected<B>(cors: bool) -> Response<ResponseBody<B>> {
-    let reason = RejectionReason::UpgradeNotAllowed;
     ResponseTemplate::without_challenge(reason, cors).response(Rejection::new(reason))
 }
 

@@ -52,13 +52,15 @@ pub(crate) struct ChallengeContext {
 }
 
 impl ChallengeContext {
-    /// Adds scopes, after those that every request needs.
-    pub(crate) fn with_scopes(&self, further: &Scopes) -> Self {
-        Self { scopes: self.scopes.union(further), ..self.clone() }
-    }
-
+    /// Responds with a challenge that names the scopes of this request after those that every
+    /// request needs.
     pub(crate) fn respond<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
-        ResponseTemplate::new(rejection.reason, self).response(rejection)
+        let scopes = match rejection.further_scopes() {
+            Some(further) => &self.scopes.union(further),
+            None => &self.scopes,
+        };
+        let resource_metadata = Some(self.resource_metadata.as_str());
+        ResponseTemplate::new(&rejection, resource_metadata, scopes, self.cors).response(rejection)
     }
 }
 
@@ -71,18 +73,18 @@ pub(crate) struct ResponseTemplates {
 
 impl ResponseTemplates {
     pub(crate) fn new(challenge_context: ChallengeContext) -> Self {
-        let prepare = |reason| (reason, ResponseTemplate::new(reason, &challenge_context));
+        let ChallengeContext { resource_metadata, scopes, cors } = &challenge_context;
+        let prepare = |reason| {
+            let rejection = Rejection::new(reason);
+            let url = Some(resource_metadata.as_str());
+            (reason, ResponseTemplate::new(&rejection, url, scopes, *cors))
+        };
         Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenge_context }
     }
 
-    /// Responds to a request that needs these scopes in addition to those of every request.
-    pub(crate) fn respond_with_scopes<B>(
-        &self,
-        rejection: Rejection,
-        further: &Scopes,
-    ) -> Response<ResponseBody<B>> {
-        if !further.is_empty() {
-            return self.challenge_context.with_scopes(further).respond(rejection);
+    pub(crate) fn respond<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
+        if rejection.further_scopes().is_some() {
+            return self.challenge_context.respond(rejection);
         }
         match self.prepared.iter().find(|(reason, _)| *reason == rejection.reason) {
             Some((_, prepared)) => prepared.response(rejection),
@@ -101,29 +103,30 @@ pub(super) struct ResponseTemplate {
 }
 
 impl ResponseTemplate {
-    fn new(reason: RejectionReason, context: &ChallengeContext) -> Self {
-        let error = reason.error_response();
-        let challenge = BearerChallenge::new(&context.resource_metadata).scope(&context.scopes);
-        let challenge = match error.challenge {
+    /// Prepares a response, with a challenge if there is a resource that it can name.
+    fn new(
+        rejection: &Rejection,
+        resource_metadata: Option<&str>,
+        scopes: &Scopes,
+        cors: bool,
+    ) -> Self {
+        let error = rejection.reason.error_response();
+        let challenge = resource_metadata.map(|url| BearerChallenge::new(url).scope(scopes));
+        let challenge = challenge.and_then(|challenge| match error.challenge {
             Challenge::None => None,
             Challenge::WithoutError => Some(challenge),
             Challenge::WithError => Some(challenge.error(error.code, error.description)),
-        };
+        });
         Self {
             status: error.status,
             challenge: challenge.map(|challenge| challenge.to_header_value()),
-            body: body(&error, None),
-            cors: context.cors,
+            body: body(&error, rejection.request_id().cloned()),
+            cors,
         }
     }
 
     pub(super) fn without_challenge(reason: RejectionReason, cors: bool) -> Self {
-        Self::for_message(reason, None, cors)
-    }
-
-    pub(super) fn for_message(reason: RejectionReason, id: Option<RequestId>, cors: bool) -> Self {
-        let error = reason.error_response();
-        Self { status: error.status, challenge: None, body: body(&error, id), cors }
+        Self::new(&Rejection::new(reason), None, &Scopes::none(), cors)
     }
 
     pub(super) fn response<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {

@@ -115,6 +115,20 @@ impl MessageError {
                 "The request body is too large",
                 None,
             ),
+            // RFC 9110 section 15.6.4.
+            Self::NoCapacity => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "The server is reading too many large request bodies at the moment",
+                None,
+            ),
+            // RFC 9110 section 15.5.9.
+            Self::TimedOut => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request body did not arrive in time",
+                None,
+            ),
             // JSON-RPC 2.0 section 5.1.
             Self::ParseError => (
                 StatusCode::BAD_REQUEST,
@@ -165,7 +179,7 @@ mod tests {
         ]
     };
 
-    const REASONS: [RejectionReason; 13] = {
+    const REASONS: [RejectionReason; 15] = {
         use RejectionReason::*;
         [
             MissingToken,
@@ -178,6 +192,8 @@ mod tests {
             UpgradeNotAllowed,
             MetadataUnavailable,
             Message(MessageError::TooLarge),
+            Message(MessageError::NoCapacity),
+            Message(MessageError::TimedOut),
             Message(MessageError::ParseError),
             Message(MessageError::InvalidRequest),
             Message(MessageError::HeaderMismatch),

@@ -194,9 +194,15 @@ async fn a_body_with_a_content_length_over_the_limit_is_not_read() {
 #[tokio::test]
 async fn a_body_is_not_read_before_the_token_is_verified() {
     let fixture = Fixture::new().await;
-    let (service, received) = recording_layer(&layer());
-    let service = fixture.layer().access_policy(policy()).layer(service);
-    let request = Request::post("/mcp").body(Unreadable).unwrap();
-    assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let received = Received::default();
+    let layer = AuthLayer::new(fixture.layer(), layer());
+    let service = layer.layer(recording_service(&received));
+    let forged = format!("Bearer {}", fixture.clerk.mint().foreign_key().jwt());
+    for credentials in [None, Some("Bearer abc"), Some(forged.as_str())] {
+        let request = Request::post("/mcp").header("mcp-method", "tools/call");
+        let request = credentials.into_iter().fold(request, |r, c| r.header("authorization", c));
+        let response = service.clone().oneshot(request.body(Unreadable).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{credentials:?}");
+    }
     assert!(received.lock().unwrap().is_empty());
 }

@@ -5,13 +5,14 @@ use super::*;
 #[tokio::test]
 async fn the_bearer_auth_layer_adds_the_scopes_of_the_operation_in_the_headers() {
     let fixture = Fixture::new().await;
-    let single = guarded(fixture.layer().access_policy(policy()));
-    let several = ResourcesByHost::new([RESOURCE]).unwrap();
-    let several = guarded(
-        BearerAuthLayer::with_resolver(fixture.verifier(), several)
-            .required_scopes(scopes("profile email"))
-            .access_policy(policy()),
-    );
+    let single = guarded(AuthLayer::new(fixture.layer(), layer()));
+    let several = || ResourcesByHost::new([RESOURCE]).unwrap();
+    let several = guarded(AuthLayer::new(
+        BearerAuthLayer::with_resolver(fixture.verifier(), several())
+            .required_scopes(scopes("profile email")),
+        AccessPolicyLayer::with_resolver(policy(), several())
+            .required_scopes(scopes("profile email")),
+    ));
     let invalid = format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt());
     let narrow =
         format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt());

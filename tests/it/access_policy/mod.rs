@@ -14,7 +14,8 @@ use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
 use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::{
-    AccessPolicy, AuthInfo, InsufficientScope, Rejection, RejectionReason, ScopeHierarchy, Scopes,
+    AccessPolicy, AuthInfo, AuthLayer, InsufficientScope, Rejection, RejectionReason,
+    ScopeHierarchy, Scopes,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -215,7 +216,8 @@ async fn an_operation_requires_the_scopes_of_its_rule() {
             "a scope does not grant one that implies it",
             delete.clone(),
             "files:read",
-            Some("profile email files:write"),
+            // Granted before, and kept.
+            Some("profile email files:write files:read"),
         ),
         ("a scope grants one that it implies", call("read_file"), "files:write", None),
         (

@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
 use clerk_mcp_tools::bearer_auth::{
-    AccessToken, BearerAuthLayer, ResourcesByHost, SessionKey, TokenRequest,
+    AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
 };
 use clerk_mcp_tools::clerk::{ClerkClient, User, fetch_clerk_authorization_server_metadata};
 use clerk_mcp_tools::clock::SystemClock;
@@ -116,6 +116,7 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("ConfigErrorKind", &ConfigErrorKind::Invalid);
     output.add("VerifyErrorKind", &VerifyErrorKind::Expired);
     output.add("MessageError", &MessageError::TooLarge);
+    output.add("NotGuarded", &NotGuarded::NoLayer);
     output.add("InsufficientScope", &InsufficientScope::new(Scopes::parse("profile").unwrap()));
     output.add("Scopes", &Scopes::parse("profile").unwrap());
     output.add("ScopeHierarchy", &ScopeHierarchy::new().implies("admin", ["write"]).unwrap());

@@ -371,8 +371,6 @@ async fn logs_errors_and_responses_show_no_secret() {
         "failed to verify an access token",
         "rejected an access token",
         "rejected a request",
-        "rejected an operation",
-        "rejected a message",
         "skipped a key of the key set",
         // From the HTTP client, the inner server, and the metrics.
         "TRACE reqwest",

@@ -11,6 +11,7 @@
 pub(crate) mod proxy;
 
 use std::convert::Infallible;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt};
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
@@ -138,16 +139,27 @@ where
     <L::Service as Service<Request<Full<Bytes>>>>::Future: Send,
     ResBody: Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
 {
-    collect_responses(layer.layer(service_fn(echo_user as fn(Request<Full<Bytes>>) -> EchoFuture)))
+    collect_responses(layer.layer(EchoUser))
 }
 
-pub(crate) type EchoUser = tower::util::ServiceFn<fn(Request<Full<Bytes>>) -> EchoFuture>;
-type EchoFuture = std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
+/// A service that responds with the caller's user id, whatever the request's body.
+#[derive(Clone)]
+pub(crate) struct EchoUser;
 
-fn echo_user(request: Request<Full<Bytes>>) -> EchoFuture {
-    let user =
-        request.extensions().get::<AuthInfo>().map_or(ANONYMOUS, AuthInfo::user_id).to_owned();
-    std::future::ready(Ok(Response::new(Full::from(user))))
+impl<B> Service<Request<B>> for EchoUser {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = request.extensions().get::<AuthInfo>();
+        let user = caller.map_or(ANONYMOUS, AuthInfo::user_id).to_owned();
+        std::future::ready(Ok(Response::new(Full::from(user))))
+    }
 }
 
 /// Wraps a service so that its responses are read to the end.
