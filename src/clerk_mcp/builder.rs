@@ -32,6 +32,7 @@ pub struct ClerkMcpBuilder {
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
+    root_metadata: bool,
     restrict_advertised_scopes: bool,
     customize_metadata: Option<Arc<CustomizeMetadata>>,
     /// The first invalid variable of the environment; `build` reports it.
@@ -51,6 +52,7 @@ impl ClerkMcpBuilder {
             optional: false,
             cors: true,
             session_key: None,
+            root_metadata: true,
             restrict_advertised_scopes: false,
             customize_metadata: None,
             problem: None,
@@ -164,6 +166,16 @@ impl ClerkMcpBuilder {
         self
     }
 
+    /// Serves the metadata only at the well-known paths that contain the path of the resource, and
+    /// leaves those without it to another endpoint of the same host. Defaults to serving both.
+    ///
+    /// Clients find the document by the challenge. Only those that do not read challenges try the
+    /// host's root.
+    pub fn without_root_metadata(mut self) -> Self {
+        self.root_metadata = false;
+        self
+    }
+
     /// Restricts `scopes_supported` in the mirrored authorization server metadata to those of this
     /// server. Defaults to Clerk's list.
     ///
@@ -215,6 +227,7 @@ impl ClerkMcpBuilder {
         let verifier = build_verifier(self.verifier.take(), self.env_verifier.take(), &resource)?;
         let advertised = self.scopes_supported.take().unwrap_or_else(|| self.scopes.clone());
         check_resource(&resource, &verifier)?;
+        check_metadata_path(&resource, self.root_metadata)?;
         check_grantable(&self.scopes.union(&self.policy.scopes()))?;
         check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
@@ -229,6 +242,7 @@ impl ClerkMcpBuilder {
             hierarchy: self.hierarchy,
             auth_layer,
             cors: self.cors,
+            root_metadata: self.root_metadata,
             metadata,
         })))
     }
@@ -308,6 +322,16 @@ fn check_resource(resource: &ResourceUrl, verifier: &ClerkVerifier) -> Result<()
         )),
         _ => Ok(()),
     }
+}
+
+fn check_metadata_path(resource: &ResourceUrl, root_metadata: bool) -> Result<(), ConfigError> {
+    if root_metadata || !resource.path().trim_end_matches('/').is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::conflict(
+        "without_root_metadata",
+        format!("leaves no path for the metadata of {resource}, which has no path of its own"),
+    ))
 }
 
 fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {

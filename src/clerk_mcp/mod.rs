@@ -3,6 +3,8 @@
 mod auth_layer;
 mod authorization_server;
 mod builder;
+#[cfg(feature = "axum")]
+mod mount;
 
 use std::sync::Arc;
 
@@ -63,6 +65,7 @@ struct Inner {
     hierarchy: ScopeHierarchy,
     auth_layer: AuthLayer,
     cors: bool,
+    root_metadata: bool,
     metadata: ProtectedResourceMetadata,
     protected_resource: ProtectedResourceService,
     authorization_server: AuthorizationServerService,
@@ -157,7 +160,8 @@ impl ClerkMcp {
         rejection.into().respond(&self.0.resource, &self.0.scopes, self.0.cors)
     }
 
-    /// Returns every well-known path with the service that answers there, for a router.
+    /// Returns every well-known path with the service that answers there, for a router. For axum,
+    /// `mount` (feature `axum`) adds them together with the guarded service.
     #[must_use]
     pub fn well_known_routes(&self) -> Vec<(String, WellKnownService)> {
         let documents = [
@@ -171,8 +175,10 @@ impl ClerkMcp {
             ),
         ];
         let routes = documents.into_iter().flat_map(|(well_known, service)| {
-            let paths = well_known_paths(well_known, &self.0.resource);
-            paths.into_iter().map(move |path| (path, service.clone()))
+            let is_root = move |path: &str| path.trim_end_matches('/') == well_known;
+            let paths = well_known_paths(well_known, &self.0.resource).into_iter();
+            let paths = paths.filter(move |path| self.0.root_metadata || !is_root(path));
+            paths.map(move |path| (path, service.clone()))
         });
         routes.collect()
     }

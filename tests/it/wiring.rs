@@ -128,3 +128,71 @@ async fn both_layers_answer_a_request_for_no_resource_with_421() {
     let response = service.oneshot(request(Method::POST, "/mcp", &[])).await.unwrap();
     assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST);
 }
+
+#[tokio::test]
+async fn two_endpoints_of_one_host_share_a_router() {
+    let fixture = Fixture::new().await;
+    let clerk = |url: &str, is_second: bool| {
+        let builder = fixture.clerk_mcp_builder();
+        let verifier = fixture.public_verifier_builder().resource(url.parse().unwrap());
+        let builder = builder.resource(url.parse().unwrap()).verifier(verifier.build().unwrap());
+        if is_second { builder.without_root_metadata() } else { builder }.build().unwrap()
+    };
+    let [a, b] = ["https://h.example/mcp", "https://h.example/:b/*/mcp/"];
+    let (first, second) = (clerk(a, false), clerk(b, true));
+    let router = first.mount(axum::Router::new(), EchoUser);
+    let router = collect_responses(second.mount(router, EchoUser));
+
+    for (path, resource) in [("/mcp", a), ("/:b/*/mcp/", b)] {
+        for (audience, status) in [(resource, 200), ("https://h.example/other", 401)] {
+            let credentials = format!("Bearer {}", fixture.clerk.mint().audience(audience).jwt());
+            let headers = [("authorization", credentials.as_str())];
+            let response = send(&router, request(Method::POST, path, &headers)).await;
+            assert_eq!(response.status.as_u16(), status, "{path} {audience}");
+        }
+    }
+    let prefix = "/.well-known/oauth-protected-resource";
+    let documents = [
+        ("", Some(a)),
+        ("/", Some(a)),
+        ("/mcp", Some(a)),
+        ("/mcp/", Some(a)),
+        ("/:b/*/mcp", Some(b)),
+        ("/:b/*/mcp/", Some(b)),
+        ("/x/y/mcp", None),
+    ];
+    for (path, resource) in documents {
+        let response = send(&router, request(Method::GET, &format!("{prefix}{path}"), &[])).await;
+        let document: Option<serde_json::Value> = serde_json::from_str(&response.body).ok();
+        assert_eq!(document.as_ref().and_then(|d| d["resource"].as_str()), resource, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_can_be_mounted_where_a_proxy_forwards_it() {
+    let fixture = Fixture::new().await;
+    let clerk = fixture.clerk_mcp_builder().build().unwrap();
+    let router = collect_responses(clerk.mount_at(axum::Router::new(), "/", EchoUser));
+    let credentials = format!("Bearer {}", fixture.jwt());
+    let headers = [("authorization", credentials.as_str())];
+    for (path, status) in [("/", 200), ("/mcp", 404)] {
+        let response = send(&router, request(Method::POST, path, &headers)).await;
+        assert_eq!(response.status.as_u16(), status, "{path}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_a_path_needs_its_root_documents() {
+    let builder = || {
+        let verifier = clerk_mcp_tools::ClerkVerifier::builder()
+            .frontend_api("https://clerk.example.com".parse().unwrap())
+            .build()
+            .unwrap();
+        clerk_mcp_tools::ClerkMcp::builder().verifier(verifier).without_root_metadata()
+    };
+    for url in ["https://h.example", "https://h.example/", "https://h.example//"] {
+        let error = builder().resource(url.parse().unwrap()).build().unwrap_err();
+        assert_eq!(error.setting(), "without_root_metadata", "{url}");
+    }
+    assert!(builder().resource("https://h.example/a".parse().unwrap()).build().is_ok());
+}
