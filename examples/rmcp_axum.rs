@@ -36,7 +36,6 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
 use serde_json::{Value, json};
-use tower::Layer;
 
 use support::Environment;
 
@@ -81,18 +80,7 @@ pub fn router(clerk: &ClerkMcp) -> Router {
         NeverSessionManager::default().into(),
         config,
     );
-    let guarded = clerk.auth_layer().layer(mcp);
-
-    // With and without a trailing slash: users type both.
-    let path = clerk.resource().path().trim_end_matches('/');
-    let mut router = Router::new().route_service(&format!("{path}/"), guarded.clone());
-    if !path.is_empty() {
-        router = router.route_service(path, guarded);
-    }
-    for (path, service) in clerk.well_known_routes() {
-        router = router.route_service(&path, service);
-    }
-    router
+    clerk.mount(Router::new(), mcp)
 }
 
 #[derive(Clone)]

@@ -24,7 +24,6 @@
 //! use rmcp::ServerHandler;
 //! use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 //! use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
-//! use tower::Layer;
 //!
 //! # #[derive(Clone)]
 //! # struct Tools;
@@ -44,10 +43,9 @@
 //!     .with_legacy_session_mode(false)
 //!     .with_allowed_hosts([clerk.resource().host()]);
 //! let mcp = StreamableHttpService::new(|| Ok(Tools), NeverSessionManager::default().into(), config);
-//! let mut router = Router::new().route_service("/mcp", clerk.auth_layer().layer(mcp));
-//! for (path, service) in clerk.well_known_routes() {
-//!     router = router.route_service(&path, service);
-//! }
+//! // The guarded service, and the metadata documents outside of the guard. Without axum:
+//! // `auth_layer` and `well_known_layer`.
+//! let router = clerk.mount(Router::new(), mcp);
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! axum::serve(listener, router).await?;
 //! # Ok(())
@@ -85,6 +83,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
+//! | `axum` | `ClerkMcp::mount`, which adds the guarded service and its documents to an axum router. |
 //! | `metrics` | Counters of the [`metrics`](https://docs.rs/metrics) crate beside [`ClerkVerifier::stats`]. |
 //! | `testing` | The module `testing`: an in-process stand-in for Clerk. For tests only. |
 //!

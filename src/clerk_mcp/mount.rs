@@ -12,8 +12,8 @@ use super::ClerkMcp;
 use crate::access_policy::RequestBody;
 
 impl ClerkMcp {
-    /// Adds the guarded MCP service, at the path of the resource, and the metadata documents to a
-    /// router. Requires the feature `axum`.
+    /// Adds the guarded MCP service and the metadata documents to a router. The service is at the
+    /// path of the resource, with and without a trailing slash. Requires the feature `axum`.
     ///
     /// Nothing that is configured can be left out this way: the service is guarded by
     /// [`auth_layer`](Self::auth_layer), and the documents are outside of it. Do not
@@ -54,8 +54,7 @@ impl ClerkMcp {
         S::Future: Send + 'static,
         ResBody: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let path = self.resource().path();
-        self.mount_at(router, if path.is_empty() { "/" } else { path }, service)
+        self.mount_at(router, self.resource().path(), service)
     }
 
     /// Does the same with another path for the service: the one that this server sees, where a proxy
@@ -65,7 +64,7 @@ impl ClerkMcp {
     /// # Panics
     ///
     /// Panics, as [`Router::route`] does, if the router has a route with one of these paths, or if
-    /// `path` does not start with a slash.
+    /// `path` is neither empty nor starts with a slash.
     pub fn mount_at<T, S, ResBody>(&self, router: Router<T>, path: &str, service: S) -> Router<T>
     where
         T: Clone + Send + Sync + 'static,
@@ -76,8 +75,11 @@ impl ClerkMcp {
     {
         // A path of a URL may have segments that were captures in axum 0.7.
         let router = router.without_v07_checks();
-        let router = router.route_service(path, self.auth_layer().layer(service));
-        let routes = self.well_known_routes().into_iter();
-        routes.fold(router, |router, (path, service)| router.route_service(&path, service))
+        let guarded = self.auth_layer().layer(service);
+        let path = path.trim_end_matches('/');
+        let router = router.route_service(&format!("{path}/"), guarded.clone());
+        let router = if path.is_empty() { router } else { router.route_service(path, guarded) };
+        let documents = self.well_known_routes().into_iter();
+        documents.fold(router, |router, (path, service)| router.route_service(&path, service))
     }
 }
