@@ -89,6 +89,7 @@ mod response;
 mod route;
 mod server;
 mod sign_in;
+mod start;
 mod state;
 mod token_builder;
 mod token_format;
