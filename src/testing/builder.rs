@@ -255,7 +255,6 @@ impl fmt::Debug for FakeClerkBuilder {
             .field("scopes_supported", &self.scopes_supported)
             .field("grantable_scopes", &self.grantable_scopes)
             .field("dynamic_registration", &self.dynamic_registration)
-            .field("resources", &self.resources)
             .field("include_audience", &self.include_audience)
             .finish_non_exhaustive()
     }

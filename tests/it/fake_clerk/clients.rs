@@ -39,6 +39,9 @@ async fn a_client_can_use_a_metadata_document_as_its_id() {
 
 #[tokio::test]
 async fn a_metadata_document_limits_grant_types_and_scopes() {
+    let clerk = FakeClerk::start().await.unwrap();
+    let host = FakeClerk::start().await.unwrap();
+    let client_id = format!("{}/.well-known/jwks.json", host.issuer());
     for (members, scope, expected) in [
         (json!({}), "offline_access", Ok(false)),
         (json!({ "grant_types": ["authorization_code"] }), "offline_access", Ok(false)),
@@ -49,9 +52,6 @@ async fn a_metadata_document_limits_grant_types_and_scopes() {
         (json!({ "scope": "profile other:scope" }), "email", Err("invalid_scope")),
         (json!({ "scope": "profile other:scope" }), "other:scope", Err("invalid_scope")),
     ] {
-        let clerk = FakeClerk::start().await.unwrap();
-        let host = FakeClerk::start().await.unwrap();
-        let client_id = format!("{}/.well-known/jwks.json", host.issuer());
         let mut metadata = json!({ "client_id": client_id, "redirect_uris": [REDIRECT_URI] });
         metadata.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
         host.fault(Route::Jwks, document(metadata));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, ManualClock};
+use clerk_mcp_tools::testing::{FakeClerk, ManualClock};
 use serde_json::json;
 
 use super::{
@@ -15,29 +15,27 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test]
 async fn a_refresh_token_needs_offline_access_and_the_grant_type() {
-    let any: fn(FakeClerkBuilder) -> FakeClerkBuilder = |builder| builder;
-    let lenient: fn(FakeClerkBuilder) -> FakeClerkBuilder =
-        |builder| builder.require_offline_access(false);
+    let strict = FakeClerk::start().await.unwrap();
+    let lenient = FakeClerk::builder().require_offline_access(false).start().await.unwrap();
     let both = json!(["authorization_code", "refresh_token"]);
     let code_only = json!(["authorization_code"]);
-    for (name, configure, grant_types, scope, expected) in [
-        ("without offline_access", any, &both, "profile", false),
-        ("with offline_access", any, &both, "profile offline_access", true),
-        ("without the grant type", any, &code_only, "profile offline_access", false),
-        ("without grant types", any, &json!(null), "profile offline_access", false),
-        ("lenient", lenient, &both, "profile", true),
-        ("lenient without the grant type", lenient, &code_only, "profile", false),
+    for (name, clerk, grant_types, scope, expected) in [
+        ("without offline_access", &strict, &both, "profile", false),
+        ("with offline_access", &strict, &both, "profile offline_access", true),
+        ("without the grant type", &strict, &code_only, "profile offline_access", false),
+        ("without grant types", &strict, &json!(null), "profile offline_access", false),
+        ("lenient", &lenient, &both, "profile", true),
+        ("lenient without the grant type", &lenient, &code_only, "profile", false),
     ] {
-        let clerk = configure(FakeClerk::builder()).start().await.unwrap();
         let mut metadata =
             json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
         if !grant_types.is_null() {
             metadata["grant_types"] = grant_types.clone();
         }
-        let client_id = post_json(&clerk, "/oauth/register", metadata).await.string("client_id");
-        let redirect = authorize(&clerk, &client_id, &[("scope", scope)]).await;
+        let client_id = post_json(clerk, "/oauth/register", metadata).await.string("client_id");
+        let redirect = authorize(clerk, &client_id, &[("scope", scope)]).await;
         let code = redirect.redirect_parameter("code").unwrap();
-        let response = exchange_code(&clerk, &client_id, &code, &[]).await;
+        let response = exchange_code(clerk, &client_id, &code, &[]).await;
         assert_eq!(response.status, 200, "{name}");
         assert_eq!(response.json.get("refresh_token").is_some(), expected, "{name}");
     }

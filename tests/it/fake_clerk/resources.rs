@@ -50,31 +50,36 @@ async fn audiences(clerk: &FakeClerk, resources: &[&str]) -> [Value; 2] {
 
 #[tokio::test]
 async fn only_registered_resources_become_the_audience() {
-    let none: &[&str] = &[];
-    for (registered, requested, expected) in [
-        (none, RESOURCE, json!(RESOURCE)),
-        (none, "http://localhost:3000/mcp", json!("http://localhost:3000/mcp")),
-        (none, "http://[::1]:3000/mcp", json!("http://[::1]:3000/mcp")),
-        (none, "http://mcp.example.com/mcp", json!(null)),
-        (none, "urn:example:mcp", json!(null)),
-        (&[RESOURCE], RESOURCE, json!(RESOURCE)),
-        (&[RESOURCE], OTHER, json!(null)),
-        (&[RESOURCE, OTHER], OTHER, json!(OTHER)),
-        // Byte for byte.
-        (&[RESOURCE], "https://mcp.example.com/mcp?client=codex", json!(null)),
-        (&[RESOURCE], "https://mcp.example.com/mcp/", json!(null)),
-        (&[RESOURCE], "https://MCP.example.com/mcp", json!(null)),
-    ] {
-        let builder = FakeClerk::builder();
-        let builder = registered.iter().fold(builder, |b, one| b.register_resource(*one));
-        let clerk = builder.start().await.unwrap();
-        let audiences = audiences(&clerk, &[requested]).await;
-        assert_eq!(audiences, [expected.clone(), expected], "{registered:?} {requested}");
-    }
+    // Before the first resource is registered: whatever URL an MCP server can have.
     let clerk = FakeClerk::start().await.unwrap();
-    clerk.register_resource(RESOURCE);
-    let audiences = audiences(&clerk, &[OTHER, RESOURCE]).await;
-    assert_eq!(audiences, [json!(RESOURCE), json!(RESOURCE)]);
+    for (requested, is_audience) in [
+        (RESOURCE, true),
+        ("http://localhost:3000/mcp", true),
+        ("http://[::1]:3000/mcp", true),
+        ("http://mcp.example.com/mcp", false),
+        ("urn:example:mcp", false),
+    ] {
+        let expected = if is_audience { json!(requested) } else { json!(null) };
+        let audiences = audiences(&clerk, &[requested]).await;
+        assert_eq!(audiences, [expected.clone(), expected], "{requested}");
+    }
+
+    // Afterwards: the registered ones, byte for byte.
+    let clerk = FakeClerk::builder().register_resource(RESOURCE).start().await.unwrap();
+    for (requested, expected) in [
+        (vec![RESOURCE], json!(RESOURCE)),
+        (vec![OTHER, RESOURCE], json!(RESOURCE)),
+        (vec![OTHER], json!(null)),
+        (vec!["https://mcp.example.com/mcp?client=codex"], json!(null)),
+        (vec!["https://mcp.example.com/mcp/"], json!(null)),
+        (vec!["https://MCP.example.com/mcp"], json!(null)),
+    ] {
+        let audiences = audiences(&clerk, &requested).await;
+        assert_eq!(audiences, [expected.clone(), expected], "{requested:?}");
+    }
+    clerk.register_resource(OTHER);
+    let expected = json!([OTHER, RESOURCE]);
+    assert_eq!(audiences(&clerk, &[OTHER, RESOURCE]).await, [expected.clone(), expected]);
 }
 
 #[tokio::test]
