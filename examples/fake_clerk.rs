@@ -16,9 +16,9 @@
 //! curl http://127.0.0.1:3000/mcp -H "Authorization: Bearer $TOKEN" ...
 //! ```
 //!
-//! MCP clients can sign in as well, since the server's metadata names the fake Clerk. As with Clerk,
-//! the resource is registered byte for byte: tokens for another URL have no audience. It stops at
-//! Ctrl-C.
+//! MCP clients can sign in as well, since the server's metadata names the fake Clerk. As with
+//! Clerk, the resource is registered byte for byte: tokens for another URL have no audience. It
+//! stops at Ctrl-C.
 
 #![allow(clippy::print_stdout, reason = "the example prints the settings of the fake Clerk")]
 

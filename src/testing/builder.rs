@@ -132,9 +132,9 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Sets whether a refresh token is issued only if the scope `offline_access` was granted (OpenID
-    /// Connect Core 1.0 section 11). Defaults to `true`: a client that relies on a refresh token has
-    /// to ask for it.
+    /// Sets whether a refresh token is issued only if the scope `offline_access` was granted
+    /// (OpenID Connect Core 1.0 section 11). Defaults to `true`: a client that relies on a refresh
+    /// token has to ask for it.
     ///
     /// With `false`, every client whose grant types include `refresh_token` gets one. Clients that
     /// request just the scopes of the challenge, such as the TypeScript SDK 1.x, sign in again
@@ -158,9 +158,9 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Registers a resource, the URL of an MCP server, byte for byte: in the Clerk Dashboard, under
-    /// *Agents*, *MCP servers*. Tokens for other resources are issued without an audience. Until the
-    /// first one is registered, every https URL counts as registered, and every http URL on a
+    /// Registers a resource, the URL of an MCP server, byte for byte. *Agents → MCP servers* of the
+    /// Clerk Dashboard does the same. Tokens for other resources are issued without an audience. Until
+    /// the first one is registered, every https URL counts as registered, and every http URL on a
     /// loopback host.
     ///
     /// # Example

@@ -22,8 +22,8 @@
 //! - Redirect URIs, as they are written: https, http on `127.0.0.1`, `[::1]` or `localhost`, or a
 //!   private-use scheme with a dot (RFC 8252 section 7.1;
 //!   [more](FakeClerkBuilder::allow_redirect_scheme) can be allowed), without user information,
-//!   wildcard and fragment. A request must repeat a registered one; only the port of a loopback host
-//!   may vary (RFC 8252 section 7.3).
+//!   wildcard and fragment. A request must repeat a registered one; only the port of a loopback
+//!   host may vary (RFC 8252 section 7.3).
 //! - PKCE: a `code_challenge` of the method S256 and its `code_verifier` are required, each in its
 //!   form (RFC 7636).
 //! - Client authentication: by the registered method, `none`, `client_secret_basic` or
@@ -31,19 +31,20 @@
 //! - Scopes: each one must be [grantable](FakeClerkBuilder::grantable_scopes), and be among those
 //!   that the client [registered](FakeClerkBuilder::registration_limits_scopes), if it registered
 //!   any. Unknown scopes cannot be registered.
-//! - Resource indicators: absolute URIs without a fragment. A token request may only narrow those of
-//!   the authorization request (RFC 8707).
+//! - Resource indicators: absolute URIs without a fragment. A token request may only narrow those
+//!   of the authorization request (RFC 8707).
 //! - The audience, as Clerk decides it: a token has an `aud` if the client requested the resource,
 //!   the resource is [registered](FakeClerkBuilder::register_resource) (by default, every https or
-//!   loopback URL is), and the instance [includes the audience](FakeClerkBuilder::include_audience).
-//!   A grant that was made without an audience stays without it.
+//!   loopback URL is), and the instance
+//!   [includes the audience](FakeClerkBuilder::include_audience). A grant that was made without an
+//!   audience stays without it.
 //! - Authorization codes: one use, 60 seconds, bound to the client and the redirect URI. A second
 //!   use revokes the tokens of the first one.
 //! - Refresh tokens: only with the grant type `refresh_token` and the scope
 //!   [`offline_access`](FakeClerkBuilder::require_offline_access), with an
 //!   [expiry](FakeClerkBuilder::refresh_token_lifetime), bound to the client, replaced at each use.
-//!   A second use [revokes](FakeClerkBuilder::revoke_on_refresh_token_reuse) the grant. A request may
-//!   narrow scopes and resources.
+//!   A second use [revokes](FakeClerkBuilder::revoke_on_refresh_token_reuse) the grant. A request
+//!   may narrow scopes and resources.
 //! - Client metadata documents, and the secret key of the Backend API.
 //!
 //! # What it does not check
@@ -56,8 +57,8 @@
 //! - Grants other than authorization code and refresh token; `prompt`, `max_age`, PAR, DPoP, and
 //!   client authentication by a key.
 //! - Redirect URIs and clients that a test adds with [`FakeClerk::register_client`].
-//! - The management of registered clients (RFC 7592), and the limits of the fetch of client metadata
-//!   documents that a public server needs against request forgery.
+//! - The management of registered clients (RFC 7592), and protection against request forgery when
+//!   a client metadata document is fetched.
 //!
 //! # Example
 //!

@@ -101,8 +101,8 @@ fn approve(
     Ok(code)
 }
 
-/// Returns the requested scopes, or the default ones (RFC 6749 section 3.3), if the instance and the
-/// registration of the client allow them.
+/// Returns the requested scopes, or the default ones (RFC 6749 section 3.3), if the instance and
+/// the registration of the client allow them.
 fn granted_scopes(
     instance: &FakeInstance,
     client: &Client,

@@ -58,14 +58,14 @@ impl FakeClerk {
     }
 
     /// Registers a resource, such as a server whose port is known only after the start. See
-    /// [`FakeClerkBuilder::register_resource`](crate::testing::FakeClerkBuilder::register_resource).
+    /// [`register_resource`](crate::testing::FakeClerkBuilder::register_resource) of the builder.
     pub fn register_resource(&self, resource: impl Into<String>) {
         self.instance().records().resources.register(resource.into());
     }
 
     /// Sets whether tokens name their audience from now on. A grant that is made while it is off
     /// gets no audience later either: its user has to sign in again. See
-    /// [`FakeClerkBuilder::include_audience`](crate::testing::FakeClerkBuilder::include_audience).
+    /// [`include_audience`](crate::testing::FakeClerkBuilder::include_audience) of the builder.
     pub fn set_include_audience(&self, include: bool) {
         self.instance().records().resources.include_audience = include;
     }

@@ -96,6 +96,10 @@ async fn errors_are_not_redirected_to_an_unregistered_uri() {
             "invalid_request",
         ),
         ([("redirect_uri", "http://localhost:4000/callback?from=test")], "invalid_request"),
+        // Other spellings of the registered URI.
+        ([("redirect_uri", "http://127.1:4000/callback?from=test")], "invalid_request"),
+        ([("redirect_uri", "http://127.0.0.1:4000/x/../callback?from=test")], "invalid_request"),
+        ([("redirect_uri", "http:/127.0.0.1:4000/callback?from=test")], "invalid_request"),
     ] {
         let response = authorize(&clerk, &client_id, &changes).await;
         assert_eq!(response.error(), (400, error), "{changes:?}");

@@ -69,6 +69,7 @@ async fn refresh_tokens_rotate_and_keep_the_grant() {
     assert_eq!(narrowed.json["scope"], "email");
     let second = narrowed.string("refresh_token");
     assert_ne!(second, first);
+    assert!(!clerk.revoke(&first), "a used token is no longer there");
     let refreshed = refresh(&clerk, &client_id, &second, &[]).await;
     assert_eq!(refreshed.json["scope"], "profile email offline_access");
 }

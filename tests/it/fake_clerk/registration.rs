@@ -19,7 +19,9 @@ async fn registration_echoes_the_metadata() {
     let metadata = json!({
         "redirect_uris": [REDIRECT_URI, "com.example.app:/callback", "https://app.example/cb"],
         "client_name": "Test", "token_endpoint_auth_method": "none", "client_secret": "mine",
-        "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+        "grant_types": [
+            "authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code",
+        ],
         "scope": "profile email",
     });
     let response = register(&clerk, metadata.clone()).await;
@@ -110,7 +112,8 @@ async fn the_registered_scopes_limit_what_is_granted() {
         (&lenient, "profile", "everything", Err("invalid_scope")),
     ] {
         let metadata = json!({
-            "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none", "scope": registered,
+            "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none",
+            "scope": registered,
         });
         let client_id = register(clerk, metadata).await.string("client_id");
         let response = authorize(clerk, &client_id, &[("scope", requested)]).await;
