@@ -16,8 +16,9 @@
 //! curl http://127.0.0.1:3000/mcp -H "Authorization: Bearer $TOKEN" ...
 //! ```
 //!
-//! MCP clients can sign in as well, since the server's metadata names the fake Clerk. It stops at
-//! Ctrl-C.
+//! MCP clients can sign in as well, since the server's metadata names the fake Clerk. As with
+//! Clerk, the resource is registered byte for byte: tokens for another URL have no audience. It
+//! stops at Ctrl-C.
 
 #![allow(clippy::print_stdout, reason = "the example prints the settings of the fake Clerk")]
 
@@ -25,7 +26,6 @@ mod support;
 
 use std::error::Error;
 
-use clerk_mcp_tools::testing::FakeClerk;
 use clerk_mcp_tools::{ResourceUrl, Scopes};
 
 #[tokio::main]
@@ -38,7 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let scopes: Scopes =
         support::var("MCP_SCOPES").unwrap_or_else(|| "profile email".to_owned()).parse()?;
 
-    let fake = FakeClerk::start().await?;
+    // Tokens for other resources have no audience, so that a server with another URL rejects them.
+    let fake = support::fake_clerk().register_resource(resource.as_str()).start().await?;
     println!("export CLERK_FAPI={}", fake.frontend_api_url());
     println!("export CLERK_API_URL={}", fake.backend_api_url());
     println!("export CLERK_SECRET_KEY={}", fake.secret_key());

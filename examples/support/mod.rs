@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
-use clerk_mcp_tools::testing::FakeClerk;
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -38,6 +38,14 @@ pub(crate) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
+/// Returns the builder of a fake Clerk that real MCP clients can use.
+///
+/// It is more lenient than by default: Cursor's redirect URI has a scheme without a dot, and the
+/// official clients step up to scopes that they did not register.
+pub(crate) fn fake_clerk() -> FakeClerkBuilder {
+    FakeClerk::builder().allow_redirect_scheme("cursor").registration_limits_scopes(false)
+}
+
 /// The settings of an example: the environment, with a fake Clerk and defaults for what is not set.
 pub(crate) struct Environment {
     fake_clerk: Option<FakeClerk>,
@@ -50,7 +58,7 @@ impl Environment {
     /// `path` is that of the endpoint if `MCP_RESOURCE_URL` is not set.
     pub(crate) async fn load(address: SocketAddr, path: &str) -> io::Result<Self> {
         let has_clerk = CLERK_VARIABLES.into_iter().any(|name| var(name).is_some());
-        let fake_clerk = if has_clerk { None } else { Some(FakeClerk::start().await?) };
+        let fake_clerk = if has_clerk { None } else { Some(fake_clerk().start().await?) };
         if has_clerk && var("CLERK_SECRET_KEY").is_none() {
             tracing::warn!(
                 "CLERK_SECRET_KEY is not set: opaque tokens cannot be verified and user data \

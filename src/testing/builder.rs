@@ -1,26 +1,20 @@
 //! Builds a fake Clerk.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::fake_clerk::FakeClerk;
-use super::faults::Faults;
-use super::request_log::RequestLog;
 use super::server::RunningServer;
-use super::state::ids::Ids;
-use super::state::signing_keys::SigningKey;
-use super::state::user::user;
-use super::state::{Client, DefaultIds, FakeInstance, InstanceConfig, Records};
 use super::token_format::TokenFormat;
 use crate::clock::{Clock, SystemClock};
-use crate::instance::{BackendApi, FrontendApi, InstanceType, PublishableKey};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const SCOPES: [&str; 7] = [
     "openid",
     "profile",
@@ -35,15 +29,22 @@ const SCOPES: [&str; 7] = [
 #[derive(Clone)]
 #[must_use]
 pub struct FakeClerkBuilder {
-    clock: Arc<dyn Clock>,
-    token_format: TokenFormat,
-    token_lifetime: Duration,
-    scopes_supported: Vec<String>,
-    grantable_scopes: Option<Vec<String>>,
-    dynamic_registration: bool,
-    secret_key: Option<String>,
-    users: Vec<Value>,
-    origin: Option<String>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) token_format: TokenFormat,
+    pub(super) token_lifetime: Duration,
+    pub(super) scopes_supported: Vec<String>,
+    pub(super) grantable_scopes: Option<Vec<String>>,
+    pub(super) dynamic_registration: bool,
+    pub(super) secret_key: Option<String>,
+    pub(super) users: Vec<Value>,
+    pub(super) origin: Option<String>,
+    pub(super) registration_limits_scopes: bool,
+    pub(super) redirect_schemes: Vec<String>,
+    pub(super) require_offline_access: bool,
+    pub(super) refresh_token_lifetime: Duration,
+    pub(super) revoke_on_refresh_token_reuse: bool,
+    pub(super) resources: Vec<String>,
+    pub(super) include_audience: bool,
 }
 
 impl FakeClerkBuilder {
@@ -58,6 +59,13 @@ impl FakeClerkBuilder {
             secret_key: None,
             users: Vec::new(),
             origin: None,
+            registration_limits_scopes: true,
+            redirect_schemes: Vec::new(),
+            require_offline_access: true,
+            refresh_token_lifetime: TEN_YEARS,
+            revoke_on_refresh_token_reuse: true,
+            resources: Vec::new(),
+            include_audience: true,
         }
     }
 
@@ -103,6 +111,81 @@ impl FakeClerkBuilder {
     /// Disables dynamic client registration (RFC 7591). It is enabled by default.
     pub fn without_dynamic_registration(mut self) -> Self {
         self.dynamic_registration = false;
+        self
+    }
+
+    /// Sets whether a client that registers a `scope` can be granted these scopes only (RFC 7591
+    /// section 2). Defaults to `true`.
+    ///
+    /// With `false`, clients can step up to scopes that they did not register. The official
+    /// TypeScript clients and rmcp need that: they register the scopes of the first challenge, and
+    /// use the same client when a tool asks for more.
+    pub fn registration_limits_scopes(mut self, limits: bool) -> Self {
+        self.registration_limits_scopes = limits;
+        self
+    }
+
+    /// Allows redirect URIs of a private-use scheme that has no dot, such as `cursor`. Without it,
+    /// a scheme must be a domain name in reverse (RFC 8252 section 7.1), such as `com.example.app`.
+    pub fn allow_redirect_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.redirect_schemes.push(scheme.into());
+        self
+    }
+
+    /// Sets whether a refresh token is issued only if the scope `offline_access` was granted
+    /// (OpenID Connect Core 1.0 section 11). Defaults to `true`: a client that relies on a refresh
+    /// token has to ask for it.
+    ///
+    /// With `false`, every client whose grant types include `refresh_token` gets one. Clients that
+    /// request just the scopes of the challenge, such as the TypeScript SDK 1.x, sign in again
+    /// without it.
+    pub fn require_offline_access(mut self, require: bool) -> Self {
+        self.require_offline_access = require;
+        self
+    }
+
+    /// Sets the lifetime of refresh tokens. Each use issues a new one with a lifetime of its own.
+    /// Defaults to ten years of 365 days.
+    pub fn refresh_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.refresh_token_lifetime = lifetime;
+        self
+    }
+
+    /// Sets whether a second use of a refresh token revokes all tokens of its grant (RFC 9700
+    /// section 4.14.2). Defaults to `true`. With `false` only that request is rejected.
+    pub fn revoke_on_refresh_token_reuse(mut self, revoke: bool) -> Self {
+        self.revoke_on_refresh_token_reuse = revoke;
+        self
+    }
+
+    /// Registers a resource, the URL of an MCP server, byte for byte. *Agents → MCP servers* of the
+    /// Clerk Dashboard does the same. Tokens for other resources are issued without an audience. Until
+    /// the first one is registered, every https URL counts as registered, and every http URL on a
+    /// loopback host.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clerk_mcp_tools::testing::FakeClerk;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let resource = "https://mcp.example.com/mcp";
+    /// let clerk = FakeClerk::builder().register_resource(resource).start().await?;
+    ///
+    /// let registered = clerk.sign_in().resource(resource).access_token().await?;
+    /// let without_audience = clerk.sign_in().resource("https://b.example").access_token().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn register_resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
+    /// Sets whether tokens name their audience. Defaults to `true`. An instance of Clerk whose
+    /// setting is off issues tokens without `aud`, whatever the client requests.
+    pub fn include_audience(mut self, include: bool) -> Self {
+        self.include_audience = include;
         self
     }
 
@@ -160,47 +243,6 @@ impl FakeClerkBuilder {
         let instance = self.into_instance(address)?;
         Ok(FakeClerk::new(RunningServer::spawn(listener, instance)))
     }
-
-    fn into_instance(self, address: SocketAddr) -> io::Result<FakeInstance> {
-        let origin = self.origin.clone().unwrap_or_else(|| format!("http://{address}"));
-        let frontend_api = FrontendApi::parse(&origin).map_err(io::Error::other)?;
-        let host = frontend_api.issuer().split_once("://").map(|(_, host)| host);
-        let ids = Ids::new()?;
-        let key = SigningKey::generate(ids.id("ins_"))?;
-        let defaults = DefaultIds {
-            user_id: ids.id("user_"),
-            client_id: ids.id("client_"),
-            organization_id: ids.id("org_"),
-        };
-        let records = initial_records(&ids, key, &defaults, &self)?;
-        Ok(FakeInstance {
-            address,
-            publishable_key: PublishableKey::for_host(
-                InstanceType::Development,
-                host.unwrap_or_default(),
-            )
-            .map_err(io::Error::other)?,
-            backend_api: BackendApi::parse(frontend_api.issuer()).map_err(io::Error::other)?,
-            frontend_api,
-            config: InstanceConfig {
-                clock: self.clock,
-                secret_key: self.secret_key.unwrap_or_else(|| format!("sk_test_{}", ids.secret())),
-                token_lifetime: self.token_lifetime,
-                grantable_scopes: self
-                    .grantable_scopes
-                    .unwrap_or_else(|| self.scopes_supported.clone()),
-                scopes_supported: self.scopes_supported,
-                dynamic_registration: self.dynamic_registration,
-            },
-            ids,
-            defaults,
-            http: http_client()?,
-            log: RequestLog::default(),
-            faults: Faults::default(),
-            records: Mutex::new(records),
-            foreign_key: OnceLock::new(),
-        })
-    }
 }
 
 impl fmt::Debug for FakeClerkBuilder {
@@ -213,46 +255,7 @@ impl fmt::Debug for FakeClerkBuilder {
             .field("scopes_supported", &self.scopes_supported)
             .field("grantable_scopes", &self.grantable_scopes)
             .field("dynamic_registration", &self.dynamic_registration)
+            .field("include_audience", &self.include_audience)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the records with the default client, the default user, and the users of the builder.
-fn initial_records(
-    ids: &Ids,
-    key: SigningKey,
-    defaults: &DefaultIds,
-    builder: &FakeClerkBuilder,
-) -> io::Result<Records> {
-    let now_ms = builder.clock.unix_time().as_secs().saturating_mul(1000);
-    let mut records = Records::new(builder.token_format, key);
-    let default_client =
-        Client { redirect_uris: vec!["http://127.0.0.1/callback".to_owned()], secret: None };
-    records.clients.insert(defaults.client_id.clone(), default_client);
-    let default_user = user(ids, &defaults.user_id, Map::new(), now_ms);
-    records.users.insert(defaults.user_id.clone(), default_user);
-    for given in &builder.users {
-        let (id, members) = id_and_members(given)?;
-        let user = user(ids, id, members.clone(), now_ms);
-        records.users.insert(id.to_owned(), user);
-    }
-    Ok(records)
-}
-
-fn id_and_members(user: &Value) -> io::Result<(&str, &Map<String, Value>)> {
-    let id = user.get("id").and_then(Value::as_str);
-    id.zip(user.as_object()).ok_or_else(|| {
-        let problem = "a user must be a JSON object with an id";
-        io::Error::new(io::ErrorKind::InvalidInput, problem)
-    })
-}
-
-/// Without redirects: a sign-in reads them, and a client metadata document must not redirect the
-/// server to another host. Without a proxy: most requests go to this machine.
-fn http_client() -> io::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(io::Error::other)
 }

@@ -19,33 +19,46 @@
 //!
 //! # What it checks
 //!
-//! - Redirect URIs: exact match with a registered URI; a loopback IP address may vary in its port
-//!   (RFC 8252 section 7.3).
-//! - PKCE: an S256 `code_challenge` and the matching `code_verifier` are required (RFC 7636).
-//! - Scopes: each one must be [grantable](FakeClerkBuilder::grantable_scopes).
-//! - Resource indicators: absolute URIs without a fragment. They become the token's audience, and a
-//!   token request may only narrow the ones that were approved (RFC 8707).
-//! - Authorization codes: one use, 60 seconds, bound to the client and the redirect URI.
-//! - Refresh tokens: one use (rotation), bound to the client; scopes and resources may be narrowed.
-//! - Client secrets, client metadata documents, and the secret key of the Backend API.
+//! - Redirect URIs, as they are written: https, http on `127.0.0.1`, `[::1]` or `localhost`, or a
+//!   private-use scheme with a dot (RFC 8252 section 7.1;
+//!   [more](FakeClerkBuilder::allow_redirect_scheme) can be allowed), without user information,
+//!   wildcard and fragment. A request must repeat a registered one; only the port of a loopback
+//!   host may vary (RFC 8252 section 7.3).
+//! - PKCE: a `code_challenge` of the method S256 and its `code_verifier` are required, each in its
+//!   form (RFC 7636).
+//! - Client authentication: by the registered method, `none`, `client_secret_basic` or
+//!   `client_secret_post` (RFC 6749 section 2.3).
+//! - Scopes: each one must be [grantable](FakeClerkBuilder::grantable_scopes), and be among those
+//!   that the client [registered](FakeClerkBuilder::registration_limits_scopes), if it registered
+//!   any. Unknown scopes cannot be registered.
+//! - Resource indicators: absolute URIs without a fragment. A token request may only narrow those
+//!   of the authorization request (RFC 8707).
+//! - The audience, as Clerk decides it: a token has an `aud` if the client requested the resource,
+//!   the resource is [registered](FakeClerkBuilder::register_resource) (by default, every https or
+//!   loopback URL is), and the instance
+//!   [includes the audience](FakeClerkBuilder::include_audience). A grant that was made without an
+//!   audience stays without it.
+//! - Authorization codes: one use, 60 seconds, bound to the client and the redirect URI. A second
+//!   use revokes the tokens of the first one.
+//! - Refresh tokens: only with the grant type `refresh_token` and the scope
+//!   [`offline_access`](FakeClerkBuilder::require_offline_access), with an
+//!   [expiry](FakeClerkBuilder::refresh_token_lifetime), bound to the client, replaced at each use.
+//!   A second use [revokes](FakeClerkBuilder::revoke_on_refresh_token_reuse) the grant. A request
+//!   may narrow scopes and resources.
+//! - Client metadata documents, and the secret key of the Backend API.
 //!
 //! # What it does not check
 //!
-//! It is more lenient than OAuth 2.1 (and possibly than Clerk) in these points, so a client that
-//! passes here is not proven correct:
+//! A client that passes here is not proven correct. Whether Clerk decides as above was not checked
+//! against a live instance. Left out are:
 //!
-//! - The length and alphabet of a `code_verifier` (RFC 7636 section 4.1).
-//! - `offline_access`: a refresh token is always issued, and it never expires.
-//! - The `grant_types` and `scope` that a client registered, and which of `client_secret_basic` and
-//!   `client_secret_post` it registered.
-//! - Reuse of an authorization code or a refresh token is rejected, but tokens that were issued
-//!   before stay valid.
-//! - A `resource` that only the token request names becomes the audience without approval.
-//! - Loopback redirect URIs are compared as parsed URLs, so another spelling of the same address
-//!   matches (`http://127.1/` and `http://127.0.0.1/`).
-//! - Redirect URIs with a wildcard host, with user information or with any private-use scheme can
-//!   be registered.
-//! - There are no rate limits, and every client and token is kept until the instance is dropped.
+//! - The user: there is no sign-in page, no consent and no choice of an organization.
+//! - Rate limits and quotas. Every client, code and token is kept until the instance is dropped.
+//! - Grants other than authorization code and refresh token; `prompt`, `max_age`, PAR, DPoP, and
+//!   client authentication by a key.
+//! - Redirect URIs and clients that a test adds with [`FakeClerk::register_client`].
+//! - The management of registered clients (RFC 7592), and protection against request forgery when
+//!   a client metadata document is fetched.
 //!
 //! # Example
 //!
@@ -89,6 +102,7 @@ mod response;
 mod route;
 mod server;
 mod sign_in;
+mod start;
 mod state;
 mod token_builder;
 mod token_format;

@@ -50,8 +50,8 @@ impl SignIn {
         self
     }
 
-    /// Adds a resource to request (RFC 8707), which becomes an audience of the token. Defaults to
-    /// none.
+    /// Adds a resource to request (RFC 8707), which becomes an audience of the token if it is
+    /// [registered](super::FakeClerkBuilder::register_resource). Defaults to none.
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.resources.push(resource.into());
         self
@@ -69,8 +69,8 @@ impl SignIn {
         token.map(str::to_owned).ok_or_else(|| io::Error::other("the response has no access_token"))
     }
 
-    /// Signs in and returns the whole token response (RFC 6749 section 5.1), with `refresh_token`
-    /// and `scope`.
+    /// Signs in and returns the whole token response (RFC 6749 section 5.1), with `scope`, and with
+    /// `refresh_token` if the scope `offline_access` was requested.
     ///
     /// # Errors
     ///
@@ -97,8 +97,11 @@ impl SignIn {
         if !instance.config.dynamic_registration {
             return Ok(instance.register_public_client(REDIRECT_URI.to_owned()));
         }
-        let metadata =
-            json!({ "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
+        let metadata = json!({
+            "redirect_uris": [REDIRECT_URI],
+            "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
         let body = metadata.to_string();
         let response =
             self.post("/oauth/register", "application/json", body, StatusCode::CREATED).await?;

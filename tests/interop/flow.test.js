@@ -12,6 +12,7 @@ import { SDKS, Session } from './support/sdks.js';
 import { REDIRECT_URI, User, claims, tampered } from './support/user.js';
 
 const SCOPES = ['profile', 'email'];
+const OFFLINE = 'profile email offline_access';
 
 let server;
 let lenient;
@@ -92,12 +93,11 @@ for (const sdk of SDKS) {
     });
 
     it('refreshes a token with an invalid signature', async () => {
-      const user = new User();
+      // The 1.x client does not ask for `offline_access` by itself.
+      const user = await signedInWith(sdk, OFFLINE);
       const client = session(user);
-      await client.signIn(server.endpoint);
       const good = user.tokens();
       user.saveTokens({ ...good, access_token: tampered(good.access_token) });
-      client.recorder.exchanges = [];
 
       await client.connect(server.endpoint);
       assert.equal((await client.call('whoami')).userId, claims(good.access_token).sub);
@@ -113,7 +113,7 @@ for (const sdk of SDKS) {
       assert.equal(form.refresh_token, good.refresh_token);
       assert.equal(form.resource, server.endpoint);
       assert.equal(claims(user.tokens().access_token).aud, server.endpoint);
-      assert.equal(user.authorizations.length, 1);
+      assert.deepEqual(user.authorizations, []);
     });
 
     it('signs in again without a refresh token', async () => {
@@ -131,9 +131,9 @@ for (const sdk of SDKS) {
     });
 
     it('requests the scopes that a token lacks', async () => {
-      const user = await signedInWith(sdk, 'profile');
+      const user = await signedInWith(sdk, 'profile offline_access');
       const client = session(user);
-      const [lacking, all] = ['profile', sdk.scope].map((scope) => new Set(scope.split(' ')));
+      const [lacking, all] = ['profile offline_access', sdk.scope].map((scope) => new Set(scope.split(' ')));
 
       if (sdk.stepsUp) {
         await client.signIn(server.endpoint);
@@ -149,30 +149,35 @@ for (const sdk of SDKS) {
       assert.match(rejected.challenge, /^Bearer error="insufficient_scope", .*scope="profile email"/);
     });
 
-    it('requests the scope that a tool requires, and continues', async () => {
-      const user = new User();
-      const client = session(user);
-      await client.signIn(server.endpoint);
-      const first = new Set(sdk.scope.split(' '));
-      assert.deepEqual(new Set((await client.call('whoami')).scopes), first);
-      client.recorder.exchanges = [];
+    // With a refresh token the 1.x client refreshes instead, which cannot add scopes.
+    for (const scope of [SCOPES.join(' '), OFFLINE]) {
+      it(`requests the scope that a tool requires, and continues, with ${scope}`, async () => {
+        const user = await signedInWith(sdk, scope);
+        const client = session(user);
+        await client.connect(server.endpoint);
+        const stepsUp = sdk.stepsUp || scope !== OFFLINE;
+        const first = new Set(scope.split(' '));
+        assert.deepEqual(new Set((await client.call('whoami')).scopes), first);
+        client.recorder.exchanges = [];
 
-      const needed = sdk.stepsUp ? sdk.api.UnauthorizedError : { code: 403 };
-      await assert.rejects(client.call('get_public_metadata'), (error) => matches(error, needed));
-      const [rejected] = client.recorder.of('POST', server.endpoint);
-      assert.equal(rejected.status, 403);
-      assert.match(rejected.challenge, /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/);
-      if (sdk.stepsUp) {
-        const requested = user.authorizations.at(-1).searchParams.get('scope').split(' ');
-        assert.deepEqual(new Set(requested), new Set([...first, 'public_metadata']));
-        await sdk.finishAuth(client.transport, user.callback);
-        const { sub } = claims(user.tokens().access_token);
-        assert.deepEqual(await client.call('get_public_metadata'), { id: sub, publicMetadata: {} });
-      }
-      assert.equal(user.authorizations.length, sdk.stepsUp ? 2 : 1);
-      // The session still works, with or without the additional scope.
-      assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
-    });
+        const needed = stepsUp ? sdk.api.UnauthorizedError : { code: 403 };
+        await assert.rejects(client.call('get_public_metadata'), (error) => matches(error, needed));
+        const [rejected] = client.recorder.of('POST', server.endpoint);
+        assert.equal(rejected.status, 403);
+        assert.match(rejected.challenge, /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/);
+        if (stepsUp) {
+          const requested = user.authorizations.at(-1).searchParams.get('scope').split(' ');
+          const all = [...first, ...sdk.scope.split(' '), 'public_metadata'];
+          assert.deepEqual(new Set(requested), new Set(all));
+          await sdk.finishAuth(client.transport, user.callback);
+          const { sub } = claims(user.tokens().access_token);
+          assert.deepEqual(await client.call('get_public_metadata'), { id: sub, publicMetadata: {} });
+        }
+        assert.equal(user.authorizations.length, stepsUp ? 1 : 0);
+        // The session still works, with or without the additional scope.
+        assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
+      });
+    }
 
     it('is identified by a client metadata document', async () => {
       const documents = await serveClientDocument();
@@ -252,7 +257,7 @@ function matches(error, expected) {
   return Object.entries(expected).every(([name, value]) => error[name] === value);
 }
 
-/** Returns a user with a token for these scopes and a refresh token. */
+/** Returns a user with a token for these scopes, and with `offline_access` also a refresh token. */
 async function signedInWith(sdk, scope) {
   const { discoverOAuthServerInfo, registerClient, startAuthorization, exchangeAuthorization } = sdk.api;
   const { authorizationServerMetadata: metadata } = await discoverOAuthServerInfo(server.endpoint);

@@ -28,6 +28,12 @@ use tokio::net::TcpListener;
 
 const REDIRECT_URI: &str = "http://127.0.0.1:8080/callback";
 
+/// rmcp registers the scopes of the first challenge, and steps up with the same client.
+async fn start_fake_clerk(format: TokenFormat) -> FakeClerk {
+    let builder = FakeClerk::builder().token_format(format).registration_limits_scopes(false);
+    builder.start().await.unwrap()
+}
+
 /// Starts the example server on a free port, with the fake Clerk.
 async fn serve(clerk: &FakeClerk) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,7 +113,7 @@ async fn a_client_without_a_token_is_rejected() {
 #[tokio::test]
 async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
     for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
-        let clerk = FakeClerk::builder().token_format(format).start().await.unwrap();
+        let clerk = start_fake_clerk(format).await;
         let url = serve(&clerk).await;
         let client = connect(&url, sign_in(&url).await).await;
 
@@ -132,7 +138,7 @@ async fn a_client_signs_in_and_calls_the_tools_with_both_token_formats() {
 #[tokio::test]
 async fn a_client_steps_up_its_scopes_for_a_tool() {
     for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
-        let clerk = FakeClerk::builder().token_format(format).start().await.unwrap();
+        let clerk = start_fake_clerk(format).await;
         let url = serve(&clerk).await;
         let client = AuthClient::new(reqwest::Client::default(), sign_in(&url).await);
         let manager = Arc::clone(&client.auth_manager);

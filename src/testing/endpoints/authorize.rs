@@ -9,7 +9,9 @@ use super::params::Params;
 use super::{clients, pkce, redirect_uri};
 use crate::testing::request_log::RecordedRequest;
 use crate::testing::response::{self, FakeResponse, OAuthError};
-use crate::testing::state::{AuthorizationCode, Client, FakeInstance, Grant};
+use crate::testing::state::FakeInstance;
+use crate::testing::state::client::Client;
+use crate::testing::state::grant::{AuthorizationCode, Grant};
 
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
 const DEFAULT_SCOPES: [&str; 2] = ["profile", "email"];
@@ -29,7 +31,7 @@ pub(super) async fn authorize(
     let client = clients::find(instance, client_id).await?;
     let target = redirect_target(&client, &params)?;
 
-    let approved = approve(instance, client_id, &target, &params);
+    let approved = approve(instance, &client, &target, &params);
     let mut query = match &approved {
         Ok(code) => vec![("code", code.as_str())],
         Err(error) => vec![("error", error.code), ("error_description", error.description)],
@@ -67,7 +69,7 @@ fn redirect_target(client: &Client, params: &Params) -> Result<RedirectTarget, O
 /// Checks the rest of the request and returns an authorization code.
 fn approve(
     instance: &FakeInstance,
-    client_id: &str,
+    client: &Client,
     target: &RedirectTarget,
     params: &Params,
 ) -> Result<String, OAuthError> {
@@ -76,12 +78,15 @@ fn approve(
         let description = "response_type must be code";
         return Err(OAuthError::new("unsupported_response_type", description));
     }
+    let scopes = granted_scopes(instance, client, params)?;
+    let resources = params.resources()?;
     let grant = Grant {
         id: instance.ids.id("grant_"),
-        client_id: client_id.to_owned(),
+        client_id: client.id.clone(),
         subject: instance.defaults.user_id.clone(),
-        scopes: granted_scopes(instance, params)?,
-        resources: params.resources()?,
+        scopes,
+        audience: instance.records().resources.audience(&resources),
+        resources,
     };
     let record = AuthorizationCode {
         grant,
@@ -96,16 +101,27 @@ fn approve(
     Ok(code)
 }
 
-fn granted_scopes(instance: &FakeInstance, params: &Params) -> Result<Vec<String>, OAuthError> {
-    let grantable = &instance.config.grantable_scopes;
+/// Returns the requested scopes, or the default ones (RFC 6749 section 3.3), if the instance and
+/// the registration of the client allow them.
+fn granted_scopes(
+    instance: &FakeInstance,
+    client: &Client,
+    params: &Params,
+) -> Result<Vec<String>, OAuthError> {
+    let registered = client.scopes.as_ref().filter(|_| instance.config.registration_limits_scopes);
+    let can_be_granted = |scope: &String| {
+        instance.config.grantable_scopes.contains(scope)
+            && registered.is_none_or(|registered| registered.contains(scope))
+    };
     let Some(requested) = params.scopes()? else {
         let defaults = DEFAULT_SCOPES.iter().map(|scope| (*scope).to_owned());
-        return Ok(defaults.filter(|scope| grantable.contains(scope)).collect());
+        return Ok(defaults.filter(can_be_granted).collect());
     };
-    if requested.iter().all(|scope| grantable.contains(scope)) {
+    if requested.iter().all(can_be_granted) {
         return Ok(requested);
     }
-    Err(OAuthError::new("invalid_scope", "a requested scope cannot be granted"))
+    let description = "a requested scope cannot be granted, or is not registered for this client";
+    Err(OAuthError::new("invalid_scope", description))
 }
 
 fn code_challenge(params: &Params) -> Result<String, OAuthError> {

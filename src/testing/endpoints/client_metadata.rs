@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Host, Url};
 
-use super::redirect_uri;
+use super::{redirect_uri, registration};
 use crate::testing::limits::MAX_BODY_BYTES;
 use crate::testing::response::OAuthError;
-use crate::testing::state::{Client, FakeInstance};
+use crate::testing::state::FakeInstance;
+use crate::testing::state::client::{Client, ClientAuthentication};
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -17,8 +18,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// path and without user information or fragment (section 3 of the draft).
 pub(super) fn document_url(client_id: &str) -> Option<Url> {
     let url = Url::parse(client_id).ok()?;
-    let is_safe =
-        url.scheme() == "https" || (url.scheme() == "http" && redirect_uri::is_loopback(&url));
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
     let is_plain =
         url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
     // The parser resolves dot segments, which the draft forbids: such a URL changes when parsed.
@@ -45,12 +45,12 @@ pub(super) async fn fetch(
             return Err(failed());
         }
     }
-    parse(client_id, &body)
+    parse(instance, client_id, &body)
 }
 
 /// Only public clients: a document is public, so it must not contain a shared secret (section 4.1
 /// of the draft), and this server supports no method with a key.
-fn parse(client_id: &str, body: &[u8]) -> Result<Client, OAuthError> {
+fn parse(instance: &FakeInstance, client_id: &str, body: &[u8]) -> Result<Client, OAuthError> {
     let document: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|_| invalid_client("the client metadata document is not a JSON object"))?;
     if document.get("client_id").and_then(Value::as_str) != Some(client_id) {
@@ -62,7 +62,25 @@ fn parse(client_id: &str, body: &[u8]) -> Result<Client, OAuthError> {
         let description = "a client metadata document must describe a public client";
         return Err(invalid_client(description));
     }
-    Ok(Client { redirect_uris: redirect_uri::from_metadata(&document)?, secret: None })
+    let schemes = &instance.config.redirect_schemes;
+    Ok(Client {
+        id: client_id.to_owned(),
+        redirect_uris: redirect_uri::from_metadata(&document, schemes)?,
+        authentication: ClientAuthentication::None,
+        may_refresh: registration::may_refresh(&document),
+        // Not compared with those of the instance: a document is written for all servers.
+        scopes: registration::scopes(&document)
+            .map_err(|_| invalid_client("scope in the client metadata document is not a string"))?,
+    })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 fn invalid_client(description: &'static str) -> OAuthError {

@@ -9,7 +9,8 @@ use super::client_metadata;
 use super::params::Params;
 use crate::testing::request_log::RecordedRequest;
 use crate::testing::response::OAuthError;
-use crate::testing::state::{Client, FakeInstance};
+use crate::testing::state::FakeInstance;
+use crate::testing::state::client::{Client, ClientAuthentication};
 
 /// Returns the client of an authorization request. A client metadata document is fetched for each
 /// request, so that changes to it take effect.
@@ -19,21 +20,21 @@ pub(super) async fn find(instance: &FakeInstance, client_id: &str) -> Result<Cli
         return instance.records().clients.get(client_id).cloned().ok_or(unknown);
     };
     let client = client_metadata::fetch(instance, client_id, url).await?;
-    instance.records().clients.insert(client_id.to_owned(), client.clone());
+    instance.records().add_client(client.clone());
     Ok(client)
 }
 
-/// Authenticates the client of a token or revocation request and returns its `client_id` (RFC 6749
-/// section 2.3).
+/// Authenticates the client of a token or revocation request by the method that it registered
+/// (RFC 6749 section 2.3).
 pub(super) fn authenticate(
     instance: &FakeInstance,
     request: &RecordedRequest,
     params: &Params,
-) -> Result<String, OAuthError> {
+) -> Result<Client, OAuthError> {
     let basic = basic_credentials(request)?;
     let posted_id = params.optional("client_id")?;
     let posted_secret = params.optional("client_secret")?;
-    let (client_id, secret) = match (basic, posted_id) {
+    let (client_id, presented) = match (basic, posted_id) {
         (Some(_), _) if posted_secret.is_some() => {
             let description = "more than one method of client authentication";
             return Err(OAuthError::invalid_request(description));
@@ -41,14 +42,18 @@ pub(super) fn authenticate(
         (Some((id, _)), Some(posted)) if id != posted => {
             return Err(OAuthError::invalid_request("client_id differs from HTTP Basic"));
         }
-        (Some((id, secret)), _) => (id, (!secret.is_empty()).then_some(secret)),
-        (None, Some(id)) => (id.to_owned(), posted_secret.map(str::to_owned)),
+        (Some((id, secret)), _) => (id, ClientAuthentication::SecretBasic(secret)),
+        (None, Some(id)) => (id.to_owned(), posted(posted_secret)),
         (None, None) => return Err(OAuthError::invalid_client("client_id is missing")),
     };
     match instance.records().clients.get(&client_id) {
-        Some(client) if client.secret == secret => Ok(client_id),
+        Some(client) if client.authentication == presented => Ok(client.clone()),
         _ => Err(OAuthError::invalid_client("client authentication failed")),
     }
+}
+
+fn posted(secret: Option<&str>) -> ClientAuthentication {
+    secret.map(str::to_owned).map_or(ClientAuthentication::None, ClientAuthentication::SecretPost)
 }
 
 /// Returns the user name and password of HTTP Basic, each of them form-encoded (RFC 6749 section

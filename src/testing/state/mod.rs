@@ -1,12 +1,15 @@
 //! The state of a fake Clerk instance: its settings, keys, users, clients, codes and tokens.
 
 pub(crate) mod claims;
+pub(crate) mod client;
+pub(crate) mod grant;
 pub(crate) mod ids;
 pub(crate) mod issued_token;
+pub(crate) mod records;
+pub(crate) mod resources;
 pub(crate) mod signing_keys;
 pub(crate) mod user;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -14,13 +17,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use self::claims::AccessTokenClaims;
+use self::client::Client;
 use self::ids::Ids;
-use self::issued_token::IssuedToken;
-use self::signing_keys::{SigningKey, SigningKeys};
+use self::records::Records;
+use self::signing_keys::SigningKey;
 use super::faults::Faults;
 use super::locked;
 use super::request_log::RequestLog;
-use super::token_format::TokenFormat;
 use crate::clock::Clock;
 use crate::instance::{BackendApi, FrontendApi, PublishableKey};
 
@@ -62,8 +65,7 @@ impl FakeInstance {
     /// Registers a public client and returns its `client_id`.
     pub(crate) fn register_public_client(&self, redirect_uri: String) -> String {
         let client_id = self.ids.id("client_");
-        let client = Client { redirect_uris: vec![redirect_uri], secret: None };
-        self.records().clients.insert(client_id.clone(), client);
+        self.records().add_client(Client::public(client_id.clone(), redirect_uri));
         client_id
     }
 
@@ -98,6 +100,11 @@ pub(crate) struct InstanceConfig {
     pub(crate) scopes_supported: Vec<String>,
     pub(crate) grantable_scopes: Vec<String>,
     pub(crate) dynamic_registration: bool,
+    pub(crate) registration_limits_scopes: bool,
+    pub(crate) redirect_schemes: Vec<String>,
+    pub(crate) require_offline_access: bool,
+    pub(crate) refresh_token_lifetime: Duration,
+    pub(crate) revoke_on_refresh_token_reuse: bool,
 }
 
 /// The IDs used where a request or a test names none.
@@ -105,77 +112,4 @@ pub(crate) struct DefaultIds {
     pub(crate) user_id: String,
     pub(crate) client_id: String,
     pub(crate) organization_id: String,
-}
-
-/// Everything that changes while the instance runs.
-pub(crate) struct Records {
-    pub(crate) token_format: TokenFormat,
-    pub(crate) keys: SigningKeys,
-    pub(crate) clients: HashMap<String, Client>,
-    pub(crate) users: HashMap<String, Value>,
-    pub(crate) codes: HashMap<String, AuthorizationCode>,
-    /// By the token itself, JWT or opaque.
-    pub(crate) access_tokens: HashMap<String, IssuedToken>,
-    pub(crate) refresh_tokens: HashMap<String, Grant>,
-}
-
-impl Records {
-    pub(crate) fn new(token_format: TokenFormat, key: SigningKey) -> Self {
-        Self {
-            token_format,
-            keys: SigningKeys::new(key),
-            clients: HashMap::new(),
-            users: HashMap::new(),
-            codes: HashMap::new(),
-            access_tokens: HashMap::new(),
-            refresh_tokens: HashMap::new(),
-        }
-    }
-
-    /// Revokes an access token, or a refresh token with all access tokens of its grant (RFC 7009
-    /// section 2.1). Returns whether the token exists.
-    pub(crate) fn revoke(&mut self, token: &str) -> bool {
-        if let Some(grant) = self.refresh_tokens.remove(token) {
-            let of_grant = |token: &&mut IssuedToken| token.grant_id.as_ref() == Some(&grant.id);
-            for token in self.access_tokens.values_mut().filter(of_grant) {
-                token.revoked = true;
-            }
-            return true;
-        }
-        let Some(token) = self.access_tokens.get_mut(token) else {
-            return false;
-        };
-        token.revoked = true;
-        true
-    }
-}
-
-/// An OAuth client, registered or identified by its metadata document.
-#[derive(Clone)]
-pub(crate) struct Client {
-    pub(crate) redirect_uris: Vec<String>,
-    /// `None` for a public client.
-    pub(crate) secret: Option<String>,
-}
-
-/// What the user approved.
-#[derive(Clone)]
-pub(crate) struct Grant {
-    pub(crate) id: String,
-    pub(crate) client_id: String,
-    pub(crate) subject: String,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) resources: Vec<String>,
-}
-
-/// An authorization code that has not been redeemed.
-pub(crate) struct AuthorizationCode {
-    pub(crate) grant: Grant,
-    pub(crate) redirect_uri: String,
-    /// Whether the authorization request contained the redirect URI, so that the token request must
-    /// repeat it (RFC 6749 section 4.1.3).
-    pub(crate) redirect_uri_sent: bool,
-    pub(crate) challenge: String,
-    pub(crate) nonce: Option<String>,
-    pub(crate) expires_at: Duration,
 }

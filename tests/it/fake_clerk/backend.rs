@@ -94,7 +94,8 @@ async fn the_introspection_response_can_be_changed() {
 #[tokio::test]
 async fn clients_can_revoke_only_their_own_tokens() {
     let (clerk, _) = start_with_clock().await;
-    let tokens = clerk.sign_in().token_response().await.unwrap();
+    let tokens = clerk.sign_in().scopes(["profile", "offline_access"]).token_response();
+    let tokens = tokens.await.unwrap();
     let access_token = tokens["access_token"].as_str().unwrap();
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
     let client_id = super::claims(access_token)["client_id"].as_str().unwrap().to_owned();

@@ -6,6 +6,11 @@ mod faults;
 mod flow;
 mod metadata;
 mod mint;
+mod pkce;
+mod refresh;
+mod registration;
+mod resources;
+mod reuse;
 
 use std::sync::LazyLock;
 
@@ -14,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clerk_mcp_tools::testing::{FakeClerk, ManualClock};
 use http::{HeaderMap, StatusCode};
 use reqwest::RequestBuilder;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 /// 2025-12-31T12:00:00Z.
@@ -41,6 +46,34 @@ async fn start_with_clock() -> (FakeClerk, ManualClock) {
     (clerk, clock)
 }
 
+async fn start() -> (FakeClerk, ManualClock, String) {
+    let (clerk, clock) = start_with_clock().await;
+    let client_id = clerk.register_client(REDIRECT_URI);
+    (clerk, clock, client_id)
+}
+
+async fn code(clerk: &FakeClerk, client_id: &str, changes: &[(&str, &str)]) -> String {
+    authorize(clerk, client_id, changes).await.redirect_parameter("code").unwrap()
+}
+
+/// Signs in with `offline_access`, and returns the token response.
+async fn sign_in(clerk: &FakeClerk, client_id: &str) -> JsonResponse {
+    let code = code(clerk, client_id, &[("scope", "profile email offline_access")]).await;
+    exchange_code(clerk, client_id, &code, &[]).await
+}
+
+async fn refresh(
+    clerk: &FakeClerk,
+    client_id: &str,
+    token: &str,
+    more: &[(&str, &str)],
+) -> JsonResponse {
+    let mut pairs =
+        vec![("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", token)];
+    pairs.extend(more);
+    send(form(clerk, "/oauth/token", &pairs)).await
+}
+
 fn http() -> &'static reqwest::Client {
     &HTTP
 }
@@ -55,6 +88,17 @@ struct JsonResponse {
 impl JsonResponse {
     fn error(&self) -> (u16, &str) {
         (self.status.as_u16(), self.json["error"].as_str().unwrap_or_default())
+    }
+
+    /// Asserts the whole error response of an OAuth endpoint (RFC 6749 section 5.2).
+    fn assert_error(&self, status: u16, code: &str, description: &str) {
+        let expected = json!({ "error": code, "error_description": description });
+        assert_eq!((self.status.as_u16(), &self.json), (status, &expected));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        let challenge = (status == 401).then_some("Basic realm=\"Clerk\"");
+        assert_eq!(self.header("www-authenticate"), challenge);
+        assert_eq!(self.header("location"), None);
     }
 
     fn string(&self, member: &str) -> String {
@@ -145,6 +189,13 @@ fn changed<'a>(
 ) -> Vec<(&'a str, &'a str)> {
     let kept = valid.iter().filter(|(name, _)| changes.iter().all(|(change, _)| change != name));
     kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Returns whether the Backend API reports an access token as revoked.
+async fn is_revoked(clerk: &FakeClerk, token: &str) -> bool {
+    let body = json!({ "access_token": token });
+    let response = post_json(clerk, "/v1/oauth_applications/access_tokens/verify", body).await;
+    response.json["revoked"].as_bool().unwrap()
 }
 
 /// Decodes the header (0) or the claims (1) of a JWT.

@@ -1,21 +1,18 @@
 //! The handle to a running fake Clerk.
 
+mod requests;
+mod tokens;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use serde_json::Value;
-
-use super::builder::FakeClerkBuilder;
-use super::fault::Fault;
-use super::request_log::RecordedRequest;
-use super::route::Route;
-use super::server::RunningServer;
-use super::sign_in::SignIn;
-use super::state::FakeInstance;
-use super::token_builder::TokenBuilder;
-use super::token_format::TokenFormat;
 use crate::instance::{BackendApi, FrontendApi, PublishableKey};
+use crate::testing::builder::FakeClerkBuilder;
+use crate::testing::server::RunningServer;
+use crate::testing::sign_in::SignIn;
+use crate::testing::state::FakeInstance;
+use crate::testing::token_builder::TokenBuilder;
 
 /// An in-process stand-in for a Clerk instance.
 ///
@@ -59,7 +56,7 @@ impl FakeClerk {
         FakeClerkBuilder::new()
     }
 
-    pub(super) fn new(server: RunningServer) -> Self {
+    pub(in crate::testing) fn new(server: RunningServer) -> Self {
         Self { server }
     }
 
@@ -189,101 +186,6 @@ impl FakeClerk {
 
     fn instance(&self) -> &FakeInstance {
         self.server.instance()
-    }
-}
-
-/// Keys and tokens.
-impl FakeClerk {
-    /// Replaces the signing key and removes the previous ones from the key sets. Keys added with
-    /// [`publish_jwk`](Self::publish_jwk) stay.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no key can be generated.
-    pub fn rotate_keys(&self) -> io::Result<()> {
-        let next = self.instance().generate_key()?;
-        self.instance().records().keys.rotate(next);
-        Ok(())
-    }
-
-    /// Replaces the signing key and keeps the previous ones in the key sets.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no key can be generated.
-    pub fn add_key(&self) -> io::Result<()> {
-        let next = self.instance().generate_key()?;
-        self.instance().records().keys.add(next);
-        Ok(())
-    }
-
-    /// Adds any JSON value to the key sets, before the instance's own keys.
-    pub fn publish_jwk(&self, jwk: Value) {
-        self.instance().records().keys.publish(jwk);
-    }
-
-    /// Returns the JWK Set as it is served.
-    #[must_use]
-    pub fn jwks(&self) -> Value {
-        self.instance().records().keys.jwks()
-    }
-
-    /// Revokes an access token, or a refresh token with all access tokens of its grant. Returns
-    /// whether the token exists.
-    ///
-    /// A revoked JWT still passes signature verification; only the Backend API reports it as
-    /// revoked.
-    pub fn revoke(&self, token: &str) -> bool {
-        self.instance().records().revoke(token)
-    }
-
-    /// Sets the format of the access tokens that the token endpoint issues from now on.
-    pub fn set_token_format(&self, format: TokenFormat) {
-        self.instance().records().token_format = format;
-    }
-}
-
-/// Recorded requests and faults.
-impl FakeClerk {
-    /// Returns the number of requests to this route since the start or the last
-    /// [reset](Self::reset_calls). It includes requests to which a fault applied, and excludes CORS
-    /// preflights.
-    #[must_use]
-    pub fn calls(&self, route: Route) -> usize {
-        self.instance().log.calls(route)
-    }
-
-    /// Resets all counts and removes the recorded requests.
-    pub fn reset_calls(&self) {
-        self.instance().log.reset();
-    }
-
-    /// Returns the latest request to this route.
-    #[must_use]
-    pub fn last_request(&self, route: Route) -> Option<RecordedRequest> {
-        self.instance().log.last(route)
-    }
-
-    /// Sets the fault of this route. It replaces the previous one.
-    pub fn fault(&self, route: Route, fault: Fault) {
-        self.instance().faults.set(route, fault);
-    }
-
-    /// Sets the fault of every route.
-    pub fn fault_all(&self, fault: Fault) {
-        for route in Route::ALL {
-            self.fault(route, fault.clone());
-        }
-    }
-
-    /// Removes the fault of this route. Requests that it holds get their response.
-    pub fn heal(&self, route: Route) {
-        self.instance().faults.heal(route);
-    }
-
-    /// Removes all faults.
-    pub fn heal_all(&self) {
-        self.instance().faults.heal_all();
     }
 }
 

@@ -1,0 +1,70 @@
+//! Everything that changes while an instance runs.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::grant::{AuthorizationCode, RefreshToken, UsedCode};
+use super::issued_token::IssuedToken;
+use super::resources::Resources;
+use super::signing_keys::{SigningKey, SigningKeys};
+use crate::testing::token_format::TokenFormat;
+
+/// Everything that changes while the instance runs.
+pub(crate) struct Records {
+    pub(crate) token_format: TokenFormat,
+    pub(crate) resources: Resources,
+    pub(crate) keys: SigningKeys,
+    pub(crate) clients: HashMap<String, Client>,
+    pub(crate) users: HashMap<String, Value>,
+    pub(crate) codes: HashMap<String, AuthorizationCode>,
+    pub(crate) used_codes: HashMap<String, UsedCode>,
+    /// By the token itself, JWT or opaque.
+    pub(crate) access_tokens: HashMap<String, IssuedToken>,
+    pub(crate) refresh_tokens: HashMap<String, RefreshToken>,
+}
+
+impl Records {
+    pub(crate) fn new(token_format: TokenFormat, resources: Resources, key: SigningKey) -> Self {
+        Self {
+            token_format,
+            resources,
+            keys: SigningKeys::new(key),
+            clients: HashMap::new(),
+            users: HashMap::new(),
+            codes: HashMap::new(),
+            used_codes: HashMap::new(),
+            access_tokens: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn add_client(&mut self, client: Client) {
+        self.clients.insert(client.id.clone(), client);
+    }
+
+    /// Revokes an access token, or a refresh token with its whole grant (RFC 7009 section 2.1).
+    /// Returns whether the token exists.
+    pub(crate) fn revoke(&mut self, token: &str) -> bool {
+        let refresh_token = self.refresh_tokens.get(token).filter(|token| !token.used);
+        if let Some(grant_id) = refresh_token.map(|token| token.grant.id.clone()) {
+            self.end_grant(&grant_id);
+            return true;
+        }
+        let Some(token) = self.access_tokens.get_mut(token) else {
+            return false;
+        };
+        token.revoked = true;
+        true
+    }
+
+    /// Revokes all tokens of a grant.
+    pub(crate) fn end_grant(&mut self, grant_id: &str) {
+        self.refresh_tokens.retain(|_, token| token.grant.id != grant_id);
+        let of_grant = |token: &&mut IssuedToken| token.grant_id.as_deref() == Some(grant_id);
+        for token in self.access_tokens.values_mut().filter(of_grant) {
+            token.revoked = true;
+        }
+    }
+}
