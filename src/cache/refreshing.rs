@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::single_flight::{Flight, Interrupted, Key, SingleFlight};
-use crate::clock::Clock;
+use crate::clock::{Clock, timeout};
 
 /// Where a value comes from.
 #[async_trait]
@@ -60,9 +60,8 @@ pub(crate) struct RefreshTimes {
 /// The time without a fetch after a first failure. It doubles with each further one.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// How long a caller waits for a fetch. Longer than a fetch takes, and bounded: the fetch may run
-/// on a runtime that nobody drives any more.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+/// The maximum time of a fetch. Longer than a call takes, which has a limit of its own.
+const MAX_FETCH_TIME: Duration = Duration::from_secs(10);
 /// There is one value, and so one key for its fetches.
 const KEY: Key = [0; 32];
 
@@ -198,30 +197,21 @@ impl<V: Send + Sync + 'static, E: RefreshError> Inner<V, E> {
         seen: Option<&Arc<V>>,
         reason: RefreshReason,
     ) -> Result<Arc<V>, E> {
-        let flight = match self.join_or_start(seen, reason) {
-            Ok(Flight::Settled(outcome)) => return outcome,
-            flight => flight.map_err(E::interrupted)?,
-        };
-        let outcome = async {
-            match flight.outcome().await {
-                // The fetch ended with the runtime of another caller.
-                Err(Interrupted::Stopped) => self.join_or_start(seen, reason)?.outcome().await,
+        let fetched = async {
+            match self.join_or_start(seen, reason)?.outcome().await? {
                 // It was the end of the very fetch that brought `seen`.
-                Ok(Ok(value)) if seen.is_some_and(|seen| Arc::ptr_eq(&value, seen)) => {
+                Ok(value) if seen.is_some_and(|seen| Arc::ptr_eq(&value, seen)) => {
                     self.join_or_start(Some(&value), reason)?.outcome().await
                 }
-                outcome => outcome,
+                outcome => Ok(outcome),
             }
         };
-        tokio::time::timeout(MAX_WAIT, outcome)
-            .await
-            .unwrap_or(Err(Interrupted::TimedOut))
-            .unwrap_or_else(|why| Err(E::interrupted(why)))
+        fetched.await.unwrap_or_else(|why| Err(E::interrupted(why)))
     }
 
     /// Starts a fetch in the background, unless one is in flight or it is too early for one.
     fn spawn_refresh(self: &Arc<Self>, seen: &Arc<V>) {
-        // Without a runtime the value is refreshed by a later caller.
+        // If it cannot be started, a later caller tries again.
         let _ = self.join_or_start(Some(seen), RefreshReason::Expired);
     }
 
@@ -237,7 +227,8 @@ impl<V: Send + Sync + 'static, E: RefreshError> Inner<V, E> {
     async fn run(self: Arc<Self>, reason: RefreshReason) -> Result<Arc<V>, E> {
         let started_at = self.clock.monotonic();
         let fetch = Fetch { number: self.begin(), started_at, reason };
-        let outcome = self.source.fetch().await;
+        let fetched = timeout(&*self.clock, MAX_FETCH_TIME, self.source.fetch()).await;
+        let outcome = fetched.unwrap_or_else(|| Err(E::interrupted(Interrupted::TimedOut)));
         self.record(outcome, &fetch)
     }
 
@@ -337,11 +328,10 @@ impl<V, E> Clone for RefreshingCache<V, E> {
 mod tests {
     use std::collections::VecDeque;
     use std::fmt;
+    use std::pin::Pin;
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
-    use tokio::runtime::{Builder, Runtime};
-    use tokio::sync::oneshot;
+    use tokio::sync::{oneshot, watch};
     use tokio::task::yield_now;
 
     use super::*;
@@ -400,11 +390,11 @@ mod tests {
 
     /// A clock in seconds.
     #[derive(Clone, Debug, Default)]
-    struct TestClock(Arc<AtomicU64>);
+    struct TestClock(Arc<watch::Sender<u64>>);
 
     impl TestClock {
         fn advance(&self, seconds: u64) {
-            self.0.fetch_add(seconds, Ordering::Relaxed);
+            self.0.send_modify(|now| *now += seconds);
         }
     }
 
@@ -414,7 +404,15 @@ mod tests {
         }
 
         fn monotonic(&self) -> Duration {
-            Duration::from_secs(self.0.load(Ordering::Relaxed))
+            Duration::from_secs(*self.0.borrow())
+        }
+
+        fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            let end = self.monotonic() + duration;
+            let mut now = self.0.subscribe();
+            Box::pin(async move {
+                now.wait_for(|now| Duration::from_secs(*now) >= end).await.unwrap();
+            })
         }
     }
 
@@ -431,43 +429,36 @@ mod tests {
         (RefreshingCache::new(source, TIMES, Arc::new(clock.clone())), clock, senders)
     }
 
-    fn runtime() -> Runtime {
-        Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
-    }
-
     async fn get(cache: &TestCache) -> Outcome {
         cache.get().await.map(|value| *value)
     }
 
-    #[test]
-    fn callers_fetch_again_when_the_runtime_of_a_fetch_ends() {
-        let (first, second) = (runtime(), runtime());
-        let (cache, _, [_never, sender]) = cache();
-        first.block_on(async {
-            assert!(cache.0.join_or_start(None, RefreshReason::Expired).is_ok());
+    /// Waits until the first fetch has begun.
+    async fn begun(cache: &TestCache) {
+        while cache.generation().0 == 0 {
             yield_now().await;
-        });
-        let waiting = second.spawn({
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_takes_ten_seconds_has_failed() {
+        let (cache, clock, [_never, second]) = cache();
+        let waiting = tokio::spawn({
             let cache = cache.clone();
             async move { get(&cache).await }
         });
-        second.block_on(yield_now());
-        drop(first);
-        sender.send(Ok(2)).unwrap();
-        assert_eq!(second.block_on(waiting).unwrap(), Ok(2));
-    }
-
-    #[test]
-    fn callers_wait_ten_seconds_for_a_fetch_on_a_runtime_that_is_not_driven() {
-        let (undriven, runtime) = (runtime(), runtime());
-        let (cache, ..) = cache::<0>();
-        let start = async { cache.0.join_or_start(None, RefreshReason::Expired).is_ok() };
-        assert!(undriven.block_on(start));
-        runtime.block_on(async {
-            let start = tokio::time::Instant::now();
-            assert_eq!(get(&cache).await, Err(TestError::Interrupted(Interrupted::TimedOut)));
-            assert_eq!(start.elapsed().as_secs(), 10);
-        });
+        begun(&cache).await;
+        let timed_out = Err(TestError::Interrupted(Interrupted::TimedOut));
+        // The limit counts from a moment after the fetch has begun.
+        while !waiting.is_finished() {
+            clock.advance(10);
+            yield_now().await;
+        }
+        assert_eq!(waiting.await.unwrap(), timed_out);
+        assert_eq!(get(&cache).await, timed_out, "the backoff has begun");
+        clock.advance(1);
+        second.send(Ok(2)).unwrap();
+        assert_eq!(get(&cache).await, Ok(2));
     }
 
     /// Between storing its value and leaving the calls in flight, a fetch can still be joined.
@@ -475,16 +466,18 @@ mod tests {
     async fn a_caller_that_joins_the_fetch_of_the_value_it_has_seen_fetches_again() {
         let (cache, _, [sender]) = cache();
         let (end, ended) = oneshot::channel::<()>();
+        let (stored, is_stored) = oneshot::channel::<()>();
         let inner = Arc::clone(&cache.0);
         let ending = || async move {
             let reason = RefreshReason::Expired;
             let fetch = Fetch { number: inner.begin(), started_at: Duration::ZERO, reason };
             let outcome = inner.record(Ok(1), &fetch);
+            stored.send(()).unwrap();
             ended.await.unwrap();
             outcome
         };
         assert!(cache.0.fetches.join_or_start(KEY, || None, ending).is_ok());
-        yield_now().await;
+        is_stored.await.unwrap();
         let generation = cache.generation();
         let seen = cache.get().await.unwrap();
         assert_eq!(*seen, 1);
@@ -505,8 +498,7 @@ mod tests {
             let cache = cache.clone();
             async move { get(&cache).await }
         });
-        yield_now().await;
-        yield_now().await;
+        begun(&cache).await;
         clock.advance(7);
         sender.send(Ok(1)).unwrap();
         assert_eq!(waiting.await.unwrap(), Ok(1));

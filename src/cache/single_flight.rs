@@ -5,8 +5,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
+
+use crate::clock::background;
 
 /// Identifies what a call asks for, such as a digest of its arguments.
 pub(crate) type Key = [u8; 32];
@@ -25,11 +26,11 @@ type InFlight<T> = HashMap<Key, watch::Receiver<Option<T>>>;
 pub(crate) enum Interrupted {
     /// As many calls as are allowed are already in flight.
     TooMany,
-    /// The caller is not on a tokio runtime.
-    NoRuntime,
-    /// The call panicked, or the runtime that it ran on was shut down.
+    /// The background thread cannot be started.
+    NotStarted,
+    /// The call panicked.
     Stopped,
-    /// The caller has waited as long as it may.
+    /// The call took too long.
     TimedOut,
 }
 
@@ -47,9 +48,10 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
 
     /// Joins the call in flight for this key, or starts it, and waits for its outcome.
     ///
-    /// The call runs on a task of its own. A caller that is cancelled therefore does not stop it
-    /// for the others, and the number of calls in flight stays bounded even when callers are
-    /// cancelled.
+    /// The call runs on a task of its own, on the background thread. A caller that is cancelled, or
+    /// whose runtime ends or is busy, therefore does not stop it for the others, and the number of
+    /// calls in flight stays bounded even when callers are cancelled. A call has to end by itself:
+    /// the callers have no timer.
     pub(crate) async fn join<F>(&self, key: Key, call: impl FnOnce() -> F) -> Result<T, Interrupted>
     where
         F: Future<Output = T> + Send + 'static,
@@ -73,7 +75,6 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         if let Some(outcome) = settled() {
             return Ok(Flight::Settled(outcome));
         }
-        let runtime = Handle::try_current().map_err(|_| Interrupted::NoRuntime)?;
         if let Some(receiver) = in_flight.get(&key) {
             return Ok(Flight::InFlight(receiver.clone()));
         }
@@ -86,10 +87,14 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         let entry = RemoveOnDrop { in_flight: Arc::clone(&self.in_flight), key };
         let running = RunningCall { entry, sender };
         let call = call();
-        runtime.spawn(async move {
+        let task = async move {
             let outcome = call.await;
             running.end(outcome);
-        });
+        };
+        background::spawn(task).map_err(|error| {
+            tracing::error!(cause = ?error, "failed to start a call");
+            Interrupted::NotStarted
+        })?;
         Ok(Flight::InFlight(receiver))
     }
 }
@@ -111,9 +116,9 @@ impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooMany => "too many calls are in flight",
-            Self::NoRuntime => "calls need a tokio runtime",
-            Self::Stopped => "the call was stopped",
-            Self::TimedOut => "a call that another caller started takes too long",
+            Self::NotStarted => "the background thread for calls cannot be started",
+            Self::Stopped => "the call was stopped by a panic",
+            Self::TimedOut => "the call took too long",
         })
     }
 }
@@ -133,7 +138,7 @@ impl<T> RunningCall<T> {
     }
 }
 
-/// Removes the call from the map, also when it panics or its runtime is shut down.
+/// Removes the call from the map, also when it panics or cannot be started.
 struct RemoveOnDrop<T> {
     in_flight: Arc<Mutex<InFlight<T>>>,
     key: Key,
@@ -152,47 +157,61 @@ fn lock<T>(in_flight: &Mutex<InFlight<T>>) -> MutexGuard<'_, InFlight<T>> {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::mpsc;
     use std::task::{Context, Wake, Waker};
 
-    use tokio::runtime::Builder;
+    use tokio::sync::oneshot;
 
     use super::*;
+    use crate::clock::tests::block_on;
 
     const KEY: Key = [1; 32];
 
-    /// Counts the calls in flight at the time of each wake-up.
+    /// Sends the number of calls in flight at the time of each wake-up.
     struct CountOnWake {
         in_flight: Arc<Mutex<InFlight<()>>>,
-        counts: Mutex<Vec<usize>>,
+        counts: mpsc::Sender<usize>,
     }
 
     impl Wake for CountOnWake {
         fn wake(self: Arc<Self>) {
             let count = lock(&self.in_flight).len();
-            self.counts.lock().unwrap().push(count);
+            self.counts.send(count).unwrap();
         }
     }
 
-    /// A caller that starts the call again must not join the one that was stopped.
+    /// A caller that starts the call again must not join the one that has ended.
     #[test]
-    fn a_stopped_call_is_removed_before_its_callers_wake_up() {
-        for has_begun in [false, true] {
-            let runtime = Builder::new_current_thread().build().unwrap();
+    fn a_call_is_removed_before_its_callers_wake_up() {
+        for (panics, expected) in [(true, Err(Interrupted::Stopped)), (false, Ok(()))] {
             let calls = SingleFlight::new(1);
-            let start = async { calls.join_or_start(KEY, || None, std::future::pending::<()>) };
-            let flight = runtime.block_on(start).unwrap();
-            if has_begun {
-                runtime.block_on(tokio::task::yield_now());
-            }
-            let wakes = Arc::new(CountOnWake {
-                in_flight: Arc::clone(&calls.in_flight),
-                counts: Mutex::default(),
-            });
+            let (end, ended) = oneshot::channel();
+            let call = || async move {
+                ended.await.unwrap();
+                assert!(!panics, "a panic that a test expects");
+            };
+            let flight = calls.join_or_start(KEY, || None, call).unwrap();
+            let (sender, counts) = mpsc::channel();
+            let in_flight = Arc::clone(&calls.in_flight);
+            let waker = Waker::from(Arc::new(CountOnWake { in_flight, counts: sender }));
             let mut outcome = pin!(flight.outcome());
-            let waker = Waker::from(Arc::clone(&wakes));
             assert!(outcome.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-            drop(runtime);
-            assert_eq!(*wakes.counts.lock().unwrap(), [0], "has begun: {has_begun}");
+            end.send(()).unwrap();
+            assert_eq!(counts.recv(), Ok(0), "{expected:?}");
+            assert_eq!(block_on(outcome), expected);
         }
+    }
+
+    #[test]
+    fn calls_with_one_key_are_shared_and_others_are_bounded() {
+        let calls = SingleFlight::new(1);
+        let (end, ended) = oneshot::channel();
+        let first = calls.join_or_start(KEY, || None, || async { ended.await.unwrap() }).unwrap();
+        let second = calls.join_or_start(KEY, || None, || async { 2 }).unwrap();
+        let other = calls.join_or_start([2; 32], || None, || async { 3 });
+        assert_eq!(other.err(), Some(Interrupted::TooMany));
+        end.send(1).unwrap();
+        assert_eq!((block_on(first.outcome()), block_on(second.outcome())), (Ok(1), Ok(1)));
+        assert_eq!(block_on(calls.join([2; 32], || async { 3 })), Ok(3));
     }
 }

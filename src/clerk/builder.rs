@@ -271,10 +271,10 @@ impl ClerkVerifierBuilder {
         self.check_instance_types()?;
         self.check_limits()?;
         let instance = self.instance()?;
-        let client = self.client()?;
-        let frontend_http = Http::new(instance.issuer())?;
         let clock: Arc<dyn Clock> =
             self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let client = self.client(&clock)?;
+        let frontend_http = Http::new(instance.issuer(), Arc::clone(&clock))?;
         let counters = Arc::<Counters>::default();
         let token_cache = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
         let introspection = client.clone().map(|client| {
@@ -339,11 +339,12 @@ impl ClerkVerifierBuilder {
     }
 
     /// Builds the client of the Backend API; `None` without a secret key.
-    fn client(&self) -> Result<Option<ClerkClient>, ConfigError> {
+    fn client(&self, clock: &Arc<dyn Clock>) -> Result<Option<ClerkClient>, ConfigError> {
         let client = |key: &SecretKey| {
             ClerkClient::builder()
                 .secret_key(key.clone())
                 .backend_api(self.backend_api.clone())
+                .clock(Arc::clone(clock))
                 .build()
         };
         self.secret_key.as_ref().map(client).transpose()

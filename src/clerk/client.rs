@@ -1,24 +1,27 @@
 //! A client of the Backend API, for the calls that this crate needs.
 
 use std::fmt;
+use std::sync::Arc;
 
-use reqwest::RequestBuilder;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::env::Env;
-use super::http::{Http, json, send};
+use super::http::{Http, HttpRequest, json, send};
 use super::user::User;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::instance::{BackendApi, SecretKey};
 use crate::jwt::KeySet;
 
 /// The dated version of the Backend API whose responses this crate parses.
-const CLERK_API_VERSION: &str = "2026-05-12";
+const CLERK_API_VERSION: HeaderValue = HeaderValue::from_static("2026-05-12");
+const CLERK_API_VERSION_HEADER: HeaderName = HeaderName::from_static("clerk-api-version");
 
 /// A client of Clerk's Backend API.
 ///
 /// Calls are bounded in time (3 seconds to connect, 5 seconds in total) and in size (512 KiB), and
-/// redirects are not followed. Cloning is cheap; clones share their connections.
+/// redirects are not followed. They run on a thread of this crate and can be awaited on any
+/// executor. Cloning is cheap; clones share their connections.
 ///
 /// # Example
 ///
@@ -103,7 +106,7 @@ impl ClerkClient {
         let request = self
             .http
             .post(&self.path("oauth_applications/access_tokens/verify"))
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(body);
         send(self.authorized(request)).await?.ok_with_key()
     }
@@ -112,10 +115,10 @@ impl ClerkClient {
         format!("/{}/{rest}", self.version)
     }
 
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+    fn authorized(&self, request: HttpRequest) -> HttpRequest {
         request
             .header(AUTHORIZATION, self.authorization.clone())
-            .header("Clerk-API-Version", CLERK_API_VERSION)
+            .header(CLERK_API_VERSION_HEADER, CLERK_API_VERSION)
     }
 }
 
@@ -134,13 +137,14 @@ impl fmt::Debug for ClerkClient {
 pub struct ClerkClientBuilder {
     secret_key: Option<SecretKey>,
     backend_api: BackendApi,
+    clock: Option<Arc<dyn Clock>>,
     /// The first invalid variable of the environment; `build` returns it.
     problem: Option<ConfigError>,
 }
 
 impl ClerkClientBuilder {
     pub(super) fn new() -> Self {
-        Self { secret_key: None, backend_api: BackendApi::default(), problem: None }
+        Self { secret_key: None, backend_api: BackendApi::default(), clock: None, problem: None }
     }
 
     /// Reads `CLERK_SECRET_KEY`, `CLERK_API_URL` and `CLERK_API_VERSION` from the environment.
@@ -181,6 +185,12 @@ impl ClerkClientBuilder {
         self
     }
 
+    /// Sets the clock that measures the time of a call. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
     /// Builds the client.
     ///
     /// # Errors
@@ -199,7 +209,8 @@ impl ClerkClientBuilder {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret_key.expose()))
             .map_err(|_| ConfigError::invalid("CLERK_SECRET_KEY", "cannot be sent in a header"))?;
         authorization.set_sensitive(true);
-        let http = Http::new(self.backend_api.origin())?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let http = Http::new(self.backend_api.origin(), clock)?;
         Ok(ClerkClient { http, version: self.backend_api.version().to_owned(), authorization })
     }
 }

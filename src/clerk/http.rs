@@ -1,15 +1,16 @@
 //! HTTP calls to Clerk: bounded in time and size, never redirected.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect, tls};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::runtime::Handle;
 
+use crate::clock::{Clock, background, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::oauth::{is_loopback, parse_uri};
 
@@ -27,6 +28,13 @@ const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Http {
     client: Client,
     base: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// A request, for [`send`].
+pub(super) struct HttpRequest {
+    request: RequestBuilder,
+    clock: Arc<dyn Clock>,
 }
 
 /// A response whose body was read to the end.
@@ -38,13 +46,12 @@ pub(super) struct FullResponse {
 
 impl Http {
     /// Builds a client for an origin that was checked before: https, or http on a loopback host.
-    pub(super) fn new(base: impl Into<String>) -> Result<Self, ConfigError> {
+    pub(super) fn new(base: impl Into<String>, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let base = base.into();
         let on_loopback = parse_uri(&base).is_some_and(|uri| is_loopback(&uri));
         let builder = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
             // A redirect could send the secret key or a token to another host.
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -64,15 +71,31 @@ impl Http {
                 "cannot be set up: the machine's root certificates could not be loaded",
             )
         })?;
-        Ok(Self { client, base })
+        Ok(Self { client, base, clock })
     }
 
-    pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}{path}", self.base))
+    pub(super) fn get(&self, path: &str) -> HttpRequest {
+        self.request(self.client.get(format!("{}{path}", self.base)))
     }
 
-    pub(super) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.base))
+    pub(super) fn post(&self, path: &str) -> HttpRequest {
+        self.request(self.client.post(format!("{}{path}", self.base)))
+    }
+
+    fn request(&self, request: RequestBuilder) -> HttpRequest {
+        HttpRequest { request, clock: Arc::clone(&self.clock) }
+    }
+}
+
+impl HttpRequest {
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(super) fn body(mut self, body: String) -> Self {
+        self.request = self.request.body(body);
+        self
     }
 }
 
@@ -82,12 +105,24 @@ impl fmt::Debug for Http {
     }
 }
 
-/// Sends a request and reads the whole response.
-pub(super) async fn send(request: RequestBuilder) -> Result<FullResponse, ClerkError> {
-    // The HTTP client would panic without a runtime.
-    if Handle::try_current().is_err() {
-        return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, "calls need a tokio runtime"));
+/// Sends a request and reads the whole response, within [`CALL_TIMEOUT`].
+///
+/// The call runs on the background thread, which has the timers and the I/O that the caller's
+/// runtime may lack, and drives the connections that the client keeps.
+pub(super) async fn send(request: HttpRequest) -> Result<FullResponse, ClerkError> {
+    let HttpRequest { request, clock } = request;
+    let call = async move { timeout(&*clock, CALL_TIMEOUT, exchange(request)).await };
+    match background::run(call).await {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => Err(ClerkError::new(ClerkErrorKind::Unavailable, "the call took too long")),
+        Err(error) => {
+            let unavailable = ClerkError::new(ClerkErrorKind::Unavailable, "the call was not made");
+            Err(unavailable.with_source(error))
+        }
     }
+}
+
+async fn exchange(request: RequestBuilder) -> Result<FullResponse, ClerkError> {
     let response = request.send().await.map_err(call_error)?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
@@ -176,6 +211,5 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn call_error(error: reqwest::Error) -> ClerkError {
     // The path may contain the id of a user.
-    ClerkError::new(ClerkErrorKind::Unavailable, "the call failed or took too long")
-        .with_source(error.without_url())
+    ClerkError::new(ClerkErrorKind::Unavailable, "the call failed").with_source(error.without_url())
 }

@@ -1,9 +1,12 @@
 //! The authorization server metadata of a Clerk instance (RFC 8414), fetched.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::http::{Http, json, send};
 use crate::cache::Source;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::instance::FrontendApi;
 use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata};
@@ -35,7 +38,7 @@ use crate::metadata::{AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetada
 pub async fn fetch_clerk_authorization_server_metadata(
     instance: impl Into<FrontendApi>,
 ) -> Result<AuthorizationServerMetadata, ClerkError> {
-    let source = MetadataSource::new(instance.into())
+    let source = MetadataSource::new(instance.into(), Arc::new(SystemClock::new()))
         .map_err(|error| ClerkError::new(ClerkErrorKind::InvalidRequest, error.to_string()))?;
     source.fetch().await
 }
@@ -48,8 +51,8 @@ pub(crate) struct MetadataSource {
 }
 
 impl MetadataSource {
-    pub(crate) fn new(instance: FrontendApi) -> Result<Self, ConfigError> {
-        Ok(Self { http: Http::new(instance.issuer())?, instance })
+    pub(crate) fn new(instance: FrontendApi, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
+        Ok(Self { http: Http::new(instance.issuer(), clock)?, instance })
     }
 }
 

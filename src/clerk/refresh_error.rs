@@ -15,12 +15,6 @@ impl RefreshError for ClerkError {
     }
 
     fn interrupted(why: Interrupted) -> Self {
-        let kind = match why {
-            Interrupted::NoRuntime => ClerkErrorKind::InvalidRequest,
-            Interrupted::TooMany | Interrupted::Stopped | Interrupted::TimedOut => {
-                ClerkErrorKind::Unavailable
-            }
-        };
-        Self::new(kind, why.to_string())
+        Self::new(ClerkErrorKind::Unavailable, why.to_string())
     }
 }

@@ -29,8 +29,9 @@ impl AuthorizationServerService {
     /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
     /// ```
     pub fn for_clerk(instance: impl Into<FrontendApi>) -> Result<Self, ConfigError> {
-        let source = MetadataSource::new(instance.into())?;
-        Ok(Self::new(source, None, Arc::new(SystemClock::new())))
+        let clock = Arc::new(SystemClock::new());
+        let source = MetadataSource::new(instance.into(), clock.clone())?;
+        Ok(Self::new(source, None, clock))
     }
 
     /// Builds a service for the instance of a verifier, which shares its connections and clock.

@@ -77,13 +77,7 @@ impl RefreshError for VerifyError {
     }
 
     fn interrupted(why: Interrupted) -> Self {
-        let kind = match why {
-            Interrupted::NoRuntime => VerifyErrorKind::Misconfigured,
-            Interrupted::TooMany | Interrupted::Stopped | Interrupted::TimedOut => {
-                VerifyErrorKind::Unavailable
-            }
-        };
-        Self::new(kind).with_detail(why.to_string())
+        Self::new(VerifyErrorKind::Unavailable).with_detail(why.to_string())
     }
 }
 

@@ -1,15 +1,21 @@
 //! A clock that tests set.
 
-use std::sync::{Arc, Mutex};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::locked;
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 
 /// A clock that only moves when a test moves it.
 ///
 /// Clones share their time: pass one to [`FakeClerk`](super::FakeClerk), one to the code under
 /// test, and keep one in the test.
+///
+/// A wait that the clock bounds ends when a test advances the clock by its limit: a call to a
+/// `FakeClerk` that hangs fails after five seconds of this clock, and never by itself.
 ///
 /// # Example
 ///
@@ -25,7 +31,7 @@ use crate::clock::Clock;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ManualClock {
-    readings: Arc<Mutex<Readings>>,
+    readings: Arc<watch::Sender<Readings>>,
 }
 
 #[derive(Debug)]
@@ -40,33 +46,45 @@ impl ManualClock {
     #[must_use]
     pub fn new(unix_seconds: u64) -> Self {
         Self {
-            readings: Arc::new(Mutex::new(Readings {
+            readings: Arc::new(watch::Sender::new(Readings {
                 unix_time: Duration::from_secs(unix_seconds),
                 monotonic: Duration::ZERO,
             })),
         }
     }
 
-    /// Advances both readings by `by`.
+    /// Advances both readings by `by`, and ends the [sleeps](Clock::sleep) that are over then.
     pub fn advance(&self, by: Duration) {
-        let mut readings = locked(&self.readings);
-        readings.unix_time = readings.unix_time.saturating_add(by);
-        readings.monotonic = readings.monotonic.saturating_add(by);
+        self.readings.send_modify(|readings| {
+            readings.unix_time = readings.unix_time.saturating_add(by);
+            readings.monotonic = readings.monotonic.saturating_add(by);
+        });
     }
 
     /// Sets the wall clock, as when an operator or NTP corrects it. The monotonic reading does not
     /// change.
     pub fn set_unix_time(&self, since_1970: Duration) {
-        locked(&self.readings).unix_time = since_1970;
+        self.readings.send_modify(|readings| readings.unix_time = since_1970);
     }
 }
 
 impl Clock for ManualClock {
     fn unix_time(&self) -> Duration {
-        locked(&self.readings).unix_time
+        self.readings.borrow().unix_time
     }
 
     fn monotonic(&self) -> Duration {
-        locked(&self.readings).monotonic
+        self.readings.borrow().monotonic
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut readings = self.readings.subscribe();
+        let start = self.monotonic();
+        Box::pin(async move {
+            // Fails without a clock, whose time nobody could advance.
+            let _ = readings
+                .wait_for(|readings| readings.monotonic.saturating_sub(start) >= duration)
+                .await;
+        })
     }
 }

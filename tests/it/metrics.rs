@@ -1,6 +1,7 @@
 //! The counters of the `metrics` feature.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -40,21 +41,34 @@ impl Recorder for Counters {
     }
 }
 
+/// In a process of its own: calls run on another thread, where only the recorder of the process
+/// counts them, and other tests would be counted too.
 #[test]
 fn the_counters_agree_with_the_stats_of_the_verifier() {
-    let counters = Counters::default();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "metrics::in_a_process_of_its_own"])
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+#[test]
+#[ignore = "is run by the test above"]
+fn in_a_process_of_its_own() {
+    let counters: &'static Counters = Box::leak(Box::default());
+    metrics::set_global_recorder(counters).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let stats = metrics::with_local_recorder(&counters, || {
-        runtime.block_on(async {
-            let fixture = Fixture::new().await;
-            let (verifier, jwt) = (fixture.verifier(), fixture.jwt());
-            for _ in 0..3 {
-                verify_clerk_token(&verifier, &jwt).await.unwrap();
-            }
-            fixture.clerk.fault_all(Fault::Down);
-            verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
-            verifier.stats()
-        })
+    let stats = runtime.block_on(async {
+        let fixture = Fixture::new().await;
+        let (verifier, jwt) = (fixture.verifier(), fixture.jwt());
+        for _ in 0..3 {
+            verify_clerk_token(&verifier, &jwt).await.unwrap();
+        }
+        fixture.clerk.fault_all(Fault::Down);
+        verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
+        verifier.stats()
     });
     assert_eq!(
         (stats.cache_hits, stats.cache_misses, stats.upstream_calls, stats.upstream_failures),

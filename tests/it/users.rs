@@ -59,15 +59,3 @@ async fn each_failure_has_its_kind() {
     let error = client_with_key.get_user(fixture.clerk.default_user_id()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidResponse);
 }
-
-#[test]
-fn without_a_tokio_runtime_a_call_returns_an_error() {
-    let client =
-        ClerkClient::builder().secret_key(SecretKey::parse("sk_test_a").unwrap()).build().unwrap();
-    let mut call = std::pin::pin!(client.get_user("user_1"));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) else {
-        panic!("the call is pending")
-    };
-    assert_eq!(outcome.unwrap_err().kind(), Kind::InvalidRequest);
-}

@@ -19,7 +19,7 @@ use super::client::ClerkClient;
 use super::stats::Counters;
 use super::token_cache::{Lifetime, TokenCache};
 use crate::cache::{Interrupted, Key, SingleFlight};
-use crate::clock::Clock;
+use crate::clock::{Clock, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, OwnedTokenRequest, TokenRequest};
 
@@ -110,9 +110,9 @@ impl Inner {
 
     /// Waits for a concurrency permit, at most as long as one call may take.
     async fn acquire_permit(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
-        tokio::time::timeout(MAX_PERMIT_WAIT, self.permits.acquire())
+        timeout(&*self.config.clock, MAX_PERMIT_WAIT, self.permits.acquire())
             .await
-            .map_err(|_| interrupted(Interrupted::TooMany))?
+            .ok_or_else(|| interrupted(Interrupted::TooMany))?
             .map_err(|_| interrupted(Interrupted::Stopped))
     }
 

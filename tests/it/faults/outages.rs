@@ -45,6 +45,10 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
             "{upstream:?}, {name}: more than one call"
         );
     }
+    // A function that fetches the metadata by itself has the clock of the operating system.
+    if case.times_out && upstream == Upstream::Metadata {
+        return;
+    }
     let outcome = await_call(server, case, server.outcome(&server.token())).await;
     let (failed, retry_after) = outcome.expect_err(name);
     assert_eq!(failed, kind, "{upstream:?}, {name}");

@@ -1,4 +1,4 @@
-//! Captures the logs and the metrics of the current thread as text.
+//! Captures the logs of a test and the metrics of the process as text.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ impl LogCapture {
     }
 
     /// Captures all log lines of this thread, of `tracing` and of `log`, at every level. All tasks
-    /// of a test run on its thread.
+    /// of a test run on its thread, and the calls to Clerk take its subscriber with them.
     ///
     /// While there is only one dispatcher, tracing disables a log call for the whole process if a
     /// thread without a subscriber reaches it first, as a test on another thread may. The second
