@@ -7,12 +7,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
-use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Operation, RequestId};
+use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, RequestId, Requirement};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
     ChallengeContext, MessageError, Rejection, RejectionReason, ResponseBody, message_rejected,
-    unknown_host, upgrade_rejected,
+    operation_denied, unknown_host, upgrade_rejected,
 };
 
 /// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
@@ -44,6 +44,8 @@ pub(super) enum PolicyVerdict<ResBody> {
 enum PolicyRejection {
     /// The message is invalid. The id is that of its request, if known.
     Message { error: MessageError, id: Option<RequestId> },
+    /// The policy denies the operation. The id is that of its request, if known.
+    Denied { id: Option<RequestId> },
     /// The operation needs these scopes.
     Operation { reason: RejectionReason, needed: Scopes },
 }
@@ -91,10 +93,11 @@ impl Enforcer {
         let Some(message) = parse(&parts.headers, body)? else {
             return Ok(());
         };
-        let needed = self.needed_by(&message.operations);
-        if needed.is_empty() {
-            return Ok(());
-        }
+        let needed = match self.policy.required_by_all(&message.operations) {
+            Requirement::Denied => return Err(PolicyRejection::Denied { id: message.id }),
+            Requirement::Scopes(needed) if needed.is_empty() => return Ok(()),
+            Requirement::Scopes(needed) => needed,
+        };
         let reason = match parts.extensions.get::<AuthInfo>() {
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
             Some(_) => RejectionReason::InsufficientScope,
@@ -103,14 +106,10 @@ impl Enforcer {
         Err(PolicyRejection::Operation { reason, needed })
     }
 
-    fn needed_by(&self, operations: &[Operation<'_>]) -> Scopes {
-        let rules = operations.iter().map(|operation| self.policy.required_by(operation));
-        rules.fold(Scopes::none(), |needed, scopes| needed.union(&scopes))
-    }
-
     fn respond<B>(&self, parts: &Parts, rejection: PolicyRejection) -> Response<ResponseBody<B>> {
         match rejection {
             PolicyRejection::Message { error, id } => message_rejected(error, id, self.cors),
+            PolicyRejection::Denied { id } => operation_denied(id, self.cors),
             PolicyRejection::Operation { reason, needed } => self.challenge(parts, &needed, reason),
         }
     }
@@ -167,10 +166,11 @@ fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>,
     Err(PolicyRejection::Message { error: MessageError::HeaderMismatch, id: message.id })
 }
 
-/// Returns whether the headers agree with the body. They can describe only a single message.
+/// Returns whether the headers agree with the body. They can describe only a single message, whose
+/// operations, if it has several, differ only in what the headers do not name.
 fn agree(headers: &McpHeaders<'_>, message: &Message<'_>) -> bool {
     let single = match message.operations.as_slice() {
-        [operation] if !message.is_batch => headers.agrees_with(operation),
+        [operation, ..] if !message.is_batch => headers.agrees_with(operation),
         _ => false,
     };
     headers.is_empty() || single

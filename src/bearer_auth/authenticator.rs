@@ -166,7 +166,9 @@ impl Authenticator {
             return Scopes::none();
         }
         let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
-        operation.map(|operation| self.access_policy.required_by(&operation)).unwrap_or_default()
+        operation
+            .map(|operation| self.access_policy.scopes_by_headers(&operation))
+            .unwrap_or_default()
     }
 }
 

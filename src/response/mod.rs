@@ -14,7 +14,7 @@ pub(crate) use cors::{
 };
 pub(crate) use once::take_once;
 pub(crate) use rejection::{
-    ChallengeContext, ResponseTemplates, message_rejected, metadata_unavailable, unknown_host,
-    upgrade_rejected,
+    ChallengeContext, ResponseTemplates, message_rejected, metadata_unavailable, operation_denied,
+    unknown_host, upgrade_rejected,
 };
 pub(crate) use rejection::{MessageError, Rejection, RejectionReason};

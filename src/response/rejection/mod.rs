@@ -25,6 +25,8 @@ pub enum RejectionReason {
     InvalidToken(VerifyErrorKind),
     /// The token is valid but lacks a required scope.
     InsufficientScope,
+    /// The access policy denies the operation, whatever the token grants.
+    OperationDenied,
     /// The token cannot be verified at the moment. It may be valid.
     Unavailable,
     /// The token cannot be verified with the configuration of this server.
@@ -227,6 +229,13 @@ pub(crate) fn message_rejected<B>(
 ) -> Response<ResponseBody<B>> {
     tracing::debug!(?error, "rejected a message");
     let reason = RejectionReason::Message(error);
+    ResponseTemplate::for_message(reason, id, cors).response(Rejection::new(reason))
+}
+
+/// Builds the response to an operation that the policy denies, with the id of its request if known.
+pub(crate) fn operation_denied<B>(id: Option<RequestId>, cors: bool) -> Response<ResponseBody<B>> {
+    let reason = RejectionReason::OperationDenied;
+    tracing::debug!(?reason, "rejected an operation");
     ResponseTemplate::for_message(reason, id, cors).response(Rejection::new(reason))
 }
 
