@@ -13,6 +13,7 @@
 //! call "$READER" delete_notes  # 403, with all required scopes in one challenge
 //! call "$WRITER" delete_notes  # 200
 //! call "$WRITER" list_notes    # 200: `public_metadata` implies `email` here
+//! call "$WRITER" drop_database # 403 without a challenge: what has no rule is denied to everybody
 //! # A client of MCP 2026-07-28 names the tool in headers as well, so that even the first
 //! # challenge, for a request without a token, names the tool's scopes:
 //! curl -si -w '\n' -X POST http://127.0.0.1:3000/mcp \
@@ -32,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ResourceUrl, ScopeHierarchy};
+use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ResourceUrl, ScopeHierarchy, Scopes};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
@@ -52,13 +53,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Every request requires `profile`; the tools require more.
+/// Every request requires `profile`; the tools require more, and nobody may do anything else but
+/// list them.
 fn guard(fake: &FakeClerk, resource: ResourceUrl) -> Result<ClerkMcp, Box<dyn Error>> {
-    let policy = AccessPolicy::builder()
-        .tool("list_notes", "email".parse()?)
-        .tool("delete_notes", "public_metadata".parse()?)
-        // For tools without a rule: a new tool that is forgotten here is closed, not open.
-        .default_scopes("private_metadata".parse()?)
+    let scopes = |list| Scopes::parse(list);
+    // A tool that is added later and forgotten here is closed, not open.
+    let policy = AccessPolicy::deny_by_default()
+        .tool("list_notes", scopes("email")?)
+        .tool("delete_notes", scopes("public_metadata")?)
         .build()?;
     let hierarchy = ScopeHierarchy::new().implies("public_metadata", ["email"])?;
     let verifier = ClerkVerifier::builder().frontend_api(fake.frontend_api()).build()?;
@@ -124,6 +126,10 @@ fn print_commands(fake: &FakeClerk, resource: &ResourceUrl) {
         r#"call "$READER" delete_notes"#,
     );
     support::print_command("200", r#"call "$WRITER" delete_notes"#);
+    support::print_command(
+        "403 without a challenge: what has no rule is denied to everybody",
+        r#"call "$WRITER" drop_database"#,
+    );
     support::print_command(
         "400: the headers contradict the body",
         r#"call "$READER" delete_notes -H 'Mcp-Method: tools/call' -H 'Mcp-Name: list_notes'"#,

@@ -28,7 +28,7 @@ use axum::Router;
 use clerk_mcp_tools::clerk::{ClerkClient, User};
 use clerk_mcp_tools::metadata::protected_resource_metadata_url;
 use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, Scopes};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -60,9 +60,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the scopes of single tools, which are required in addition to those of every request.
+/// Returns what single tools need in addition to the scopes of every request. The other tools are for
+/// every caller, and methods that this server does not have it answers itself. See the example
+/// `per_tool_scopes` for a policy that denies what it does not list.
 pub fn access_policy() -> Result<AccessPolicy, ConfigError> {
-    AccessPolicy::builder().tool("get_public_metadata", "public_metadata".parse()?).build()
+    AccessPolicy::baseline_by_default()
+        .tool("get_public_metadata", Scopes::parse("public_metadata")?)
+        .build()
 }
 
 /// Returns the guarded MCP service at the path of the resource URL, and the metadata documents.

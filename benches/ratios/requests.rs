@@ -31,6 +31,7 @@ pub(crate) fn run() {
     verification(&fixture, &tokens);
     layer(&fixture, &tokens[0]);
     operations();
+    worst_case();
     metadata();
 }
 
@@ -141,8 +142,9 @@ fn layer(fixture: &Fixture, token: &str) {
 /// One tool requires no scopes and the other a granted one, so that both calls reach the service.
 fn operations() {
     let scopes = |list| Scopes::parse(list).unwrap();
-    let policy =
-        AccessPolicy::builder().tool("write", scopes("files:write")).tool("read", Scopes::none());
+    let policy = AccessPolicy::baseline_by_default()
+        .tool("write", scopes("files:write"))
+        .tool("read", Scopes::none());
     let policy = policy.build().unwrap();
     let mut guarded = AccessPolicyLayer::new(policy, resource()).layer(tower::service_fn(
         |_: Request<RequestBody<Full<Bytes>>>| {
@@ -184,6 +186,48 @@ fn operations() {
             "at most 2,000 ns",
             more <= 2_000.0,
         );
+    }
+}
+
+/// A batch of URIs and a policy whose comparison would take minutes without a bound. Each row is
+/// built to make the steps that the bound counts as slow as they can be.
+fn worst_case() {
+    let scopes = |list| Scopes::parse(list).unwrap();
+    let caller = AuthInfo::for_user("user_1", "token".into()).scopes(scopes("r")).build();
+    print_head("A batch of 100 URIs of 2 KiB, with 200 patterns of four wildcards each");
+    let long = format!("*{0}b*{0}c*{0}d*", "a".repeat(300));
+    let rows = [
+        ("asterisks, which match", "*a*a*a*", "a".repeat(2_000)),
+        ("asterisks, which do not match", "*b*c*d*e", format!("{}e", "bcd".repeat(600))),
+        ("expressions, which match", "{a}{b}{c}{d}", "a".repeat(2_000)),
+        ("expressions, short", "{a}{b}{c}{d}", "abcd".to_owned()),
+        ("expressions with literals", "{a}/{b}/{+c}a{d}", "a/".repeat(1_000)),
+        ("long literals", long.as_str(), "a".repeat(2_000)),
+    ];
+    for (case, pattern, rest) in rows {
+        let policy = (0..200).fold(AccessPolicy::deny_by_default(), |policy, _| {
+            policy.resource(format!("x:{pattern}"), scopes("r"))
+        });
+        let policy = policy.resource("*", scopes("r")).build().unwrap();
+        let mut guarded = AccessPolicyLayer::new(policy, resource()).layer(tower::service_fn(
+            |_: Request<RequestBody<Full<Bytes>>>| {
+                std::future::ready(Ok::<_, Infallible>(Response::new(())))
+            },
+        ));
+        let uri = format!("x:{rest}");
+        let message = format!(r#"{{"id":1,"method":"resources/read","params":{{"uri":"{uri}"}}}}"#);
+        let body = Bytes::from(format!("[{}]", vec![message; 100].join(",")));
+        let times = measure(
+            ROUNDS,
+            vec![Case::new(5, |_| {
+                let mut request = Request::post("/mcp").body(Full::new(body.clone())).unwrap();
+                request.extensions_mut().insert(caller.clone());
+                let response = black_box(poll_once(guarded.call(request))).unwrap();
+                assert_eq!(response.status(), StatusCode::OK);
+            })],
+        );
+        let milliseconds = times[0] / 1e6;
+        print_row(case, &format!("{milliseconds:.1} ms"), "at most 10 ms", milliseconds <= 10.0);
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
-use super::body::BodyBudget;
-use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Operation};
+use super::body::{BodyBudget, BodyReader};
+use crate::clock::Clock;
+use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Requirement};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
@@ -32,6 +34,8 @@ pub(super) struct Enforcer {
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) budget: Arc<BodyBudget>,
+    pub(super) body_timeout: Duration,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_upgrades: bool,
     pub(super) cors: bool,
 }
@@ -47,6 +51,10 @@ impl Enforcer {
     /// Returns whether there is a policy to enforce.
     pub(super) fn has_rules(&self) -> bool {
         !self.policy.is_empty()
+    }
+
+    pub(super) fn body_reader(&self) -> BodyReader {
+        BodyReader::new(self.max_body_bytes, &self.budget, self.body_timeout, &self.clock)
     }
 
     /// Decides about a request once its body was read.
@@ -88,10 +96,14 @@ impl Enforcer {
         let Some(message) = parse(headers, body)? else {
             return Ok(());
         };
-        let needed = self.needed_by(&message.operations);
-        if needed.is_empty() {
-            return Ok(());
-        }
+        let needed = match self.policy.required_by_all(&message.operations) {
+            Requirement::Denied => {
+                let denied = Rejection::new(RejectionReason::OperationDenied);
+                return Err(denied.about_request(message.id));
+            }
+            Requirement::Scopes(needed) if needed.is_empty() => return Ok(()),
+            Requirement::Scopes(needed) => needed,
+        };
         let rejection = match caller {
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
             Some(caller) => Rejection::new(RejectionReason::InsufficientScope)
@@ -106,15 +118,11 @@ impl Enforcer {
     /// it, or as the headers do if the body is not a message.
     fn needed_if_rejected(&self, headers: &HeaderMap, body: &[u8]) -> Scopes {
         if let Ok(Some(message)) = parse(headers, body) {
-            return self.needed_by(&message.operations);
+            let needed = self.policy.required_by_all(&message.operations);
+            return needed.scopes().cloned().unwrap_or_default();
         }
         let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
-        self.needed_by(operation.as_slice())
-    }
-
-    fn needed_by(&self, operations: &[Operation<'_>]) -> Scopes {
-        let rules = operations.iter().map(|operation| self.policy.required_by(operation));
-        rules.fold(Scopes::none(), |needed, scopes| needed.union(&scopes))
+        operation.map(|operation| self.policy.scopes_by_headers(&operation)).unwrap_or_default()
     }
 
     /// Builds the response to a request that the bearer layer has rejected.
@@ -173,10 +181,11 @@ fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>,
     Err(Rejection::from(MessageError::HeaderMismatch).about_request(message.id))
 }
 
-/// Returns whether the headers agree with the body. They can describe only a single message.
+/// Returns whether the headers agree with the body. They can describe only a single message, whose
+/// operations, if it has several, differ only in what the headers do not name.
 fn agree(headers: &McpHeaders<'_>, message: &Message<'_>) -> bool {
     let single = match message.operations.as_slice() {
-        [operation] if !message.is_batch => headers.agrees_with(operation),
+        [operation, ..] if !message.is_batch => headers.agrees_with(operation),
         _ => false,
     };
     headers.is_empty() || single

@@ -58,7 +58,7 @@ where
     }
 
     pub(super) fn reading(body: ReqBody, pending: UnreadRequest<S>) -> Self {
-        let reader = BodyReader::new(pending.enforcer.max_body_bytes, &pending.enforcer.budget);
+        let reader = pending.enforcer.body_reader();
         Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
     }
 

@@ -1,6 +1,7 @@
 //! The layer and its options.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use tower_layer::Layer;
@@ -8,6 +9,7 @@ use tower_layer::Layer;
 use super::body::BodyBudget;
 use super::enforcer::Enforcer;
 use super::service::AccessPolicyService;
+use crate::clock::{Clock, SystemClock};
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
@@ -15,6 +17,7 @@ use crate::response::{MessageError, Rejection};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// 64 MiB.
 const DEFAULT_MAX_TOTAL_BODY_BYTES: usize = 64 * 1024 * 1024;
 
@@ -49,6 +52,8 @@ impl AccessPolicyLayer {
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
+                body_timeout: DEFAULT_BODY_TIMEOUT,
+                clock: Arc::new(SystemClock::new()),
                 allow_upgrades: false,
                 cors: true,
             },
@@ -123,6 +128,20 @@ impl AccessPolicyLayer {
     /// is rejected with 413.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.enforcer.max_body_bytes = bytes;
+        self
+    }
+
+    /// Sets how long a body may take to arrive, from the moment at which the layer starts to read it.
+    /// Defaults to 30 seconds. A slower one is rejected with 408.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.enforcer.body_timeout = timeout;
+        self
+    }
+
+    /// Sets the clock that measures the [timeout](Self::body_timeout). Defaults to that of the
+    /// operating system.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.enforcer.clock = Arc::new(clock);
         self
     }
 

@@ -13,26 +13,28 @@
 //! | a body in a `GET`, `HEAD`, `DELETE`, `OPTIONS` or `TRACE` | 400, JSON-RPC error -32600 |
 //! | an upgrade to another protocol than `h2c`, or `CONNECT` | 403 `upgrade_not_allowed`, without a challenge |
 //! | a body larger than [the limit](AccessPolicyLayer::max_body_bytes) | 413 |
+//! | a body that does not [arrive in time](AccessPolicyLayer::body_timeout) | 408 |
+//! | a body for which there is [no memory](AccessPolicyLayer::max_total_body_bytes) | 503 with `Retry-After` |
 //! | a body that is not JSON in UTF-8, or that has a `Content-Encoding` | 400, JSON-RPC error -32700 |
 //! | JSON that is not an MCP message, or that JSON parsers read differently | 400, JSON-RPC error -32600 |
 //! | `Mcp-Method` or `Mcp-Name` that contradict the body | 400, JSON-RPC error -32020 |
+//! | an operation that the policy denies to everybody | 403, JSON-RPC error -32000, without a challenge |
 //! | an operation that needs scopes the token does not have | 403 `insufficient_scope`, with every required scope |
 //! | without a token (where tokens are optional), an operation that needs scopes | 401 and a challenge without `error` |
 //! | everything else | the service's; it gets the body byte for byte |
 //!
 //! # What counts as the operation
 //!
-//! The body decides: `method`, and `params.name` or `params.uri`. The headers `Mcp-Method` and
-//! `Mcp-Name` (MCP 2026-07-28) have to agree with it if they are present. With a batch, which that
-//! version does not have, they never agree. Every operation of a batch counts, and a batch may have
-//! at most 100 messages. A client's responses, and notifications without a rule, need only the
-//! baseline.
+//! The body decides: `method`, and the name or URI in `params`. [`AccessPolicy`](crate::AccessPolicy)
+//! lists which methods have one. The headers `Mcp-Method` and `Mcp-Name` (MCP 2026-07-28) have to
+//! agree with it if they are present. With a batch, which that version does not have, they never
+//! agree. Every operation of a batch counts, and a batch may have at most 100 messages.
 //!
 //! Whatever the service could take for a call has to be seen by this layer as that call. Therefore:
 //!
 //! - A duplicate member, also one that differs in case (`Method`), is rejected, and so are
-//!   parameters by position, a `method` that is not a string, and a call that does not name its
-//!   tool.
+//!   parameters by position, and a `method`, name or URI that is not a string. A call without a
+//!   name reaches the service if the caller may call every tool, and the service answers it.
 //! - Every body is read, whatever the method and the content type, since not every server checks
 //!   them. A body that is not JSON passes only if its content type is another one, no `Mcp-` header
 //!   names an operation, and it contains no `{`. Then it is not a call, however leniently it is
@@ -41,15 +43,17 @@
 //!   layer that decompresses requests, rewrites bodies or overrides methods belongs outside this
 //!   one.
 //! - Names are compared byte by byte. A server that is more lenient (case, white space, Unicode
-//!   normalization) needs [`AccessPolicyBuilder::default_scopes`].
+//!   normalization) needs a policy that [denies by
+//!   default](crate::AccessPolicy::deny_by_default).
 //!
-//! Without rules the layer does nothing, and no body is read.
+//! With a policy without rules whose default is the baseline, the layer does nothing, and no body is
+//! read.
 //!
 //! # Time and memory
 //!
 //! A body is kept in memory once, up to the limit, and is not copied if it arrives in one frame.
-//! Only requests that the bearer layer has passed get this far. The layer has no timeout for slow
-//! bodies; that is left to the HTTP server.
+//! All bodies that are being read at the same time share a budget, and each has a time limit. Only
+//! requests that the bearer layer has passed get this far, and those with a token that has expired.
 //!
 //! # Example
 //!
@@ -63,7 +67,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let policy = AccessPolicy::builder()
+//! let policy = AccessPolicy::deny_by_default()
 //!     .tool("delete_file", Scopes::parse("files:write")?)
 //!     .build()?;
 //! let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
@@ -102,4 +106,4 @@ pub use layer::AccessPolicyLayer;
 pub use request_body::RequestBody;
 pub use service::AccessPolicyService;
 
-pub use crate::mcp::{AccessPolicyBuilder, Operation};
+pub use crate::mcp::{AccessPolicyBuilder, Operation, Requirement};

@@ -62,7 +62,7 @@ impl Requirements {
         }
         let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
         match operation {
-            Some(operation) => rejection.needing(&self.policy.required_by(&operation)),
+            Some(operation) => rejection.needing(&self.policy.scopes_by_headers(&operation)),
             None => rejection,
         }
     }

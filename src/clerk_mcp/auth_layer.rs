@@ -31,8 +31,10 @@ use crate::clerk::ClerkVerifier;
 ///     }
 /// };
 /// let resource = ResourceUrl::parse("https://mcp.example.com/mcp")?;
-/// let policy =
-///     AccessPolicy::builder().tool("delete_file", Scopes::parse("files:write")?).build()?;
+/// let policy = AccessPolicy::deny_by_default()
+///     .tool("list_files", Scopes::none())
+///     .tool("delete_file", Scopes::parse("files:write")?)
+///     .build()?;
 /// let layer = AuthLayer::new(
 ///     BearerAuthLayer::new(verify, resource.clone()),
 ///     AccessPolicyLayer::new(policy, resource),

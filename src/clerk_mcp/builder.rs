@@ -258,6 +258,7 @@ impl ClerkMcpBuilder {
             .bind_sessions(self.session_key_or_default(verifier)?);
         let bearer_auth = if self.optional { bearer_auth.optional() } else { bearer_auth };
         let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
+            .clock(verifier.clock())
             .required_scopes(self.scopes.clone())
             .scope_hierarchy(self.hierarchy.clone());
         Ok(if self.cors {

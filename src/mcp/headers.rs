@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 
-use super::{Operation, OperationTarget};
+use super::Operation;
 
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
@@ -38,7 +38,7 @@ impl<'a> McpHeaders<'a> {
     /// is known which member of the body it repeats.
     pub(crate) fn agrees_with(&self, operation: &Operation<'_>) -> bool {
         let same_method = self.method.is_none_or(|method| method == operation.method());
-        let named = operation.target() != OperationTarget::None;
+        let named = operation.target_of_method().is_in_headers();
         let same_name = !named || self.name.is_none() || self.name.as_deref() == operation.name();
         same_method && same_name
     }
@@ -129,6 +129,8 @@ mod tests {
 
     #[test]
     fn compares_names_only_for_methods_with_a_known_target() {
+        const COMPLETE: &str = "completion/complete";
+        const LISTEN: &str = "subscriptions/listen";
         let headers = |method, name: Option<&'static str>| McpHeaders {
             method,
             name: name.map(Cow::Borrowed),
@@ -143,6 +145,14 @@ mod tests {
             (headers(Some("Tools/Call"), Some("a")), &call, false),
             (headers(Some("x/y"), Some("anything")), &Operation::new("x/y"), true),
             (headers(Some("tasks/get"), Some("t")), &Operation::new("tasks/get"), false),
+            (headers(Some("tools/call"), Some("a")), &Operation::new("tools/call"), false),
+            (headers(Some("tools/call"), None), &Operation::new("tools/call"), true),
+            (headers(None, Some("u:v")), &Operation::new("skills/get").named("u:v"), true),
+            (headers(None, Some("u:w")), &Operation::new("skills/get").named("u:v"), false),
+            (headers(None, Some("p")), &Operation::new(COMPLETE).prompt("q"), true),
+            (headers(Some("tools/call"), None), &Operation::new(COMPLETE).prompt("q"), false),
+            (headers(None, Some("u:w")), &Operation::new(LISTEN).resource("u:v"), true),
+            (headers(Some("x/y"), None), &Operation::new(LISTEN).resource("u:v"), false),
         ];
         for (headers, operation, expected) in rows {
             assert_eq!(headers.agrees_with(operation), expected, "{headers:?} {operation:?}");

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -14,6 +15,9 @@ use super::RequestId;
 
 /// The number of messages that a batch may have.
 const MAX_BATCH_MESSAGES: usize = 100;
+
+/// The number of URIs that are read of one subscription. One with more may mean any resource.
+const MAX_SUBSCRIPTION_URIS: usize = 256;
 
 pub(super) enum RawBody<'a> {
     Single(RawMessage<'a>),
@@ -28,11 +32,13 @@ pub(super) struct RawMessage<'a> {
     pub(super) params: Option<RawParams<'a>>,
 }
 
-/// A value of which only strings are of interest.
-pub(super) enum MaybeString<'a> {
-    String(Cow<'a, str>),
+/// A value, or one of another type than the only one of interest.
+pub(super) enum Maybe<T> {
+    Value(T),
     Other,
 }
+
+pub(super) type MaybeString<'a> = Maybe<Cow<'a, str>>;
 
 pub(super) enum RawParams<'a> {
     None,
@@ -46,6 +52,37 @@ pub(super) struct NamedParams<'a> {
     pub(super) task_id: Option<MaybeString<'a>>,
     /// Another member differs from one of these in case only.
     pub(super) is_ambiguous: bool,
+    // Boxed, since most messages have neither.
+    pub(super) reference: Option<Maybe<Box<RawReference<'a>>>>,
+    pub(super) notifications: Option<Maybe<Box<RawNotifications<'a>>>>,
+    /// Another member differs from one of these two in case only.
+    pub(super) is_nested_ambiguous: bool,
+}
+
+/// The `ref` of a `completion/complete`.
+#[derive(Default)]
+pub(super) struct RawReference<'a> {
+    pub(super) kind: Option<MaybeString<'a>>,
+    pub(super) name: Option<MaybeString<'a>>,
+    pub(super) uri: Option<MaybeString<'a>>,
+    /// One of these is duplicated, or another member differs from it in case only. Not an error
+    /// here, since only one method uses them.
+    pub(super) is_ambiguous: bool,
+}
+
+/// The `notifications` of a `subscriptions/listen`.
+#[derive(Default)]
+pub(super) struct RawNotifications<'a> {
+    pub(super) uris: Option<Maybe<UriList<'a>>>,
+    /// As of [`RawReference`].
+    pub(super) is_ambiguous: bool,
+}
+
+#[derive(Default)]
+pub(super) struct UriList<'a> {
+    pub(super) uris: Vec<MaybeString<'a>>,
+    /// The list has more URIs than were read.
+    pub(super) has_more: bool,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawBody<'a> {
@@ -107,7 +144,7 @@ impl<'de> Visitor<'de> for RawMessageVisitor {
                 Key::Known("id") => set_once(&mut map, &mut message.id)?,
                 Key::Known("method") => set_once(&mut map, &mut message.method)?,
                 Key::Known(_) => set_once(&mut map, &mut message.params)?,
-                Key::CaseVariant => {
+                Key::CaseVariant(_) => {
                     return Err(Error::custom("a member differs from a known one in case only"));
                 }
                 Key::Other => drop(map.next_value::<IgnoredAny>()?),
@@ -138,71 +175,175 @@ impl<'de> Visitor<'de> for RawParamsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = NamedParams::default();
-        while let Some(key) = map.next_key_seed(KeyVisitor(&["name", "uri", "taskId"]))? {
+        const NAMES: &[&str] = &["name", "uri", "taskId", "ref", "notifications"];
+        let mut params = NamedParams::default();
+        while let Some(key) = map.next_key_seed(KeyVisitor(NAMES))? {
             match key {
-                Key::Known("name") => set_once(&mut map, &mut names.name)?,
-                Key::Known("uri") => set_once(&mut map, &mut names.uri)?,
-                Key::Known(_) => set_once(&mut map, &mut names.task_id)?,
-                Key::CaseVariant | Key::Other => {
-                    names.is_ambiguous |= key == Key::CaseVariant;
+                Key::Known("name") => set_once(&mut map, &mut params.name)?,
+                Key::Known("uri") => set_once(&mut map, &mut params.uri)?,
+                Key::Known("taskId") => set_once(&mut map, &mut params.task_id)?,
+                Key::Known("ref") => set_once(&mut map, &mut params.reference)?,
+                Key::Known(_) => set_once(&mut map, &mut params.notifications)?,
+                Key::CaseVariant("ref" | "notifications") => {
+                    params.is_nested_ambiguous = true;
                     map.next_value::<IgnoredAny>()?;
                 }
+                Key::CaseVariant(_) => {
+                    params.is_ambiguous = true;
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(RawParams::ByName(names))
+        Ok(RawParams::ByName(params))
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for MaybeString<'a> {
+/// A type of values that [`Maybe`] reads. A value of a type without a method here is skipped.
+trait Expected<'de>: Sized {
+    fn from_borrowed(_: &'de str) -> Option<Self> {
+        None
+    }
+
+    fn from_str(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn from_null() -> Option<Self> {
+        None
+    }
+
+    fn from_seq<A: SeqAccess<'de>>(seq: A) -> Result<Option<Self>, A::Error> {
+        IgnoredAny.visit_seq(seq).map(|_| None)
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        IgnoredAny.visit_map(map).map(|_| None)
+    }
+}
+
+impl<'de: 'a, 'a> Expected<'de> for Cow<'a, str> {
+    fn from_borrowed(text: &'de str) -> Option<Self> {
+        Some(Cow::Borrowed(text))
+    }
+
+    fn from_str(text: &str) -> Option<Self> {
+        Some(Cow::Owned(text.to_owned()))
+    }
+}
+
+impl<'de: 'a, 'a> Expected<'de> for Box<RawReference<'a>> {
+    fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut reference = RawReference::default();
+        while let Some(key) = map.next_key_seed(KeyVisitor(&["type", "name", "uri"]))? {
+            let slot = match key {
+                Key::Known("type") => &mut reference.kind,
+                Key::Known("name") => &mut reference.name,
+                Key::Known(_) => &mut reference.uri,
+                Key::CaseVariant(_) | Key::Other => {
+                    reference.is_ambiguous |= key != Key::Other;
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            reference.is_ambiguous |= slot.replace(map.next_value()?).is_some();
+        }
+        Ok(Some(Box::new(reference)))
+    }
+}
+
+impl<'de: 'a, 'a> Expected<'de> for Box<RawNotifications<'a>> {
+    fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut notifications = RawNotifications::default();
+        while let Some(key) = map.next_key_seed(KeyVisitor(&["resourceSubscriptions"]))? {
+            if let Key::Known(_) = key {
+                let before = notifications.uris.replace(map.next_value()?);
+                notifications.is_ambiguous |= before.is_some();
+            } else {
+                notifications.is_ambiguous |= key != Key::Other;
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Some(Box::new(notifications)))
+    }
+}
+
+impl<'de: 'a, 'a> Expected<'de> for UriList<'a> {
+    /// serde reads `null` as a list that is missing.
+    fn from_null() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut list = Self::default();
+        while list.uris.len() < MAX_SUBSCRIPTION_URIS {
+            match seq.next_element()? {
+                Some(uri) => list.uris.push(uri),
+                None => return Ok(Some(list)),
+            }
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            list.has_more = true;
+        }
+        Ok(Some(list))
+    }
+}
+
+impl<'de, T: Expected<'de>> Deserialize<'de> for Maybe<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MaybeStringVisitor)
+        deserializer.deserialize_any(MaybeVisitor(PhantomData))
     }
 }
 
-struct MaybeStringVisitor;
+impl<T> From<Option<T>> for Maybe<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Other, Self::Value)
+    }
+}
 
-impl<'de> Visitor<'de> for MaybeStringVisitor {
-    type Value = MaybeString<'de>;
+struct MaybeVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Expected<'de>> Visitor<'de> for MaybeVisitor<T> {
+    type Value = Maybe<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(MaybeString::String(Cow::Borrowed(text)))
+        Ok(T::from_borrowed(text).into())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(MaybeString::String(Cow::Owned(text.to_owned())))
+        Ok(T::from_str(text).into())
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(MaybeString::Other)
+        Ok(Maybe::Other)
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(MaybeString::Other)
+        Ok(Maybe::Other)
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(MaybeString::Other)
+        Ok(Maybe::Other)
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(MaybeString::Other)
+        Ok(Maybe::Other)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(MaybeString::Other)
+        Ok(T::from_null().into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_seq(seq).map(|_| MaybeString::Other)
+        T::from_seq(seq).map(Maybe::from)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_map(map).map(|_| MaybeString::Other)
+        T::from_map(map).map(Maybe::from)
     }
 }
 
@@ -221,13 +362,13 @@ fn set_once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
     Known(&'static str),
-    /// Differs from a known name in case only. A parser that ignores case reads it as that one.
-    CaseVariant,
+    /// Differs from this known name in case only. A parser that ignores case reads it as that one.
+    CaseVariant(&'static str),
     Other,
 }
 
 #[derive(Clone, Copy)]
-struct KeyVisitor(&'static [&'static str; 3]);
+struct KeyVisitor(&'static [&'static str]);
 
 impl<'de> DeserializeSeed<'de> for KeyVisitor {
     type Value = Key;
@@ -245,22 +386,25 @@ impl Visitor<'_> for KeyVisitor {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
-        match self.0.iter().find(|name| eq_ignore_case(key, name)) {
+        let is_ascii = key.is_ascii();
+        let is_same = |name: &&&str| {
+            if is_ascii { key.eq_ignore_ascii_case(name) } else { eq_folded(key, name) }
+        };
+        match self.0.iter().find(is_same) {
             Some(name) if *name == key => Ok(Key::Known(name)),
-            Some(_) => Ok(Key::CaseVariant),
+            Some(name) => Ok(Key::CaseVariant(name)),
             None => Ok(Key::Other),
         }
     }
 }
 
-/// Compares without case. Unicode case folding maps two characters outside of ASCII to ASCII
-/// letters: the long s and the Kelvin sign.
-fn eq_ignore_case(key: &str, name: &str) -> bool {
+/// Compares a name with one that is ASCII, without case. Unicode case folding maps two characters
+/// outside of ASCII to ASCII letters: the long s and the Kelvin sign.
+fn eq_folded(key: &str, name: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
         _ => c.to_ascii_lowercase(),
     };
-    key.eq_ignore_ascii_case(name)
-        || (!key.is_ascii() && key.chars().map(fold).eq(name.chars().map(fold)))
+    key.chars().map(fold).eq(name.chars().map(|c| c.to_ascii_lowercase()))
 }

@@ -7,7 +7,9 @@
 
 use serde_json::error::Category;
 
-use super::members::{MaybeString, NamedParams, RawBody, RawMessage, RawParams};
+use super::members::{
+    Maybe, MaybeString, NamedParams, RawBody, RawMessage, RawNotifications, RawParams, RawReference,
+};
 use super::{Operation, OperationTarget, RequestId};
 
 /// Why a body has no known operation.
@@ -23,7 +25,8 @@ pub(crate) enum InvalidBody {
 /// One message, or the messages of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
-    /// One for each message with a method. A client's response has none.
+    /// What the messages ask for, in order. A message with a method has one operation or more, a
+    /// client's response none.
     pub(crate) operations: Vec<Operation<'a>>,
     /// The `id` of a single message.
     pub(crate) id: Option<RequestId>,
@@ -58,10 +61,8 @@ impl<'a> Message<'a> {
 impl<'a> RawMessage<'a> {
     fn parse(self) -> Result<Message<'a>, InvalidBody> {
         let id = self.id.filter(|id| *id != RequestId::Other);
-        match operation(self.method, self.params) {
-            Ok(operation) => {
-                Ok(Message { operations: operation.into_iter().collect(), id, is_batch: false })
-            }
+        match operations(self.method, self.params) {
+            Ok(operations) => Ok(Message { operations, id, is_batch: false }),
             Err(Ambiguous) => Err(InvalidBody::NotAMessage(id)),
         }
     }
@@ -69,30 +70,94 @@ impl<'a> RawMessage<'a> {
 
 struct Ambiguous;
 
-fn operation<'a>(
+fn operations<'a>(
     method: Option<MaybeString<'a>>,
     params: Option<RawParams<'a>>,
-) -> Result<Option<Operation<'a>>, Ambiguous> {
-    let method = match method {
-        Some(MaybeString::String(method)) => method,
-        Some(MaybeString::Other) => return Err(Ambiguous),
-        None => return Ok(None),
+) -> Result<Vec<Operation<'a>>, Ambiguous> {
+    let Some(method) = method else {
+        return Ok(Vec::new());
     };
-    let operation = Operation::new(method);
-    let names = match params {
-        Some(RawParams::ByName(names)) => names,
+    let operation = Operation::new(method.value()?);
+    let params = match params {
+        Some(RawParams::ByName(params)) => params,
         Some(RawParams::None) | None => NamedParams::default(),
     };
-    let is_ambiguous = names.is_ambiguous;
-    let name = match operation.target() {
-        OperationTarget::Tool | OperationTarget::Prompt => names.name,
-        OperationTarget::Resource => names.uri,
-        OperationTarget::Task => names.task_id,
-        OperationTarget::None => return Ok(Some(operation)),
+    let (name, is_ambiguous) = match operation.target() {
+        OperationTarget::Tool | OperationTarget::Prompt => (params.name, params.is_ambiguous),
+        OperationTarget::Resource => (params.uri, params.is_ambiguous),
+        OperationTarget::Task => (params.task_id, params.is_ambiguous),
+        OperationTarget::Reference if params.is_nested_ambiguous => return Err(Ambiguous),
+        OperationTarget::Reference => return references(operation, params.reference),
+        OperationTarget::Subscriptions if params.is_nested_ambiguous => return Err(Ambiguous),
+        OperationTarget::Subscriptions => return subscriptions(operation, params.notifications),
+        OperationTarget::None => return Ok(vec![operation]),
     };
-    match name {
-        Some(MaybeString::String(name)) if !is_ambiguous => Ok(Some(operation.named(name))),
-        _ => Err(Ambiguous),
+    if is_ambiguous {
+        return Err(Ambiguous);
+    }
+    Ok(vec![match name {
+        Some(name) => operation.named(name.value()?),
+        None => operation,
+    }])
+}
+
+/// Returns the prompt or the resource that a `completion/complete` refers to, or both if a server
+/// could take it for either.
+fn references<'a>(
+    operation: Operation<'a>,
+    reference: Option<Maybe<Box<RawReference<'a>>>>,
+) -> Result<Vec<Operation<'a>>, Ambiguous> {
+    let Some(reference) = reference else {
+        return Ok(vec![operation]);
+    };
+    let reference = reference.value()?;
+    if reference.is_ambiguous {
+        return Err(Ambiguous);
+    }
+    let kind = reference.kind.map(Maybe::value).transpose()?;
+    let name = reference.name.map(Maybe::value).transpose()?;
+    let uri = reference.uri.map(Maybe::value).transpose()?;
+    let unnamed = match (kind.as_deref(), &name, &uri) {
+        (Some("ref/prompt"), Some(_), _) | (Some("ref/resource"), _, Some(_)) => None,
+        (Some("ref/prompt"), None, _) => Some(OperationTarget::Prompt),
+        (Some("ref/resource"), _, None) => Some(OperationTarget::Resource),
+        _ => Some(OperationTarget::Reference),
+    };
+    let prompt = name.map(|name| operation.clone().prompt(name));
+    let resource = uri.map(|uri| operation.clone().resource(uri));
+    let unnamed = unnamed.map(|target| operation.with_target(target));
+    Ok(prompt.into_iter().chain(resource).chain(unnamed).collect())
+}
+
+/// Returns one operation for each resource that a `subscriptions/listen` subscribes to.
+fn subscriptions<'a>(
+    operation: Operation<'a>,
+    notifications: Option<Maybe<Box<RawNotifications<'a>>>>,
+) -> Result<Vec<Operation<'a>>, Ambiguous> {
+    let Some(notifications) = notifications else {
+        return Ok(vec![operation.with_target(OperationTarget::Resource)]);
+    };
+    let notifications = notifications.value()?;
+    if notifications.is_ambiguous {
+        return Err(Ambiguous);
+    }
+    let list = notifications.uris.map(Maybe::value).transpose()?.unwrap_or_default();
+    if list.has_more {
+        return Ok(vec![operation.with_target(OperationTarget::Resource)]);
+    }
+    if list.uris.is_empty() {
+        return Ok(vec![operation]);
+    }
+    let uris = list.uris.into_iter();
+    uris.map(|uri| Ok(operation.clone().resource(uri.value()?))).collect()
+}
+
+impl<T> Maybe<T> {
+    fn value(self) -> Result<T, Ambiguous> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Other => Err(Ambiguous),
+        }
     }
 }
 
@@ -138,6 +203,33 @@ mod tests {
                 r#"{"method":"tasks/get","params":{"taskId":"t"}}"#,
                 Some(Operation::new("tasks/get").named("t")),
             ),
+            (r#"{"method":"tools/call"}"#, Some(Operation::new("tools/call"))),
+            (r#"{"method":"tools/call","params":null}"#, Some(Operation::new("tools/call"))),
+            (r#"{"method":"tools/call","params":{"uri":"a"}}"#, Some(Operation::new("tools/call"))),
+            (
+                r#"{"method":"tools/call","params":{"name":"a","ref":[1],"Ref":0,"notifications":0}}"#,
+                Some(call("a")),
+            ),
+            (
+                r#"{"method":"resources/directory/read","params":{"uri":"u:v"}}"#,
+                Some(Operation::new("resources/directory/read").named("u:v")),
+            ),
+            (
+                r#"{"method":"skills/get","params":{"uri":"u:v"}}"#,
+                Some(Operation::new("skills/get").named("u:v")),
+            ),
+            (
+                r#"{"method":"resources/later","params":{"uri":"u:v"}}"#,
+                Some(Operation::new("resources/later").named("u:v")),
+            ),
+            (
+                r#"{"method":"resources/list","params":{"uri":1}}"#,
+                Some(Operation::new("resources/list")),
+            ),
+            (
+                r#"{"method":"tasks/result","params":{"taskId":"t"}}"#,
+                Some(Operation::new("tasks/result").named("t")),
+            ),
             (r#"{"method":"x/y","params":{"name":1,"Name":2}}"#, Some(Operation::new("x/y"))),
             (r#"{"method":"x/y","params":null}"#, Some(Operation::new("x/y"))),
         ];
@@ -148,6 +240,76 @@ mod tests {
                 (expected.into_iter().collect(), false),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn returns_every_target_that_a_message_names() {
+        let complete = || Operation::new("completion/complete");
+        let listen = || Operation::new("subscriptions/listen");
+        let any_of = |operation: Operation<'static>, target| operation.with_target(target);
+        let rows = [
+            (complete(), r#""ref":{"type":"ref/prompt","name":"p"}"#, vec![complete().prompt("p")]),
+            (
+                complete(),
+                r#""ref":{"uri":"u:v","type":"ref\/resource","x":1}"#,
+                vec![complete().resource("u:v")],
+            ),
+            (
+                complete(),
+                r#""ref":{"type":"ref/prompt","name":"p","uri":"u:v"}"#,
+                vec![complete().prompt("p"), complete().resource("u:v")],
+            ),
+            (
+                complete(),
+                r#""ref":{"type":"ref/prompt","uri":"u:v"}"#,
+                vec![complete().resource("u:v"), any_of(complete(), OperationTarget::Prompt)],
+            ),
+            (
+                complete(),
+                r#""ref":{"type":"ref/resource"}"#,
+                vec![any_of(complete(), OperationTarget::Resource)],
+            ),
+            (
+                complete(),
+                r#""ref":{"type":"ref/tool","name":"t"}"#,
+                vec![complete().prompt("t"), complete()],
+            ),
+            (complete(), r#""ref":{}"#, vec![complete()]),
+            (complete(), r#""name":"p""#, vec![complete()]),
+            (listen(), r#""notifications":{"toolsListChanged":true}"#, vec![listen()]),
+            (listen(), r#""notifications":{"resourceSubscriptions":null}"#, vec![listen()]),
+            (listen(), r#""notifications":{"resourceSubscriptions":[]}"#, vec![listen()]),
+            (
+                listen(),
+                r#""notifications":{"resourceSubscriptions":["a:b","c:d"]}"#,
+                vec![listen().resource("a:b"), listen().resource("c:d")],
+            ),
+            (listen(), r#""uri":"a""#, vec![any_of(listen(), OperationTarget::Resource)]),
+        ];
+        for (operation, params, expected) in rows {
+            let method = operation.method();
+            let first = format!(r#"{{"method":"{method}","params":{{{params}}}}}"#);
+            let last = format!(r#"{{"params":{{{params}}},"method":"{method}"}}"#);
+            for body in [first, last] {
+                assert_eq!(parse(&body).unwrap().operations, expected, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_subscription_to_many_resources_may_mean_any() {
+        let listen = || Operation::new("subscriptions/listen");
+        for (count, expected) in [(256, 256), (257, 1), (10_000, 1)] {
+            let uris = vec![r#""a:b""#; count].join(",");
+            let notifications = format!(r#"{{"resourceSubscriptions":[{uris}]}}"#);
+            let body = format!(
+                r#"{{"method":"subscriptions/listen","params":{{"notifications":{notifications}}}}}"#
+            );
+            let operations = parse(&body).unwrap().operations;
+            assert_eq!(operations.len(), expected, "{count}");
+            let is_any = operations == [listen().with_target(OperationTarget::Resource)];
+            assert_eq!(is_any, expected == 1, "{count}");
         }
     }
 
@@ -176,9 +338,26 @@ mod tests {
             r#"{"method":"tools/call","params":{"name":1}}"#,
             r#"{"method":"tools/call","params":{"name":null}}"#,
             r#"{"method":"tools/call","params":{"name":["a"]}}"#,
-            r#"{"method":"tools/call","params":{"uri":"a"}}"#,
-            r#"{"method":"tools/call","params":null}"#,
-            r#"{"method":"tools/call"}"#,
+            r#"{"method":"tools/call","params":{"Name":"a"}}"#,
+            r#"{"method":"resources/directory/read","params":{"uri":1}}"#,
+            r#"{"method":"resources/later","params":{"uri":"a","URI":"b"}}"#,
+            "{\"method\":\"tasks/get\",\"params\":{\"taskId\":\"a\",\"tas\u{212a}Id\":\"b\"}}",
+            r#"{"method":"ping","params":{"ref":{},"ref":{}}}"#,
+            r#"{"method":"completion/complete","params":{"ref":{"name":"a","name":"a"}}}"#,
+            r#"{"method":"completion/complete","params":{"ref":{"name":"a","NAME":"a"}}}"#,
+            r#"{"method":"completion/complete","params":{"ref":{"name":"a"},"Ref":{}}}"#,
+            r#"{"method":"completion/complete","params":{"ref":{"type":["ref/prompt"]}}}"#,
+            r#"{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","uri":1}}}"#,
+            r#"{"method":"completion/complete","params":{"ref":["ref/prompt","a"]}}"#,
+            r#"{"method":"completion/complete","params":{"ref":"a"}}"#,
+            r#"{"method":"completion/complete","params":{"ref":null}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":[null]}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":null}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":{},"Notifications":{}}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"a"}}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["a",1]}}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":{"resourcesubscriptions":["a"]}}}"#,
+            r#"{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[],"resourceSubscriptions":[]}}}"#,
             r#"{"method":["tools/call"]}"#,
             r#"{"method":{"a":[1]}}"#,
             r#"{"method":null}"#,

@@ -1,4 +1,4 @@
-//! MCP messages: the operation that a request's headers and body ask for, and the scopes it needs.
+//! MCP messages: the operations that a request's headers and body ask for, and what they need.
 //!
 //! Pure functions, without I/O.
 
@@ -8,6 +8,7 @@ mod message;
 mod operation;
 mod policy;
 mod request_id;
+mod requirement;
 
 pub(crate) use headers::McpHeaders;
 pub(crate) use message::{InvalidBody, Message};
@@ -15,3 +16,4 @@ pub use operation::Operation;
 pub(crate) use operation::OperationTarget;
 pub use policy::{AccessPolicy, AccessPolicyBuilder};
 pub(crate) use request_id::RequestId;
+pub use requirement::Requirement;

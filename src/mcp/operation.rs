@@ -15,6 +15,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
     method: Cow<'a, str>,
+    target: OperationTarget,
     name: Option<Cow<'a, str>>,
 }
 
@@ -22,13 +23,33 @@ impl<'a> Operation<'a> {
     /// Creates an operation of this method, such as `tools/list`.
     #[must_use]
     pub fn new(method: impl Into<Cow<'a, str>>) -> Self {
-        Self { method: method.into(), name: None }
+        let method = method.into();
+        Self { target: OperationTarget::of(&method), method, name: None }
     }
 
     /// Sets the name of the tool or prompt, or the URI of the resource. Defaults to none.
     #[must_use]
     pub fn named(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the prompt that a `completion/complete` refers to.
+    #[must_use]
+    pub fn prompt(self, name: impl Into<Cow<'a, str>>) -> Self {
+        self.with_target(OperationTarget::Prompt).named(name)
+    }
+
+    /// Sets the resource that a `completion/complete` refers to, also by the template of its URI,
+    /// or one that a `subscriptions/listen` subscribes to.
+    #[must_use]
+    pub fn resource(self, uri: impl Into<Cow<'a, str>>) -> Self {
+        self.with_target(OperationTarget::Resource).named(uri)
+    }
+
+    /// Sets the kind of the target where the method alone does not determine it.
+    pub(crate) fn with_target(mut self, target: OperationTarget) -> Self {
+        self.target = target;
         self
     }
 
@@ -45,6 +66,11 @@ impl<'a> Operation<'a> {
     }
 
     pub(crate) fn target(&self) -> OperationTarget {
+        self.target
+    }
+
+    /// Returns the kind of target that the method has by itself.
+    pub(crate) fn target_of_method(&self) -> OperationTarget {
         OperationTarget::of(&self.method)
     }
 }
@@ -55,21 +81,37 @@ pub(crate) enum OperationTarget {
     Tool,
     Prompt,
     Resource,
+    /// `completion/complete`, whose `ref` says which of the kinds it is.
+    Reference,
+    /// `subscriptions/listen`, which names any number of resources.
+    Subscriptions,
     Task,
     /// The method has no target, or none that is known here.
     None,
 }
 
 impl OperationTarget {
-    /// The methods with an `Mcp-Name`: MCP 2026-07-28, Streamable HTTP, section "standard headers",
-    /// and the tasks extension.
+    /// MCP 2026-07-28, its tasks extension, and its skills extension (SEP-2640).
     fn of(method: &str) -> Self {
         match method {
             "tools/call" => Self::Tool,
             "prompts/get" => Self::Prompt,
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Self::Resource,
-            "tasks/get" | "tasks/update" | "tasks/cancel" => Self::Task,
+            "skills/get" => Self::Resource,
+            "completion/complete" => Self::Reference,
+            "subscriptions/listen" => Self::Subscriptions,
+            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" => Self::Task,
+            "resources/list" | "resources/templates/list" => Self::None,
+            // Also those that a later version adds.
+            _ if method.starts_with("resources/") => Self::Resource,
             _ => Self::None,
+        }
+    }
+
+    /// Returns whether `Mcp-Name` repeats the name of such a target.
+    pub(crate) fn is_in_headers(self) -> bool {
+        match self {
+            Self::Tool | Self::Prompt | Self::Resource | Self::Task => true,
+            Self::Reference | Self::Subscriptions | Self::None => false,
         }
     }
 }

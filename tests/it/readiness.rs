@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
-use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::testing::{Fault, ManualClock, Route};
 use clerk_mcp_tools::{AccessPolicy, AuthLayer, MessageError, Rejection, RejectionReason, Scopes};
 use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
@@ -19,10 +20,11 @@ use tokio::sync::mpsc;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
-use crate::support::{EchoUser, Fixture, TestResponse, request, resource};
+use crate::support::{EchoUser, Fixture, NOW, TestResponse, request, resource};
 
 fn policy_layer() -> AccessPolicyLayer {
-    let policy = AccessPolicy::builder().tool("guarded", Scopes::parse("files:write").unwrap());
+    let policy =
+        AccessPolicy::baseline_by_default().tool("guarded", Scopes::parse("files:write").unwrap());
     AccessPolicyLayer::new(policy.build().unwrap(), resource())
 }
 
@@ -215,4 +217,33 @@ async fn the_bodies_that_are_being_read_share_a_budget() {
     sender.send(message());
     drop(sender);
     assert_eq!(response.await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_has_a_time_limit() {
+    let clock = ManualClock::new(NOW);
+    let layer = policy_layer().body_timeout(Duration::from_secs(10)).clock(clock.clone());
+    let service = layer.layer(service_fn(|_: Request<RequestBody<ChannelBody>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
+    let (slow_sender, body) = channel_body();
+    let mut slow = Box::pin(service.clone().oneshot(Request::post("/mcp").body(body).unwrap()));
+    let (sender, body) = channel_body();
+    let mut in_time = Box::pin(service.oneshot(Request::post("/mcp").body(body).unwrap()));
+    for advance in [0, 9] {
+        clock.advance(Duration::from_secs(advance));
+        slow_sender.send(Frame::data(Bytes::from_static(b" ")));
+        assert!(slow.as_mut().now_or_never().is_none());
+        assert!(in_time.as_mut().now_or_never().is_none());
+    }
+    sender.send(Frame::data(Bytes::from_static(br#"{"method":"ping"}"#)));
+    drop(sender);
+    assert_eq!(in_time.await.unwrap().status(), StatusCode::OK);
+    clock.advance(Duration::from_secs(1));
+    let response = TestResponse::read(slow.await.unwrap()).await;
+    assert_eq!(response.status, StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(
+        response.body,
+        r#"{"error":"request_timeout","error_description":"The request body did not arrive in time"}"#
+    );
 }

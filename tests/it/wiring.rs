@@ -58,7 +58,8 @@ impl<B> Service<Request<B>> for Recorder {
 #[tokio::test]
 async fn a_handler_can_tell_which_layers_a_request_has_passed() {
     let fixture = Fixture::new().await;
-    let policy = AccessPolicy::builder().tool("delete", Scopes::parse("files:write").unwrap());
+    let policy =
+        AccessPolicy::baseline_by_default().tool("delete", Scopes::parse("files:write").unwrap());
     let policy = policy.build().unwrap();
     let clerk = |optional: bool| {
         let builder = fixture.clerk_mcp_builder().access_policy(policy.clone());

@@ -12,7 +12,7 @@ fn scopes(list: &str) -> Scopes {
 }
 
 fn clerk(fixture: &Fixture) -> ClerkMcp {
-    let policy = AccessPolicy::builder()
+    let policy = AccessPolicy::baseline_by_default()
         .tool("delete", scopes("files:write"))
         .method("tools/list", scopes("list"))
         .build()

@@ -1,16 +1,15 @@
 //! Builds an access policy, and rejects rules that could never apply.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::uri_pattern::UriPattern;
-use super::{AccessPolicy, Rules, canonical};
+use super::{AccessPolicy, Rules, add, canonical};
 use crate::error::ConfigError;
-use crate::oauth::Scopes;
+use crate::mcp::Requirement;
 
-/// The methods that clients send, of all versions of MCP up to 2026-07-28 and of its tasks
-/// extension.
-const METHODS: [&str; 24] = [
+/// The methods that clients send, of all versions of MCP up to 2026-07-28 and of its extensions for
+/// tasks and skills.
+const METHODS: [&str; 27] = [
     "initialize",
     "ping",
     "server/discover",
@@ -23,6 +22,9 @@ const METHODS: [&str; 24] = [
     "resources/read",
     "resources/subscribe",
     "resources/unsubscribe",
+    "resources/directory/read",
+    "skills/list",
+    "skills/get",
     "subscriptions/listen",
     "completion/complete",
     "logging/setLevel",
@@ -39,13 +41,22 @@ const METHODS: [&str; 24] = [
 
 /// A builder of an [`AccessPolicy`].
 ///
+/// A rule takes [`Scopes`](crate::Scopes), or any other [`Requirement`].
+///
 /// # Example
 ///
 /// ```
+/// use clerk_mcp_tools::access_policy::Requirement;
 /// use clerk_mcp_tools::{AccessPolicy, Scopes};
 ///
+/// let files = Scopes::parse("files:read")?;
+/// let policy = AccessPolicy::scopes_by_default(files)
+///     .tool("format_disk", Requirement::Denied)
+///     .build();
+/// assert!(policy.is_ok());
+///
 /// // The method is `tools/call`: this rule would never apply.
-/// let error = AccessPolicy::builder().method("tool/call", Scopes::parse("files:write")?).build();
+/// let error = AccessPolicy::deny_by_default().method("tool/call", Scopes::none()).build();
 /// assert!(error.unwrap_err().to_string().ends_with("write \"tools/call\""));
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
@@ -58,36 +69,43 @@ pub struct AccessPolicyBuilder {
 }
 
 impl AccessPolicyBuilder {
-    pub(super) fn new() -> Self {
-        Self { rules: Rules::default(), problem: None }
+    pub(super) fn new(default: Requirement) -> Self {
+        Self { rules: Rules::new(default), problem: None }
     }
 
-    /// Adds scopes that every use of a JSON-RPC method needs, such as `tools/list`. The method may
-    /// be one that MCP does not define.
-    pub fn method(mut self, method: impl Into<String>, scopes: Scopes) -> Self {
+    /// Adds what every use of a JSON-RPC method needs, such as `tools/list`, besides what its
+    /// target needs. The method may be one that MCP does not define.
+    ///
+    /// For a method without a target, such as `logging/setLevel`, the rule replaces the default.
+    pub fn method(
+        mut self,
+        method: impl Into<String>,
+        requirement: impl Into<Requirement>,
+    ) -> Self {
         let method = method.into();
         self.record(check_method(&method));
-        add(&mut self.rules.methods, method, &scopes);
+        add(&mut self.rules.methods, method, &requirement.into());
         self
     }
 
-    /// Adds scopes that a call of this tool needs.
-    pub fn tool(mut self, name: impl Into<String>, scopes: Scopes) -> Self {
+    /// Adds what a call of this tool needs.
+    pub fn tool(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         let name = name.into();
         self.record(check_name("tool", &name, "the name that tools/list returns"));
-        add(&mut self.rules.tools, name, &scopes);
+        self.rules.tools.add(name, &requirement.into());
         self
     }
 
-    /// Adds scopes that getting this prompt needs.
-    pub fn prompt(mut self, name: impl Into<String>, scopes: Scopes) -> Self {
+    /// Adds what getting this prompt needs, and completing its arguments.
+    pub fn prompt(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         let name = name.into();
         self.record(check_name("prompt", &name, "the name that prompts/list returns"));
-        add(&mut self.rules.prompts, name, &scopes);
+        self.rules.prompts.add(name, &requirement.into());
         self
     }
 
-    /// Adds scopes that reading a resource, or subscribing to its changes, needs.
+    /// Adds what any use of a resource needs: reading it or listing its directory, subscribing to its
+    /// changes, completing its template, or getting it as a skill.
     ///
     /// `uri_pattern` is a URI, or a pattern of URIs: `*` matches any string, `{id}` a string
     /// without `/`, and any other expression of a URI template (RFC 6570), such as `{+path}` and
@@ -97,43 +115,39 @@ impl AccessPolicyBuilder {
     ///
     /// Servers read URIs in different ways, so every reading counts:
     ///
-    /// - A URI that is not canonical may mean any resource to some server, and needs every scope
-    ///   that any resource needs. Canonical is one that RFC 3986 section 6.2.2, the WHATWG URL
-    ///   standard and a second decoding all leave as it is: not `file:///a/../b`,
-    ///   `file://localhost/b`, `file:///%62`, `https://H.example/` or `https://h.example:443/`, and
-    ///   nothing longer than 2 KiB.
-    /// - A server may ignore a query and a last slash. A URI needs the scopes of the rules for it
-    ///   without them as well.
-    /// - Where `{id}` may or may not match, as with a `?` in a segment, the scopes of both readings
-    ///   are needed.
+    /// - A URI that is not canonical may mean any resource to some server, and needs what all
+    ///   resources need together: those with a rule, and those without one unless `*` has a rule.
+    ///   Canonical is one that RFC 3986 section 6.2.2, the WHATWG URL standard and a second decoding
+    ///   all leave as it is: not `file:///a/../b`, `file://localhost/b`, `file:///%62`,
+    ///   `https://H.example/` or `https://h.example:443/`, and nothing longer than 2 KiB.
+    /// - A server may ignore a query and a last slash. A URI needs what the rules for it without them
+    ///   require as well. So a rule for `file:///a/*` also covers the directory `file:///a`.
+    /// - Where `{id}` may or may not match, as with a `?` in a segment, both readings count.
+    /// - The comparisons of one request are limited, to about 10 ms. Beyond that, which takes a batch
+    ///   of long URIs and many patterns with several wildcards, a URI may mean any resource.
     ///
     /// `uri_pattern` itself must be canonical, with its authority in lower case.
-    pub fn resource(mut self, uri_pattern: impl Into<String>, scopes: Scopes) -> Self {
-        let uri = uri_pattern.into();
+    pub fn resource(
+        mut self,
+        uri_pattern: impl Into<String>,
+        requirement: impl Into<Requirement>,
+    ) -> Self {
+        let (uri, requirement) = (uri_pattern.into(), requirement.into());
         self.record(check_name("resource", &uri, "a URI, or * for every resource"));
-        self.rules.any_resource = self.rules.any_resource.union(&scopes);
         match UriPattern::parse(&uri) {
             Ok(Some(pattern)) => {
                 self.record(check_uri(&uri, &pattern.sample()));
-                self.rules.patterns.push((pattern, scopes));
+                self.rules.resources.add_pattern(uri, pattern, requirement);
             }
             Ok(None) => {
                 self.record(check_uri(&uri, &uri));
-                add(&mut self.rules.resource_stems, canonical::stem(&uri).to_owned(), &scopes);
-                add(&mut self.rules.resources, uri, &scopes);
+                self.rules.resources.add_uri(uri, &requirement);
             }
             Err(problem) => {
                 let problem = format!("has a rule for the resource {uri:?}, {problem}");
                 self.record(Err(invalid(problem)));
             }
         }
-        self
-    }
-
-    /// Adds scopes for tools, prompts and resources without a rule of their own. Defaults to none.
-    pub fn default_scopes(mut self, scopes: Scopes) -> Self {
-        self.rules.default_scopes = self.rules.default_scopes.union(&scopes);
-        self.rules.any_resource = self.rules.any_resource.union(&scopes);
         self
     }
 
@@ -145,11 +159,12 @@ impl AccessPolicyBuilder {
     /// a control character, if a method contains white space or is a misspelled method of MCP
     /// (`tool/call`, `Tools/Call`), if a URI pattern has a `{` that is not closed or an empty `{}`,
     /// or if a URI or a pattern is not canonical.
-    pub fn build(self) -> Result<AccessPolicy, ConfigError> {
-        match self.problem {
-            Some(problem) => Err(problem),
-            None => Ok(AccessPolicy(Arc::new(self.rules))),
+    pub fn build(mut self) -> Result<AccessPolicy, ConfigError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
         }
+        self.rules.finish();
+        Ok(AccessPolicy(Arc::new(self.rules)))
     }
 
     fn record(&mut self, checked: Result<(), ConfigError>) {
@@ -157,11 +172,6 @@ impl AccessPolicyBuilder {
             self.problem.get_or_insert(problem);
         }
     }
-}
-
-fn add(rules: &mut BTreeMap<String, Scopes>, key: String, scopes: &Scopes) {
-    let rule = rules.entry(key).or_default();
-    *rule = rule.union(scopes);
 }
 
 fn check_method(method: &str) -> Result<(), ConfigError> {
@@ -218,6 +228,7 @@ fn invalid(problem: String) -> ConfigError {
 mod tests {
     use super::*;
     use crate::error::ConfigErrorKind;
+    use crate::oauth::Scopes;
 
     #[test]
     fn rejects_rules_that_could_never_apply() {
@@ -249,6 +260,8 @@ mod tests {
             (METHOD, "resource/templates/list", r#"write "resources/templates/list""#),
             (METHOD, "prompt/get", r#"write "prompts/get""#),
             (METHOD, "task/cancel", r#"write "tasks/cancel""#),
+            (METHOD, "skill/get", r#"write "skills/get""#),
+            (METHOD, "resource/directory/read", r#"write "resources/directory/read""#),
             (METHOD, "completions/complete", r#"write "completion/complete""#),
             (METHOD, "subscription/listen", r#"write "subscriptions/listen""#),
             (METHOD, "notification/initialized", r#"write "notifications/initialized""#),
@@ -266,7 +279,8 @@ mod tests {
             (RESOURCE, "https://h.example", "not canonical: it has no slash after its host"),
         ];
         for (rule, name, expected) in rows {
-            let error = rule(AccessPolicy::builder(), name, Scopes::none()).build().unwrap_err();
+            let error =
+                rule(AccessPolicy::deny_by_default(), name, Scopes::none()).build().unwrap_err();
             assert_eq!(
                 (error.kind(), error.setting()),
                 (ConfigErrorKind::Invalid, "access_policy")
@@ -277,9 +291,9 @@ mod tests {
 
     #[test]
     fn accepts_rules_that_may_apply() {
-        let policy = METHODS
-            .iter()
-            .fold(AccessPolicy::builder(), |policy, method| policy.method(*method, Scopes::none()));
+        let policy = METHODS.iter().fold(AccessPolicy::deny_by_default(), |policy, method| {
+            policy.method(*method, Scopes::none())
+        });
         let policy = ["acme/do", "Acme/Do", "acmes/do", "tools/delete", "tools", "tasks/gets"]
             .into_iter()
             .fold(policy, |policy, method| policy.method(method, Scopes::none()));
@@ -296,7 +310,8 @@ mod tests {
 
     #[test]
     fn reports_the_first_problem() {
-        let policy = AccessPolicy::builder().tool("", Scopes::none()).method("", Scopes::none());
+        let policy =
+            AccessPolicy::deny_by_default().tool("", Scopes::none()).method("", Scopes::none());
         let error = policy.resource("a:{", Scopes::none()).build().unwrap_err();
         assert!(error.to_string().contains("a tool without a name"), "{error}");
     }

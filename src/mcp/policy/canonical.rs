@@ -52,8 +52,12 @@ pub(super) fn check_pattern(sample: &str) -> Result<(), Problem> {
 pub(super) fn stem(uri: &str) -> &str {
     let without_query = uri.split('?').next().unwrap_or(uri);
     let trimmed = without_query.trim_end_matches('/');
-    // `file:///` and `https:///` have no other name.
-    if trimmed.ends_with(':') || trimmed.is_empty() { without_query } else { trimmed }
+    if trimmed.is_empty() {
+        return without_query;
+    }
+    // RFC 3986 section 6.2.3: an empty path after `//` is the same as `/`.
+    let length = if trimmed.ends_with(':') { trimmed.len() + 2 } else { trimmed.len() };
+    without_query.get(..length).unwrap_or(without_query)
 }
 
 /// Returns the URIs that a server may take for a canonical one: with and without the query and the
@@ -62,9 +66,7 @@ pub(super) fn variants(uri: &str) -> Vec<String> {
     let without_query = uri.split('?').next().unwrap_or(uri);
     let stem = stem(uri);
     let mut variants = vec![uri.to_owned(), without_query.to_owned(), stem.to_owned()];
-    if !stem.ends_with('/') {
-        variants.push(format!("{stem}/"));
-    }
+    variants.push(format!("{stem}/"));
     let lower: Vec<_> = variants.iter().filter_map(|uri| lower_authority(uri)).collect();
     variants.extend(lower);
     variants.sort_unstable();
@@ -137,6 +139,7 @@ fn check_authority<'a>(scheme: &str, rest: &'a str) -> Result<&'a str, Problem> 
     let special = SPECIAL.iter().find(|(special, _)| *special == scheme);
     match special {
         Some((_, None)) if !authority.is_empty() => Err("has a host in a file URI"),
+        Some((_, None)) if !path.starts_with('/') => Err("has no slash after file://"),
         Some((_, None)) => Ok(path),
         Some((_, Some(default_port))) => {
             if !path.starts_with('/') {
@@ -249,6 +252,8 @@ mod tests {
     fn rejects_uris_that_some_server_reads_as_another_one() {
         let other = [
             "FILE:///a",
+            "file://",
+            "file://?x",
             "file://localhost/vault/secret",
             "file://LOCALHOST/vault/secret",
             "file:/vault/secret",
@@ -311,12 +316,16 @@ mod tests {
 
     #[test]
     fn query_last_slash_and_case_of_the_authority_make_variants() {
-        let rows: [(&str, &[&str]); 7] = [
+        let rows: [(&str, &[&str]); 11] = [
             ("file:///a", &["file:///a", "file:///a/"]),
             ("file:///a/", &["file:///a", "file:///a/"]),
             ("file:///a?x", &["file:///a", "file:///a/", "file:///a?x"]),
             ("file:///a/?x", &["file:///a", "file:///a/", "file:///a/?x"]),
-            ("file:///", &["file:///"]),
+            ("file:///", &["file://", "file:///"]),
+            ("docs://", &["docs://", "docs:///"]),
+            ("docs:///?x", &["docs://", "docs:///", "docs:///?x"]),
+            ("x:", &["x:", "x:/"]),
+            ("x:/", &["x:/", "x://"]),
             ("note:1", &["note:1", "note:1/"]),
             ("gh://A/B", &["gh://A/B", "gh://A/B/", "gh://a/B", "gh://a/B/"]),
         ];

@@ -1,163 +1,291 @@
-//! The access policy: which scopes an operation needs.
+//! The access policy: what an operation needs.
 
+mod budget;
 mod builder;
 mod canonical;
+mod needed;
+mod resource_rules;
 mod uri_pattern;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::mcp::{Operation, OperationTarget};
+use crate::mcp::{Operation, OperationTarget, Requirement};
 use crate::oauth::Scopes;
+use budget::MatchBudget;
 pub use builder::AccessPolicyBuilder;
-use uri_pattern::{TemplateRule, UriPattern};
+use needed::Needed;
+use resource_rules::{ResourceRules, UriUsage};
 
-/// In bytes. A longer URI is not compared with patterns: it needs every scope that any resource
-/// needs.
-const MAX_URI: usize = 2 * 1024;
+/// The methods that need only the baseline unless a rule for the method says otherwise: those
+/// without which no client gets as far as a call, and those that list what there is. The same holds
+/// for everything below [`NOTIFICATIONS`], and for a client's responses, which have no method.
+const BASELINE_METHODS: [&str; 9] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "skills/list",
+    "tasks/list",
+];
 
-/// The scopes that the operations of an MCP server need, in addition to the baseline that every
-/// request needs.
+const NOTIFICATIONS: &str = "notifications/";
+
+/// What the operations of an MCP server need, in addition to the baseline that every request needs.
 ///
-/// An operation needs the scopes of its [method](AccessPolicyBuilder::method), and those of its
+/// A policy begins with what everything without a rule needs:
+///
+/// - [`deny_by_default`](Self::deny_by_default): nobody may do it. What is forgotten is closed.
+/// - [`scopes_by_default`](Self::scopes_by_default): these scopes.
+/// - [`baseline_by_default`](Self::baseline_by_default): nothing more. What is forgotten is open.
+///
+/// An operation needs what its [method](AccessPolicyBuilder::method) needs, and what its
 /// [tool](AccessPolicyBuilder::tool), [prompt](AccessPolicyBuilder::prompt) or
-/// [resource](AccessPolicyBuilder::resource). A tool, prompt or resource without a rule of its own
-/// needs the [default scopes](AccessPolicyBuilder::default_scopes). Any other operation without a
-/// rule needs only the baseline.
+/// [resource](AccessPolicyBuilder::resource) needs. Two rules for the same name add up. Cloning is
+/// cheap.
+///
+/// # What the rules and the default apply to
+///
+/// | operation | judged by |
+/// | --- | --- |
+/// | `tools/call` | the tool |
+/// | `prompts/get` | the prompt |
+/// | `resources/read`, `resources/subscribe`, `resources/unsubscribe`, `resources/directory/read`, any later `resources/…`, and `skills/get` | the resource with this URI |
+/// | `completion/complete` | the prompt or resource in its `ref`. The template of a URI is that of the rule with exactly this pattern, and may otherwise mean any resource |
+/// | `subscriptions/listen` | the method, and every resource that it subscribes to |
+/// | `initialize`, `ping`, `server/discover`, `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list`, `skills/list`, `tasks/list`, `notifications/…`, a client's responses | the method. Without a rule for the method, the baseline is enough |
+/// | every other method, known or not, such as `logging/setLevel` and `tasks/get` | the method |
+///
+/// An operation that does not name its target, such as a `tools/call` without a name, needs what all
+/// targets of its kind need together, the default included.
 ///
 /// Names and URIs are compared byte by byte. A server that is more lenient, and treats
-/// `DELETE_FILE` as `delete_file`, needs [default scopes](AccessPolicyBuilder::default_scopes).
-/// Methods that refer to tools, prompts or resources in other ways, such as `completion/complete`,
-/// `subscriptions/listen` and `tasks/get`, need a rule for the method.
-///
-/// The scopes of two rules for the same name add up. Cloning is cheap.
+/// `DELETE_FILE` as `delete_file`, needs a policy that denies by default.
 ///
 /// # Example
 ///
 /// ```
-/// use clerk_mcp_tools::access_policy::Operation;
+/// use clerk_mcp_tools::access_policy::{Operation, Requirement};
 /// use clerk_mcp_tools::{AccessPolicy, Scopes};
 ///
-/// let policy = AccessPolicy::builder()
+/// let policy = AccessPolicy::deny_by_default()
+///     .tool("read_file", Scopes::none())
 ///     .tool("delete_file", Scopes::parse("files:write")?)
 ///     .resource("file:///*", Scopes::parse("files:read")?)
-///     .method("completion/complete", Scopes::parse("files:read")?)
 ///     .build()?;
-/// let needed = |operation: Operation<'_>| policy.required_by(&operation).to_string();
-/// assert_eq!(needed(Operation::new("tools/call").named("delete_file")), "files:write");
-/// assert_eq!(needed(Operation::new("resources/read").named("file:///notes")), "files:read");
-/// assert_eq!(needed(Operation::new("tools/list")), "");
+/// let needed = |operation: Operation<'_>| policy.required_by(&operation);
+/// let scopes = |list| Scopes::parse(list).map(Requirement::from);
+/// assert_eq!(needed(Operation::new("tools/list")), scopes("")?);
+/// assert_eq!(needed(Operation::new("tools/call").named("read_file")), scopes("")?);
+/// assert_eq!(needed(Operation::new("tools/call").named("delete_file")), scopes("files:write")?);
+/// assert_eq!(needed(Operation::new("resources/read").named("file:///a")), scopes("files:read")?);
+/// assert_eq!(needed(Operation::new("tools/call").named("other")), Requirement::Denied);
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct AccessPolicy(Arc<Rules>);
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Rules {
-    methods: BTreeMap<String, Scopes>,
-    tools: BTreeMap<String, Scopes>,
-    prompts: BTreeMap<String, Scopes>,
-    resources: BTreeMap<String, Scopes>,
-    /// The same rules by the [stem](canonical::stem) of their URIs.
-    resource_stems: BTreeMap<String, Scopes>,
-    patterns: Vec<(UriPattern, Scopes)>,
-    default_scopes: Scopes,
-    /// The union of all scopes that resources need, for a URI that may mean any of them.
-    any_resource: Scopes,
+    methods: BTreeMap<String, Requirement>,
+    tools: NameRules,
+    prompts: NameRules,
+    resources: ResourceRules,
+    /// What everything without a rule needs.
+    default: Requirement,
+}
+
+/// The rules for the names of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NameRules {
+    by_name: BTreeMap<String, Requirement>,
+    /// What all names need together, for a request that names none.
+    any: Requirement,
 }
 
 impl AccessPolicy {
-    /// Returns a builder without rules.
-    pub fn builder() -> AccessPolicyBuilder {
-        AccessPolicyBuilder::new()
+    /// Returns a builder of a policy that denies whatever has no rule.
+    pub fn deny_by_default() -> AccessPolicyBuilder {
+        AccessPolicyBuilder::new(Requirement::Denied)
+    }
+
+    /// Returns a builder of a policy that requires these scopes of whatever has no rule.
+    pub fn scopes_by_default(scopes: Scopes) -> AccessPolicyBuilder {
+        AccessPolicyBuilder::new(scopes.into())
+    }
+
+    /// Returns a builder of a policy that requires only the baseline of whatever has no rule.
+    ///
+    /// **Weaker**: a tool that is added later, and a method of a later version of MCP, are open to
+    /// everybody who has the baseline.
+    pub fn baseline_by_default() -> AccessPolicyBuilder {
+        AccessPolicyBuilder::new(Requirement::baseline())
     }
 
     /// Returns a policy without rules: every operation needs only the baseline.
     pub(crate) fn empty() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Rules::new(Requirement::baseline())))
     }
 
-    /// Returns the scopes that an operation needs in addition to the baseline.
+    /// Returns what an operation needs in addition to the baseline.
     #[must_use]
-    pub fn required_by(&self, operation: &Operation<'_>) -> Scopes {
-        let rules = &*self.0;
-        let by_method = rules.methods.get(operation.method()).cloned().unwrap_or_default();
-        by_method.union(&rules.by_name(operation))
+    pub fn required_by(&self, operation: &Operation<'_>) -> Requirement {
+        self.required_by_all(std::slice::from_ref(operation))
     }
 
-    /// Returns every scope that a rule names.
+    /// Returns what the operations of one request need together. The work is bounded for all of
+    /// them: once it is done, a further URI may mean any resource.
+    pub(crate) fn required_by_all(&self, operations: &[Operation<'_>]) -> Requirement {
+        self.required_within(&mut MatchBudget::new(), operations)
+    }
+
+    fn required_within(
+        &self,
+        budget: &mut MatchBudget,
+        operations: &[Operation<'_>],
+    ) -> Requirement {
+        let mut needed = Needed::default();
+        for operation in operations {
+            self.0.add_needed_by(operation, &mut needed, budget);
+        }
+        needed.together()
+    }
+
+    /// Returns the scopes that a challenge names if only the headers of a request are known. They
+    /// may leave out what the operation refers to, and then only the method counts.
+    pub(crate) fn scopes_by_headers(&self, operation: &Operation<'_>) -> Scopes {
+        let needed = match (operation.target(), operation.name()) {
+            (OperationTarget::None | OperationTarget::Task, _) => self.required_by(operation),
+            (target, Some(_)) if target.is_in_headers() => self.required_by(operation),
+            _ => self.0.methods.get(operation.method()).cloned().unwrap_or(Requirement::baseline()),
+        };
+        needed.scopes().cloned().unwrap_or_default()
+    }
+
+    /// Returns every scope that a rule or the default names.
     #[must_use]
     pub fn scopes(&self) -> Scopes {
-        let rules = &*self.0;
-        let patterns = rules.patterns.iter().map(|(_, scopes)| scopes);
-        let all = rules.by_exact_name().flat_map(BTreeMap::values);
-        let all = all.chain(patterns).chain([&rules.default_scopes]);
+        let all = self.0.requirements().filter_map(Requirement::scopes);
         all.fold(Scopes::none(), |scopes, more| scopes.union(more))
     }
 
     /// Returns whether the policy has no rules, so that no operation needs more than the baseline.
     pub(crate) fn is_empty(&self) -> bool {
         let rules = &*self.0;
-        rules.by_exact_name().all(BTreeMap::is_empty)
-            && rules.patterns.is_empty()
-            && rules.default_scopes.is_empty()
+        rules.methods.is_empty()
+            && rules.tools.by_name.is_empty()
+            && rules.prompts.by_name.is_empty()
+            && rules.resources.is_empty()
+            && rules.default == Requirement::baseline()
     }
 }
 
 impl Rules {
-    fn by_exact_name(&self) -> impl Iterator<Item = &BTreeMap<String, Scopes>> {
-        [&self.methods, &self.tools, &self.prompts, &self.resources].into_iter()
+    fn new(default: Requirement) -> Self {
+        Self {
+            methods: BTreeMap::new(),
+            tools: NameRules::new(),
+            prompts: NameRules::new(),
+            resources: ResourceRules::new(default.clone()),
+            default,
+        }
     }
 
-    fn by_name(&self, operation: &Operation<'_>) -> Cow<'_, Scopes> {
-        let name = operation.name();
-        let rule = match operation.target() {
-            OperationTarget::Tool => name.and_then(|name| self.tools.get(name)).map(Cow::Borrowed),
-            OperationTarget::Prompt => {
-                name.and_then(|name| self.prompts.get(name)).map(Cow::Borrowed)
+    /// Completes the rules once all of them were added.
+    fn finish(&mut self) {
+        self.tools.finish(&self.default);
+        self.prompts.finish(&self.default);
+        self.resources.finish();
+    }
+
+    fn requirements(&self) -> impl Iterator<Item = &Requirement> {
+        let by_name = [&self.methods, &self.tools.by_name, &self.prompts.by_name].into_iter();
+        by_name
+            .flat_map(BTreeMap::values)
+            .chain(self.resources.requirements())
+            .chain([&self.default])
+    }
+
+    fn add_needed_by<'a>(
+        &'a self,
+        operation: &Operation<'_>,
+        needed: &mut Needed<'a>,
+        budget: &mut MatchBudget,
+    ) {
+        match self.methods.get(operation.method()) {
+            Some(rule) => needed.add(rule),
+            None if default_applies(operation) => needed.add(&self.default),
+            None => {}
+        }
+        match (operation.target(), operation.name()) {
+            (OperationTarget::Tool, Some(name)) => {
+                needed.add(self.tools.by_name.get(name).unwrap_or(&self.default));
             }
-            OperationTarget::Resource => name.map(|uri| self.resource(uri)),
-            OperationTarget::Task | OperationTarget::None => Some(Cow::Owned(Scopes::none())),
-        };
-        rule.unwrap_or(Cow::Borrowed(&self.default_scopes))
+            (OperationTarget::Tool, None) => needed.add(&self.tools.any),
+            (OperationTarget::Prompt, Some(name)) => {
+                needed.add(self.prompts.by_name.get(name).unwrap_or(&self.default));
+            }
+            (OperationTarget::Prompt, None) => needed.add(&self.prompts.any),
+            (OperationTarget::Resource, Some(uri)) => {
+                self.resources.add_needed_by(uri, usage_of(operation.method()), needed, budget);
+            }
+            (OperationTarget::Resource, None) => needed.add(self.resources.any()),
+            (OperationTarget::Reference, _) => {
+                needed.add(&self.tools.any);
+                needed.add(&self.prompts.any);
+                needed.add(self.resources.any());
+            }
+            (OperationTarget::Subscriptions | OperationTarget::Task | OperationTarget::None, _) => {
+            }
+        }
+    }
+}
+
+impl NameRules {
+    fn new() -> Self {
+        Self { by_name: BTreeMap::new(), any: Requirement::baseline() }
     }
 
-    /// Returns the union of what the URI needs in every way that a server may read it.
-    fn resource(&self, uri: &str) -> Cow<'_, Scopes> {
-        if uri.len() > MAX_URI || canonical::check(uri).is_err() {
-            return Cow::Borrowed(&self.any_resource);
-        }
-        if let Some(exact) = self.resources.get(uri) {
-            return Cow::Borrowed(exact);
-        }
-        let by_stem = self.resource_stems.get(canonical::stem(uri)).cloned();
-        let variants = canonical::variants(uri);
-        let readings =
-            [TemplateRule::Rfc6570, TemplateRule::Lenient].into_iter().flat_map(|rule| {
-                let as_written = self.closest_patterns(|pattern| pattern.matches(uri, rule));
-                let others = variants.iter().filter(|variant| *variant != uri);
-                let by_others = others.filter_map(move |variant| {
-                    // A pattern that matches the URI itself may have given way to a closer one.
-                    self.closest_patterns(|p| p.matches(variant, rule) && !p.matches(uri, rule))
-                });
-                [as_written.unwrap_or_else(|| self.default_scopes.clone())]
-                    .into_iter()
-                    .chain(by_others)
-            });
-        let needed = by_stem.into_iter().chain(readings);
-        Cow::Owned(needed.fold(Scopes::none(), |all, more| all.union(&more)))
+    fn add(&mut self, name: String, requirement: &Requirement) {
+        self.any = self.any.and(requirement);
+        add(&mut self.by_name, name, requirement);
     }
 
-    /// Returns the scopes of the matching pattern with the most literal bytes, or the union where
-    /// several have the same number.
-    fn closest_patterns(&self, matches: impl Fn(&UriPattern) -> bool) -> Option<Scopes> {
-        let matching: Vec<_> =
-            self.patterns.iter().filter(|(pattern, _)| matches(pattern)).collect();
-        let closest = matching.iter().map(|(pattern, _)| pattern.literal_bytes()).max()?;
-        let rules = matching.iter().filter(|(pattern, _)| pattern.literal_bytes() == closest);
-        Some(rules.fold(Scopes::none(), |scopes, (_, more)| scopes.union(more)))
+    fn finish(&mut self, default: &Requirement) {
+        self.any = self.any.and(default);
+    }
+}
+
+fn add(rules: &mut BTreeMap<String, Requirement>, key: String, requirement: &Requirement) {
+    let rule = rules.entry(key).or_insert_with(Requirement::baseline);
+    *rule = rule.and(requirement);
+}
+
+/// Returns whether the default applies to the method itself. Where the method always has a target,
+/// the default applies to the target.
+fn default_applies(operation: &Operation<'_>) -> bool {
+    let method = operation.method();
+    match operation.target_of_method() {
+        OperationTarget::Tool
+        | OperationTarget::Prompt
+        | OperationTarget::Resource
+        | OperationTarget::Reference => false,
+        OperationTarget::Subscriptions | OperationTarget::Task | OperationTarget::None => {
+            !BASELINE_METHODS.contains(&method) && !method.starts_with(NOTIFICATIONS)
+        }
+    }
+}
+
+/// Returns what a method does with the URI of its target.
+fn usage_of(method: &str) -> UriUsage {
+    match method {
+        "completion/complete" => UriUsage::Template,
+        "resources/directory/read" => UriUsage::Directory,
+        _ => UriUsage::Resource,
     }
 }
 
@@ -169,9 +297,17 @@ mod tests {
         Scopes::parse(list).unwrap()
     }
 
+    /// The scopes as a list, or `denied`.
+    fn needed(policy: &AccessPolicy, operation: &Operation<'_>) -> String {
+        match policy.required_by(operation) {
+            Requirement::Scopes(scopes) => scopes.to_string(),
+            Requirement::Denied => "denied".to_owned(),
+        }
+    }
+
     #[test]
     fn the_scopes_of_the_method_and_of_the_closest_rule_add_up() {
-        let policy = AccessPolicy::builder()
+        let policy = AccessPolicy::scopes_by_default(scopes("o"))
             .method("tools/list", scopes("list"))
             .method("prompts/get", scopes("prompts"))
             .tool("write", scopes("w1"))
@@ -184,21 +320,29 @@ mod tests {
             .resource("users://{id}/notes", scopes("n1"))
             .resource("users://{name}/notes", scopes("n2"))
             .method("resources/subscribe", scopes("s"))
-            .default_scopes(scopes("o"))
             .build()
             .unwrap();
         let rows = [
             ("tools/list", None, "list"),
             ("tools/list", Some("write"), "list"),
             ("ping", None, ""),
-            ("tasks/get", Some("write"), ""),
+            ("tasks/get", Some("write"), "o"),
+            ("logging/setLevel", None, "o"),
+            ("acme/do", Some("write"), "o"),
+            ("notifications/acme", None, ""),
             ("tools/call", Some("write"), "w1 w2"),
             ("tools/call", Some("Write"), "o"),
             ("tools/call", Some("open"), ""),
-            ("tools/call", None, "o"),
-            ("Tools/call", Some("write"), ""),
+            ("tools/call", None, "w1 w2 o"),
+            ("Tools/call", Some("write"), "o"),
             ("prompts/get", Some("write"), "prompts p"),
             ("prompts/get", Some("open"), "prompts o"),
+            ("prompts/get", None, "prompts p o"),
+            ("resources/read", None, "a b c n1 n2 o"),
+            ("resources/subscribe", None, "s a b c n1 n2 o"),
+            ("completion/complete", None, "w1 w2 o p a b c n1 n2"),
+            ("completion/complete", Some("x"), "w1 w2 o p a b c n1 n2"),
+            ("subscriptions/listen", None, "o"),
             ("resources/read", Some("file:///a/x"), "a"),
             ("resources/read", Some("file:///a/"), "a"),
             ("resources/read", Some("file:///a"), "o a"),
@@ -213,7 +357,7 @@ mod tests {
         for (method, name, expected) in rows {
             let operation = Operation::new(method);
             let operation = name.into_iter().fold(operation, Operation::named);
-            assert_eq!(policy.required_by(&operation).to_string(), expected, "{operation:?}");
+            assert_eq!(needed(&policy, &operation), expected, "{operation:?}");
         }
         assert_eq!(policy.scopes().to_string(), "prompts s list w1 w2 p c a b n1 n2 o");
         assert!(AccessPolicy::empty().scopes().is_empty());
@@ -221,7 +365,7 @@ mod tests {
 
     #[test]
     fn every_reading_of_a_uri_counts() {
-        let policy = AccessPolicy::builder()
+        let policy = AccessPolicy::baseline_by_default()
             .resource("file:///vault/secret", scopes("secret"))
             .resource("file:///vault/*.md", scopes("md"))
             .resource("users://{id}", scopes("user"))
@@ -261,13 +405,14 @@ mod tests {
         ];
         for (uri, expected) in rows {
             let operation = Operation::new("resources/read").named(uri);
-            assert_eq!(policy.required_by(&operation).to_string(), expected, "{uri}");
+            assert_eq!(needed(&policy, &operation), expected, "{uri}");
         }
     }
 
     #[test]
     fn a_rule_for_all_resources_does_not_apply_to_tools() {
-        let policy = AccessPolicy::builder().resource("*", scopes("r")).build().unwrap();
+        let policy =
+            AccessPolicy::baseline_by_default().resource("*", scopes("r")).build().unwrap();
         let rows = [
             ("resources/read", "u:v", "r"),
             ("resources/read", "", "r"),
@@ -275,34 +420,193 @@ mod tests {
         ];
         for (method, name, expected) in rows {
             let operation = Operation::new(method).named(name);
-            assert_eq!(policy.required_by(&operation).to_string(), expected, "{operation:?}");
+            assert_eq!(needed(&policy, &operation), expected, "{operation:?}");
         }
     }
 
     #[test]
     fn a_uri_over_the_limit_needs_the_scopes_of_every_resource() {
-        let policy = AccessPolicy::builder()
+        let policy = AccessPolicy::baseline_by_default()
             .resource("x:*", scopes("x"))
             .resource("y:*", scopes("y"))
             .build()
             .unwrap();
-        for (length, expected) in [(MAX_URI, "x"), (MAX_URI + 1, "x y"), (1 << 20, "x y")] {
+        for (length, expected) in [(2048, "x"), (2049, "x y"), (1 << 20, "x y")] {
             let operation =
                 Operation::new("resources/read").named(format!("x:{}", "a".repeat(length - 2)));
-            assert_eq!(policy.required_by(&operation).to_string(), expected, "{length}");
+            assert_eq!(needed(&policy, &operation), expected, "{length}");
         }
     }
 
     #[test]
     fn a_rule_without_scopes_counts_as_a_rule() {
         let build = |builder: AccessPolicyBuilder| builder.build().unwrap();
-        assert_eq!(build(AccessPolicy::builder()), AccessPolicy::empty());
-        assert!(AccessPolicy::empty().is_empty());
-        assert!(build(AccessPolicy::builder().default_scopes(Scopes::none())).is_empty());
-        assert!(!build(AccessPolicy::builder().resource("a:*", scopes("a"))).is_empty());
-        let open = AccessPolicy::builder().tool("open", Scopes::none());
-        let open = build(open.default_scopes(scopes("o")));
-        assert_eq!(open.required_by(&Operation::new("tools/call").named("open")), Scopes::none());
-        assert!(!open.is_empty());
+        let open = || AccessPolicy::baseline_by_default();
+        assert_eq!(build(open()), AccessPolicy::empty());
+        assert!(build(AccessPolicy::scopes_by_default(Scopes::none())).is_empty());
+        let not_empty = [
+            AccessPolicy::deny_by_default(),
+            AccessPolicy::scopes_by_default(scopes("a")),
+            open().tool("a", Scopes::none()),
+            open().prompt("a", Scopes::none()),
+            open().method("a", Scopes::none()),
+            open().resource("a:b", Scopes::none()),
+            open().resource("a:*", Scopes::none()),
+        ];
+        for policy in not_empty {
+            assert!(!build(policy.clone()).is_empty(), "{policy:?}");
+        }
+        let policy = build(AccessPolicy::scopes_by_default(scopes("o")).tool("a", Scopes::none()));
+        assert_eq!(needed(&policy, &Operation::new("tools/call").named("a")), "");
+    }
+
+    #[test]
+    fn denied_wins_wherever_it_applies() {
+        let policy = AccessPolicy::scopes_by_default(scopes("o"))
+            .tool("a", scopes("a"))
+            .tool("b", Requirement::Denied)
+            .tool("b", scopes("b"))
+            .resource("x:*", scopes("x"))
+            .resource("x:/secret/*", Requirement::Denied)
+            .method("acme/do", Requirement::Denied)
+            .build()
+            .unwrap();
+        let rows = [
+            ("tools/call", Some("a"), "a"),
+            ("tools/call", Some("b"), "denied"),
+            ("tools/call", Some("c"), "o"),
+            ("tools/call", None, "denied"),
+            ("prompts/get", None, "o"),
+            ("resources/read", Some("x:/a"), "x"),
+            ("resources/read", Some("x:/secret/a"), "denied"),
+            ("resources/read", Some("x:/secret"), "denied"),
+            ("resources/read", Some("x:/a/../secret/a"), "denied"),
+            ("resources/read", None, "denied"),
+            ("acme/do", None, "denied"),
+        ];
+        for (method, name, expected) in rows {
+            let operation = Operation::new(method);
+            let operation = name.into_iter().fold(operation, Operation::named);
+            assert_eq!(needed(&policy, &operation), expected, "{operation:?}");
+        }
+        assert_eq!(policy.scopes().to_string(), "a x o");
+    }
+
+    #[test]
+    fn without_a_rule_everything_but_the_listed_methods_is_denied() {
+        let policy = AccessPolicy::deny_by_default().build().unwrap();
+        let open = ["initialize", "ping", "server/discover", "tools/list", "prompts/list"];
+        let open = open.into_iter().chain(["resources/list", "resources/templates/list"]);
+        let open = open.chain(["skills/list", "tasks/list", "notifications/x", "notifications/"]);
+        for method in open {
+            assert_eq!(needed(&policy, &Operation::new(method)), "", "{method}");
+        }
+        let closed = ["tools/call", "prompts/get", "resources/read", "resources/directory/read"];
+        let closed = closed.into_iter().chain(["resources/x", "skills/get", "skills/x"]);
+        let closed = closed.chain(["tasks/get", "tasks/x", "logging/setLevel", "acme/do", ""]);
+        let closed = closed.chain(["completion/complete", "subscriptions/listen", "Ping"]);
+        for method in closed.chain(["notifications", "tools/list/x", "tools"]) {
+            assert_eq!(needed(&policy, &Operation::new(method)), "denied", "{method}");
+            let named = Operation::new(method).named("a");
+            assert_eq!(needed(&policy, &named), "denied", "{method}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_every_uri_leaves_nothing_to_the_default() {
+        let of = |pattern: &str| {
+            let policy = AccessPolicy::deny_by_default().resource(pattern, scopes("r"));
+            policy.resource("file:///a", scopes("a")).build().unwrap()
+        };
+        let read = Operation::new("resources/read");
+        for (pattern, expected) in [("*", "r a"), ("{+uri}", "r a"), ("x:*", "denied")] {
+            let policy = of(pattern);
+            assert_eq!(needed(&policy, &read), expected, "{pattern}");
+            assert_eq!(needed(&policy, &read.clone().named("a b")), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn completions_and_subscriptions_are_judged_by_what_they_name() {
+        let policy = AccessPolicy::scopes_by_default(scopes("o"))
+            .method("completion/complete", scopes("c"))
+            .prompt("p", scopes("p"))
+            .resource("file:///a/*", scopes("a"))
+            .resource("users://{id}/{+path}", scopes("u"))
+            .resource("docs:///*", scopes("d"))
+            .build()
+            .unwrap();
+        let complete = || Operation::new("completion/complete");
+        let listen = || Operation::new("subscriptions/listen");
+        let directory = |uri: &'static str| Operation::new("resources/directory/read").named(uri);
+        let rows = [
+            (complete().prompt("p"), "c p"),
+            (complete().prompt("q"), "c o"),
+            (complete().resource("file:///a/b"), "c a"),
+            (complete().resource("users://{id}/{+path}"), "c u"),
+            (complete().resource("file:///a/*"), "c a"),
+            (complete().resource("users://{id}/{path}"), "c a u d o"),
+            (complete().resource("file:///a/{b}"), "c a u d o"),
+            (complete().resource("file:///x"), "c o"),
+            (Operation::new("resources/read").named("users://{id}/{+path}"), "a u d o"),
+            (listen(), "o"),
+            (listen().resource("file:///a/b"), "o a"),
+            (directory("file:///a/b"), "a"),
+            (directory("file:///a/"), "a"),
+            (directory("file:///a"), "a"),
+            (directory("file:///a?x"), "a"),
+            (Operation::new("resources/read").named("file:///a"), "o a"),
+            (directory("file:///"), "o"),
+            (directory("docs:///"), "d"),
+            (directory("docs://"), "d"),
+            (directory("file://"), "a u d o"),
+        ];
+        for (operation, expected) in rows {
+            assert_eq!(needed(&policy, &operation), expected, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn once_the_budget_is_spent_a_uri_may_mean_any_resource() {
+        let policy = AccessPolicy::scopes_by_default(scopes("o"))
+            .resource("x:*a*", scopes("x"))
+            .resource("y:*", scopes("y"))
+            .tool("t", scopes("t"))
+            .build()
+            .unwrap();
+        let read = |uri: &'static str| Operation::new("resources/read").named(uri);
+        let call = Operation::new("tools/call").named("t");
+        let operations = [read("x:1a1"), read("x:2a2"), call];
+        let rows = [(1_000_000, "x t"), (600, "x y o t"), (0, "x y o t")];
+        for (steps, expected) in rows {
+            let mut budget = MatchBudget::of(steps);
+            let needed = policy.required_within(&mut budget, &operations);
+            assert_eq!(needed, Requirement::Scopes(scopes(expected)), "{steps}");
+        }
+    }
+
+    #[test]
+    fn headers_alone_name_only_what_is_certain() {
+        let policy = AccessPolicy::scopes_by_default(scopes("o"))
+            .method("tools/call", scopes("m"))
+            .tool("t", scopes("t"))
+            .tool("x", Requirement::Denied)
+            .build()
+            .unwrap();
+        let rows = [
+            (Operation::new("tools/call"), "m"),
+            (Operation::new("tools/call").named("t"), "m t"),
+            (Operation::new("tools/call").named("x"), ""),
+            (Operation::new("resources/read"), ""),
+            (Operation::new("completion/complete"), ""),
+            (Operation::new("subscriptions/listen"), ""),
+            (Operation::new("subscriptions/listen").named("t"), ""),
+            (Operation::new("tools/list"), ""),
+            (Operation::new("tasks/get"), "o"),
+            (Operation::new("acme/do"), "o"),
+        ];
+        for (operation, expected) in rows {
+            assert_eq!(policy.scopes_by_headers(&operation), scopes(expected), "{operation:?}");
+        }
     }
 }

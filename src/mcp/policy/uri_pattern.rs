@@ -2,6 +2,16 @@
 
 use std::fmt;
 
+use super::budget::{BudgetSpent, MatchBudget};
+
+/// The steps of an attempt to match, and of each piece that is compared, besides what depends on
+/// the length of the URI.
+const STEPS_PER_ATTEMPT: usize = 4;
+const STEPS_PER_PIECE: usize = 16;
+
+/// The number of bytes that are compared in one step.
+const BYTES_PER_STEP: usize = 16;
+
 /// A pattern with at least one wildcard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UriPattern {
@@ -84,14 +94,50 @@ impl UriPattern {
         self.pieces.iter().map(piece).collect()
     }
 
+    /// Returns whether the pattern matches whatever a URI is.
+    pub(super) fn matches_every_uri(&self) -> bool {
+        self.pieces.iter().all(|piece| *piece == Piece::Any)
+    }
+
     /// Returns whether the pattern matches all of `uri`. The time is at most proportional to the
     /// product of both lengths.
-    pub(super) fn matches(&self, uri: &str, rule: TemplateRule) -> bool {
+    pub(super) fn matches(
+        &self,
+        uri: &str,
+        rule: TemplateRule,
+        budget: &mut MatchBudget,
+    ) -> Result<bool, BudgetSpent> {
+        budget.spend(STEPS_PER_ATTEMPT)?;
+        let Some((uri, pieces)) = self.between_ends(uri.as_bytes()) else {
+            return Ok(false);
+        };
         let mut ends = vec![0];
-        for piece in &self.pieces {
-            ends = piece.ends(uri.as_bytes(), &ends, rule);
+        for (index, piece) in pieces.iter().enumerate() {
+            if *piece == Piece::Any && index + 1 == pieces.len() {
+                return Ok(true);
+            }
+            let starts = ends;
+            ends = piece.ends(uri, &starts, rule);
+            let steps = starts.len() * piece.steps_per_start() + ends.len();
+            budget.spend(STEPS_PER_PIECE + steps)?;
+            if ends.is_empty() {
+                return Ok(false);
+            }
         }
-        ends.last() == Some(&uri.len())
+        Ok(ends.last() == Some(&uri.len()))
+    }
+
+    /// Removes what the pattern begins and ends with from it and from the URI, which rules most
+    /// patterns out.
+    fn between_ends<'a>(&self, uri: &'a [u8]) -> Option<(&'a [u8], &[Piece])> {
+        let (uri, pieces) = match self.pieces.split_first() {
+            Some((Piece::Literal(text), rest)) => (uri.strip_prefix(text.as_bytes())?, rest),
+            _ => (uri, self.pieces.as_slice()),
+        };
+        match pieces.split_last() {
+            Some((Piece::Literal(text), rest)) => Some((uri.strip_suffix(text.as_bytes())?, rest)),
+            _ => Some((uri, pieces)),
+        }
     }
 }
 
@@ -100,6 +146,14 @@ impl Piece {
         match self {
             Self::Literal(text) => text.len(),
             Self::Variable { .. } | Self::Any => 0,
+        }
+    }
+
+    /// Returns the work for each place where the piece can start.
+    fn steps_per_start(&self) -> usize {
+        match self {
+            Self::Literal(text) => 1 + text.len() / BYTES_PER_STEP,
+            Self::Variable { .. } | Self::Any => 1,
         }
     }
 
@@ -121,12 +175,17 @@ impl Piece {
                     TemplateRule::Lenient if *is_list => b"",
                     TemplateRule::Lenient => b"/",
                 };
+                let is_end = |byte: &u8| excluded.contains(byte);
                 let mut ends = Vec::new();
+                let mut longest = 0;
                 for start in starts {
-                    let length =
-                        rest(*start).iter().take_while(|byte| !excluded.contains(byte)).count();
+                    // Starts before the same end share it.
+                    if *start >= longest {
+                        let length = rest(*start).iter().position(is_end);
+                        longest = length.map_or(uri.len(), |length| start + length);
+                    }
                     let from = ends.last().map_or(0, |last| last + 1).max(start + 1);
-                    ends.extend(from..=start + length);
+                    ends.extend(from..=longest);
                 }
                 ends
             }
@@ -157,6 +216,10 @@ fn parse_wildcard(text: &str) -> Result<(Piece, usize), PatternError> {
 mod tests {
     use super::*;
 
+    fn matches(pattern: &UriPattern, uri: &str, rule: TemplateRule) -> bool {
+        pattern.matches(uri, rule, &mut MatchBudget::new()).unwrap()
+    }
+
     #[test]
     fn matches_the_uris_that_a_server_expands_it_to() {
         let rows = [
@@ -179,6 +242,11 @@ mod tests {
             ("u:{a}{b}", "u:12", true),
             ("u:{a}{b}", "u:1", false),
             ("u:{a}-{b}", "u:1-2-3", true),
+            ("u:{a}/{b}{c}/{d}", "u:1/23/4", true),
+            ("u:{a}/{b}{c}/{d}", "u:1/2/4", false),
+            ("u:*{a}/{b}", "u:1/2/3/4", true),
+            ("u:*{a}/{b}", "u:1/2/3/", false),
+            ("u:*{a}/{b}", "u:1//3", false),
             ("u:{a}*", "u:1/2", true),
             ("u:*{a}", "u:1/2", true),
             ("u:*{a}", "u:1/", false),
@@ -190,7 +258,7 @@ mod tests {
         ];
         for (pattern, uri, expected) in rows {
             let pattern = UriPattern::parse(pattern).unwrap().unwrap();
-            let matches = pattern.matches(uri, TemplateRule::Rfc6570);
+            let matches = matches(&pattern, uri, TemplateRule::Rfc6570);
             assert_eq!(matches, expected, "{pattern:?} {uri}");
         }
     }
@@ -207,7 +275,26 @@ mod tests {
         ];
         for (pattern, uri, expected) in rows {
             let pattern = UriPattern::parse(pattern).unwrap().unwrap();
-            assert_eq!(pattern.matches(uri, TemplateRule::Lenient), expected, "{pattern:?} {uri}");
+            assert_eq!(
+                matches(&pattern, uri, TemplateRule::Lenient),
+                expected,
+                "{pattern:?} {uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_work_is_bounded_by_the_budget() {
+        let pattern = UriPattern::parse("u:*a*a*a{x}b").unwrap().unwrap();
+        let uri = format!("u:{}b", "a".repeat(1_000));
+        for (steps, expected) in [(20_000, Ok(true)), (2_000, Err(BudgetSpent))] {
+            let mut budget = MatchBudget::of(steps);
+            assert_eq!(pattern.matches(&uri, TemplateRule::Rfc6570, &mut budget), expected);
+        }
+        // One that does not begin or end alike costs next to nothing.
+        for uri in [&format!("v:{uri}"), &format!("{uri}c")] {
+            let mut budget = MatchBudget::of(STEPS_PER_ATTEMPT);
+            assert_eq!(pattern.matches(uri, TemplateRule::Rfc6570, &mut budget), Ok(false));
         }
     }
 

@@ -25,6 +25,8 @@ pub enum RejectionReason {
     InvalidToken(VerifyErrorKind),
     /// The token is valid but lacks a required scope.
     InsufficientScope,
+    /// The access policy denies the operation, whatever the token grants.
+    OperationDenied,
     /// The token cannot be verified at the moment. It may be valid.
     Unavailable,
     /// The token cannot be verified with the configuration of this server.

@@ -12,7 +12,7 @@ pub(super) struct ErrorResponse {
     pub(super) code: &'static str,
     pub(super) description: &'static str,
     pub(super) challenge: Challenge,
-    /// The error code of JSON-RPC. An MCP client expects one where its message is wrong.
+    /// The error code of JSON-RPC. An MCP client expects one where its message is wrong or denied.
     pub(super) json_rpc_code: Option<i32>,
 }
 
@@ -98,6 +98,17 @@ impl RejectionReason {
                 "This server does not allow the connection to be upgraded",
                 Challenge::None,
             ),
+            // No token allows it, so there is no challenge. An MCP client expects a JSON-RPC error,
+            // whose code is one of those that are left to servers (JSON-RPC 2.0 section 5.1).
+            Self::OperationDenied => {
+                return ErrorResponse {
+                    status: StatusCode::FORBIDDEN,
+                    code: "operation_denied",
+                    description: "This server does not allow the operation",
+                    challenge: Challenge::None,
+                    json_rpc_code: Some(-32000),
+                };
+            }
             Self::Message(error) => return error.error_response(),
         };
         ErrorResponse { status, code, description, challenge, json_rpc_code: None }
@@ -179,12 +190,13 @@ mod tests {
         ]
     };
 
-    const REASONS: [RejectionReason; 15] = {
+    const REASONS: [RejectionReason; 16] = {
         use RejectionReason::*;
         [
             MissingToken,
             AmbiguousCredentials,
             InsufficientScope,
+            OperationDenied,
             Unavailable,
             Misconfigured,
             UnknownHost,

@@ -1,5 +1,6 @@
-//! Fuzzes the access policy layer with request bodies. A body that passes must contain no call of
-//! the guarded tool, however leniently a server parses it, and must reach the server unchanged.
+//! Fuzzes the access policy layer with request bodies. A body that passes must contain no use of a
+//! guarded tool, prompt or resource, however leniently a server parses it, and must reach the server
+//! unchanged.
 
 #![no_main]
 
@@ -24,16 +25,21 @@ fuzz_target!(|body: &[u8]| {
         // Some parsers skip a byte order mark and continue after the first value.
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Json>();
-        let is_guarded_call = |json: Json| json.calls_guarded_tool();
-        assert!(!values.any(|json| json.is_ok_and(is_guarded_call)), "a guarded call passed");
+        let is_guarded = |json: Json| json.names_guarded_target();
+        assert!(!values.any(|json| json.is_ok_and(is_guarded)), "a guarded operation passed");
     } else {
         assert!(matches!(status.as_u16(), 400 | 403), "{status}");
     }
 });
 
 fn status_for(body: Bytes) -> StatusCode {
-    let policy = AccessPolicy::builder().tool("a", Scopes::parse("x").unwrap());
-    let policy = policy.build().unwrap();
+    let scope = Scopes::parse("x").unwrap();
+    let policy = AccessPolicy::baseline_by_default()
+        .tool("a", scope.clone())
+        .prompt("a", scope.clone())
+        .resource("a:b", scope)
+        .build()
+        .unwrap();
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let expected = body.clone();
     let mut service = AccessPolicyLayer::new(policy, resource).layer(tower::service_fn(
@@ -65,15 +71,40 @@ enum Json {
 }
 
 impl Json {
-    /// Returns whether any parser can find a call of the guarded tool: in a batch, in any of
-    /// several duplicate members, or with member names in another case.
-    fn calls_guarded_tool(&self) -> bool {
+    /// Returns whether any parser can find a use of a guarded target: in a batch, in any of several
+    /// duplicate members, or with member names in another case.
+    fn names_guarded_target(&self) -> bool {
         if let Self::Array(messages) = self {
-            return messages.iter().any(Self::calls_guarded_tool);
+            return messages.iter().any(Self::names_guarded_target);
         }
-        let is_call = self.members("method").any(|method| method.is("tools/call"));
-        is_call
-            && self.members("params").any(|params| params.members("name").any(|name| name.is("a")))
+        self.members("method").any(|method| {
+            self.members("params").any(|params| match method {
+                Self::String(method) => params.has_guarded_target(method),
+                _ => false,
+            })
+        })
+    }
+
+    fn has_guarded_target(&self, method: &str) -> bool {
+        let is_named = |json: &Self| json.members("name").any(|name| name.is("a"));
+        let is_located = |json: &Self| json.members("uri").any(|uri| uri.is("a:b"));
+        match method {
+            "tools/call" | "prompts/get" => is_named(self),
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe"
+            | "resources/directory/read" | "skills/get" => is_located(self),
+            "completion/complete" => {
+                self.members("ref").any(|reference| is_named(reference) || is_located(reference))
+            }
+            "subscriptions/listen" => {
+                let filters = self.members("notifications");
+                let mut lists = filters.flat_map(|filter| filter.members("resourceSubscriptions"));
+                lists.any(|uris| match uris {
+                    Self::Array(uris) => uris.iter().any(|uri| uri.is("a:b")),
+                    _ => false,
+                })
+            }
+            _ => false,
+        }
     }
 
     fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Json> {

@@ -6,7 +6,7 @@ use super::*;
 async fn without_rules_no_body_is_read() {
     let conflicting_headers = [("mcp-method", "a"), ("mcp-method", "b")];
     let without_rules =
-        AccessPolicyLayer::new(AccessPolicy::builder().build().unwrap(), resource())
+        AccessPolicyLayer::new(AccessPolicy::baseline_by_default().build().unwrap(), resource())
             .max_body_bytes(0);
     let (response, received) = send_to(&without_rules, post(&conflicting_headers, "{", None)).await;
     assert_eq!((response.status, received), (StatusCode::OK, vec![Bytes::from("{")]));

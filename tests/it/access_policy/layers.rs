@@ -51,7 +51,7 @@ async fn clerk_mcp_uses_one_policy_for_both_layers_and_the_document() {
     let fixture = Fixture::new().await;
     let requiring = |scope| {
         fixture.clerk_mcp_builder().access_policy(
-            AccessPolicy::builder().tool("delete_file", scopes(scope)).build().unwrap(),
+            AccessPolicy::baseline_by_default().tool("delete_file", scopes(scope)).build().unwrap(),
         )
     };
     let clerk = requiring("files:write email").build().unwrap();

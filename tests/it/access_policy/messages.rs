@@ -185,7 +185,7 @@ async fn headers_and_body_must_agree() {
     let batch = format!("[{open}]");
     const CALL: (&str, &str) = ("mcp-method", "tools/call");
     type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Option<Option<&'a str>>);
-    let rows: [Row<'_>; 19] = [
+    let rows: [Row<'_>; 20] = [
         ("both headers", &open, &[CALL, ("mcp-name", "open")], None),
         ("only the method", &open, &[CALL], None),
         ("only the name", &open, &[("mcp-name", "open")], None),
@@ -228,6 +228,12 @@ async fn headers_and_body_must_agree() {
         ),
         ("an empty method", &open, &[("mcp-method", "")], Some(Some("1"))),
         ("an empty name", &open, &[("mcp-name", "")], Some(Some("1"))),
+        (
+            "a name in the header only",
+            r#"{"id":1,"method":"tools/call"}"#,
+            &[CALL, ("mcp-name", "open")],
+            Some(Some("1")),
+        ),
         ("a response of the client", r#"{"id":"x","result":{}}"#, &[CALL], Some(Some("\"x\""))),
         ("a batch", &batch, &[CALL, ("mcp-name", "open")], Some(None)),
     ];

@@ -3,6 +3,7 @@
 mod body;
 mod layers;
 mod messages;
+mod operations;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -36,7 +37,7 @@ fn scopes(list: &str) -> Scopes {
 }
 
 fn policy() -> AccessPolicy {
-    AccessPolicy::builder()
+    AccessPolicy::baseline_by_default()
         .method("tools/list", scopes("list"))
         .tool("delete_file", scopes("files:write"))
         .tool("read_file", scopes("files:read"))

@@ -1,11 +1,12 @@
 //! The rules of an access policy, and the parsing of request bodies.
 
 use bytes::Bytes;
-use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
+use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody, Requirement};
 use clerk_mcp_tools::{AccessPolicy, AuthInfo, ResourceUrl, Scopes};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use proptest::prelude::*;
+use rmcp::model::{ClientRequest, Reference};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use url::Url;
@@ -25,8 +26,11 @@ proptest! {
             _ => Operation::new("prompts/get").named(subject.to_owned()),
         };
         let builder =
-            AccessPolicy::builder().tool(&one, scopes.clone()).default_scopes(rest.clone());
+            AccessPolicy::scopes_by_default(rest.clone()).tool(&one, scopes.clone());
         let rules = builder.clone().build().unwrap();
+        let both = more.union(&scopes);
+        let (scopes, more, rest) =
+            (Requirement::from(scopes), Requirement::from(more), Requirement::from(rest));
         let (tool, prompt) = (call("tool"), call("prompt"));
         prop_assert_eq!(rules.required_by(&tool(&one)), scopes.clone());
         prop_assert_eq!(rules.required_by(&tool(&other)), rest.clone());
@@ -37,7 +41,7 @@ proptest! {
         prop_assert_eq!(rules.required_by(&tool(&other)), more.clone());
         // The scopes of the method come first.
         let rules = builder.method("tools/call", more.clone()).build().unwrap();
-        prop_assert_eq!(rules.required_by(&tool(&one)), more.union(&scopes));
+        prop_assert_eq!(rules.required_by(&tool(&one)), Requirement::from(both));
     }
 
     #[test]
@@ -47,24 +51,24 @@ proptest! {
     ) {
         prop_assume!(!prefix.contains("//"));
         let scope = Scopes::parse("s").unwrap();
-        let rules = AccessPolicy::builder().resource(format!("{prefix}*"), scope.clone());
+        let rules = AccessPolicy::baseline_by_default().resource(format!("{prefix}*"), scope.clone());
         let rules = rules.build().unwrap();
         let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
         // A server that ignores the last slash reads both as the same resource.
         let matches = format!("{uri}/").starts_with(&prefix);
-        prop_assert_eq!(needed == scope, matches, "{} {}", prefix, uri);
+        prop_assert_eq!(needed == scope.into(), matches, "{} {}", prefix, uri);
     }
 
     #[test]
     fn no_spelling_of_a_guarded_uri_avoids_its_rule(uri in spellings()) {
         let scope = Scopes::parse("s").unwrap();
-        let rules = AccessPolicy::builder()
+        let rules = AccessPolicy::baseline_by_default()
             .resource("file:///vault/secret", scope.clone())
             .resource("https://vault.example/secret/{id}", scope.clone())
             .build()
             .unwrap();
         let needed = rules.required_by(&Operation::new("resources/read").named(uri.clone()));
-        prop_assert!(!is_guarded(&uri) || needed == scope, "{uri:?}");
+        prop_assert!(!is_guarded(&uri) || needed == scope.into(), "{uri:?}");
     }
 
     #[test]
@@ -89,6 +93,114 @@ proptest! {
         let expected = if name == "guarded" { StatusCode::FORBIDDEN } else { StatusCode::OK };
         prop_assert_eq!(response(body.clone()), expected, "{}", body);
     }
+
+    #[test]
+    fn whatever_rmcp_reads_as_a_target_is_judged(body in messages_with_targets()) {
+        let status = response(body.clone());
+        let targets = serde_json::from_str(&body).map(targets).unwrap_or_default();
+        let is_guarded = targets.iter().any(|target| GUARDED.contains(&target.as_str()));
+        prop_assert!(!is_guarded || status != StatusCode::OK, "{body}");
+        // What is rejected has a guarded target, may mean any, or is ambiguous.
+        let is_expected = [StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN];
+        prop_assert!(is_expected.contains(&status), "{body}");
+    }
+}
+
+const GUARDED: [&str; 2] = ["guarded", "x:guarded"];
+
+/// Returns the names and URIs that rmcp reads in a request.
+fn targets(request: ClientRequest) -> Vec<String> {
+    match request {
+        ClientRequest::CompleteRequest(request) => match request.params.r#ref {
+            Reference::Prompt(prompt) => vec![prompt.name],
+            Reference::Resource(resource) => vec![resource.uri],
+            _ => Vec::new(),
+        },
+        ClientRequest::SubscriptionsListenRequest(request) => {
+            request.params.notifications.resource_subscriptions.unwrap_or_default()
+        }
+        ClientRequest::ReadResourceDirectoryRequest(request) => vec![request.params.uri],
+        ClientRequest::GetSkillRequest(request) => vec![request.params.uri],
+        ClientRequest::ReadResourceRequest(request) => vec![request.params.uri],
+        ClientRequest::GetPromptRequest(request) => vec![request.params.name],
+        ClientRequest::CallToolRequest(request) => vec![request.params.name.into_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// Messages of the methods with a target, most of them valid, with members in any order, twice, in
+/// another case and of other types.
+fn messages_with_targets() -> impl Strategy<Value = String> {
+    let method = prop_oneof![
+        3 => Just("completion/complete"),
+        3 => Just("subscriptions/listen"),
+        1 => Just("resources/directory/read"),
+        1 => Just("skills/get"),
+        1 => Just("resources/read"),
+        1 => Just("prompts/get"),
+        1 => Just("tools/call"),
+    ];
+    let name = || prop_oneof![Just(r#""guarded""#), Just(r#""open""#), Just(r#""gu\u0061rded""#)];
+    let uri =
+        || prop_oneof![Just(r#""x:guarded""#), Just(r#""x:open""#), Just(r#""x:gu\u0061rded""#)];
+    let other = || prop_oneof![Just("null"), Just("1"), Just(r#"["guarded"]"#), Just("{}")];
+    let member = |key: &'static str, value: BoxedStrategy<String>| {
+        let spelling = prop_oneof![
+            12 => Just(key.to_owned()),
+            1 => Just(key.to_uppercase()),
+            1 => Just(key.replacen('s', "\u{17f}", 1)),
+        ];
+        (spelling, value).prop_map(|(key, value)| format!("\"{key}\":{value}")).boxed()
+    };
+    let string = |value: BoxedStrategy<&'static str>| {
+        prop_oneof![8 => value, 1 => other()].prop_map(str::to_owned).boxed()
+    };
+    let object = |members: Vec<BoxedStrategy<String>>| {
+        let members = proptest::collection::vec(proptest::strategy::Union::new(members), 1..4);
+        members.prop_map(|members| format!("{{{}}}", members.join(","))).boxed()
+    };
+    let kind = prop_oneof![Just(r#""ref/prompt""#), Just(r#""ref/resource""#), Just(r#""ref/x""#)];
+    let reference = prop_oneof![
+        8 => object(vec![
+            member("type", string(kind.boxed())),
+            member("name", string(name().boxed())),
+            member("uri", string(uri().boxed())),
+        ]),
+        4 => (name(), uri(), any::<bool>()).prop_map(|(name, uri, is_prompt)| if is_prompt {
+            format!(r#"{{"type":"ref/prompt","name":{name}}}"#)
+        } else {
+            format!(r#"{{"uri":{uri},"type":"ref/resource"}}"#)
+        }),
+        1 => name().prop_map(|name| format!(r#"["ref/prompt",{name}]"#)),
+    ];
+    let uris = proptest::collection::vec(string(uri().boxed()), 0..3);
+    let uris = uris.prop_map(|uris| format!("[{}]", uris.join(",")));
+    let notifications = object(vec![
+        member("resourceSubscriptions", uris.boxed()),
+        member("toolsListChanged", Just("true".to_owned()).boxed()),
+    ]);
+    let further = prop_oneof![
+        member("ref", reference.clone().boxed()),
+        member("notifications", notifications.clone()),
+        member("name", string(name().boxed())),
+        member("uri", string(uri().boxed())),
+        member("taskId", string(name().boxed())),
+    ];
+    let own = (reference, notifications, uri(), name());
+    (method, own, proptest::collection::vec(further, 0..2), any::<bool>()).prop_map(
+        |(method, (reference, notifications, uri, name), mut members, own_first)| {
+            let own = match method {
+                "completion/complete" => {
+                    format!(r#""ref":{reference},"argument":{{"name":"a","value":""}}"#)
+                }
+                "subscriptions/listen" => format!(r#""notifications":{notifications}"#),
+                "prompts/get" | "tools/call" => format!(r#""name":{name}"#),
+                _ => format!(r#""uri":{uri}"#),
+            };
+            members.insert(if own_first { 0 } else { members.len() }, own);
+            format!(r#"{{"method":"{method}","params":{{{}}}}}"#, members.join(","))
+        },
+    )
 }
 
 /// Returns whether a server that parses URIs by the WHATWG standard, ignores what may be ignored,
@@ -195,8 +307,13 @@ fn json_value() -> impl Strategy<Value = Value> {
 
 /// The status of the response to a caller without scopes.
 fn response(body: String) -> StatusCode {
-    let rules =
-        AccessPolicy::builder().tool("guarded", Scopes::parse("s").unwrap()).build().unwrap();
+    let scope = Scopes::parse("s").unwrap();
+    let rules = AccessPolicy::baseline_by_default()
+        .tool("guarded", scope.clone())
+        .prompt("guarded", scope.clone())
+        .resource("x:guarded", scope)
+        .build()
+        .unwrap();
     let resource = ResourceUrl::parse("https://mcp.example.com/mcp").unwrap();
     let service = AccessPolicyLayer::new(rules, resource).layer(service_fn(
         |_: Request<RequestBody<Full<Bytes>>>| async {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody};
+use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody, Requirement};
 use clerk_mcp_tools::bearer_auth::{
     AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
 };
@@ -125,9 +125,10 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("SessionKey", &SessionKey::from_secret(KEY.as_bytes()).unwrap());
     output.add("ResourcesByHost", &ResourcesByHost::new([RESOURCE]).unwrap());
     output.add("Operation", &Operation::new("tools/call").named("delete_file"));
-    let policy = AccessPolicy::builder().tool("delete_file", Scopes::none());
+    let policy = AccessPolicy::baseline_by_default().tool("delete_file", Scopes::none());
     output.add("AccessPolicyBuilder", &policy);
     output.add("AccessPolicy", &policy.build().unwrap());
+    output.add("Requirement", &Requirement::from(Scopes::parse("profile").unwrap()));
     output.add(
         "BearerChallenge",
         &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"),
@@ -186,7 +187,8 @@ fn services(output: &mut DebugOutput, fixture: &Fixture, token: &str) {
     output.add("BearerAuth", &service);
     output.add_future("BearerAuthFuture", &service.call(request()));
 
-    let layer = AccessPolicyLayer::new(AccessPolicy::builder().build().unwrap(), resource());
+    let layer =
+        AccessPolicyLayer::new(AccessPolicy::baseline_by_default().build().unwrap(), resource());
     output.add("AccessPolicyLayer", &layer);
     let inner = || {
         let response = |_: Request<RequestBody<Body>>| async {
@@ -284,7 +286,7 @@ async fn traffic(output: &mut DebugOutput, fixture: &Fixture, token: &str) {
     fixture.clerk.heal_all();
 
     // The `Debug` output of the request that reaches the service does not show its token.
-    let rules = AccessPolicy::builder().build().unwrap();
+    let rules = AccessPolicy::baseline_by_default().build().unwrap();
     let inner = AccessPolicyLayer::new(rules, resource()).layer(service_fn(echo_debug));
     let mut service = BearerAuthLayer::new(verifier, resource()).layer(inner);
     let mut request =

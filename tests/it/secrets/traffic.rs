@@ -224,7 +224,8 @@ fn services(verifier: &ClerkVerifier) -> Vec<TestService> {
             .required_scopes(Scopes::parse("profile").unwrap())
     };
     let hosts = ResourcesByHost::new([RESOURCE, "https://other.example.com/mcp"]).unwrap();
-    let rules = AccessPolicy::builder().tool("delete_file", Scopes::parse("files:write").unwrap());
+    let rules = AccessPolicy::baseline_by_default()
+        .tool("delete_file", Scopes::parse("files:write").unwrap());
     let rules = rules.build().unwrap();
     let clerk = ClerkMcp::builder()
         .resource(RESOURCE.parse().unwrap())
