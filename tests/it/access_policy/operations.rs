@@ -192,6 +192,7 @@ async fn every_method_that_names_a_resource_is_judged_by_it() {
         (prompt("q"), "denied"),
         (template("users://{id}/notes"), "u"),
         (template("users://{name}/notes"), "denied"),
+        (uri("resources/read", "users://{id}/notes"), "denied"),
         (template("file:///a/{path}"), "denied"),
         (template("file:///a/b"), "a"),
         (completing(json!({"type": "ref/prompt", "name": "p", "uri": "file:///a/b"})), "p a"),
@@ -214,6 +215,7 @@ async fn every_method_that_names_a_resource_is_judged_by_it() {
         (completing(json!({"type": "ref/other", "name": "p"})), "o a"),
         (listing("file:///"), "a"),
         (listing("file://"), "a o"),
+        (reading("file://?x"), "a o"),
     ];
     assert_needed(&policy, &rows).await;
 }
