@@ -1,5 +1,7 @@
 //! Which rule or default applies to an operation, and what a denied one gets.
 
+use std::panic::Location;
+
 use clerk_mcp_tools::access_policy::{AccessPolicyBuilder, Operation, Requirement};
 use serde_json::{Value, json};
 
@@ -20,14 +22,23 @@ async fn needed(policy: AccessPolicyBuilder, message: &Value) -> (u16, Option<St
 }
 
 /// Asserts what each message needs: scopes, `""` for the baseline, or `"denied"`.
-async fn assert_needed(policy: &AccessPolicyBuilder, rows: &[(Value, &str)]) {
-    for (message, expected) in rows {
-        let expected = match *expected {
-            "" => (200, None),
-            "denied" => (403, None),
-            scopes => (403, Some(scopes.to_owned())),
-        };
-        assert_eq!(needed(policy.clone(), message).await, expected, "{message}");
+#[track_caller]
+fn assert_needed(policy: &AccessPolicyBuilder, rows: &[(Value, &str)]) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let mut wrong = Vec::new();
+        for (message, expected) in rows {
+            let expected = match *expected {
+                "" => (200, None),
+                "denied" => (403, None),
+                scopes => (403, Some(scopes.to_owned())),
+            };
+            let actual = needed(policy.clone(), message).await;
+            if actual != expected {
+                wrong.push(format!("{message:.200}: {actual:?} instead of {expected:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{caller}: {wrong:#?}");
     }
 }
 
@@ -181,6 +192,7 @@ async fn every_method_that_names_a_resource_is_judged_by_it() {
         (prompt("q"), "denied"),
         (template("users://{id}/notes"), "u"),
         (template("users://{name}/notes"), "denied"),
+        (uri("resources/read", "users://{id}/notes"), "denied"),
         (template("file:///a/{path}"), "denied"),
         (template("file:///a/b"), "a"),
         (completing(json!({"type": "ref/prompt", "name": "p", "uri": "file:///a/b"})), "p a"),
@@ -203,6 +215,7 @@ async fn every_method_that_names_a_resource_is_judged_by_it() {
         (completing(json!({"type": "ref/other", "name": "p"})), "o a"),
         (listing("file:///"), "a"),
         (listing("file://"), "a o"),
+        (reading("file://?x"), "a o"),
     ];
     assert_needed(&policy, &rows).await;
 }
