@@ -16,6 +16,7 @@ mod bearer_auth;
 mod config;
 mod corpus;
 mod cors;
+mod environment;
 mod fake_clerk;
 mod faults;
 mod imports;
