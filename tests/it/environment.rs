@@ -31,7 +31,8 @@ fn a_proxy_sees_no_calls_to_this_machine() {
     }
     let output = child.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
     assert!(proxy.accept().is_err(), "the proxy was called");
 }
 

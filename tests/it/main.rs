@@ -23,6 +23,7 @@ mod imports;
 mod introspection;
 mod jwks;
 mod jwt;
+mod logs;
 mod metadata;
 mod metrics;
 mod properties;
