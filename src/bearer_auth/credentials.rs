@@ -15,7 +15,7 @@ use crate::response::{Rejection, RejectionReason};
 /// Returns [`MissingToken`](RejectionReason::MissingToken) if there is no token, or another scheme;
 /// [`AmbiguousCredentials`](RejectionReason::AmbiguousCredentials) if there are two `Authorization`
 /// headers; and [`InvalidToken`](RejectionReason::InvalidToken) if the token is not a `token68`
-/// (RFC 9110 section 11.2) or is longer than 8 KiB.
+/// (RFC 9110 section 11.2) or is longer than 16 KiB.
 ///
 /// # Example
 ///

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::client::ClerkClient;
 use super::env::Env;
+use super::failure_log::FailureLog;
 use super::header_cache::HeaderCache;
 use super::http::Http;
 use super::introspection::{Introspection, IntrospectionConfig};
@@ -63,6 +64,8 @@ pub struct ClerkVerifierBuilder {
     max_concurrent_calls: usize,
     stale_keys_ttl: Duration,
     clock: Option<Arc<dyn Clock>>,
+    /// Whether settings were read from the environment.
+    reads_env: bool,
     /// The first invalid variable of the environment; `build` returns it.
     problem: Option<ConfigError>,
 }
@@ -86,6 +89,7 @@ impl ClerkVerifierBuilder {
             max_concurrent_calls: 64,
             stale_keys_ttl: DEFAULT_STALE_KEYS_TTL,
             clock: None,
+            reads_env: false,
             problem: None,
         }
     }
@@ -104,13 +108,14 @@ impl ClerkVerifierBuilder {
     /// | `MCP_AUDIENCE` | [`audience`](Self::audience): `require`, `if-present` or `any` |
     ///
     /// An empty variable counts as not set. [`build`](Self::build) returns an error for an invalid
-    /// one.
+    /// one, and logs a warning if there is no secret key.
     pub fn env(self) -> Self {
         self.env_from(|name| std::env::var(name).ok())
     }
 
     /// Reads the variables of [`env`](Self::env) from `var`, such as a file or a test's own list.
     pub fn env_from(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        self.reads_env = true;
         if let Err(problem) = self.read_env(&Env::new(&var)) {
             self.problem.get_or_insert(problem);
         }
@@ -191,7 +196,8 @@ impl ClerkVerifierBuilder {
     /// Sets the tolerated difference between the clocks of Clerk and this machine. Defaults to 5
     /// seconds, and is at most 5 minutes.
     ///
-    /// It applies to JWTs. An opaque token expires without leeway.
+    /// It applies to `exp`, `nbf` and `iat` of a JWT and to the `expiration` of an opaque token,
+    /// unless Clerk says that the opaque token has expired.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
@@ -274,6 +280,7 @@ impl ClerkVerifierBuilder {
         let clock: Arc<dyn Clock> =
             self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
         let client = self.client(&clock)?;
+        self.warn_without_secret_key();
         let frontend_http = Http::new(instance.issuer(), Arc::clone(&clock))?;
         let counters = Arc::<Counters>::default();
         let token_cache = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
@@ -281,6 +288,7 @@ impl ClerkVerifierBuilder {
             Introspection::new(IntrospectionConfig {
                 client,
                 audience: self.audience,
+                leeway: self.leeway,
                 token_cache: Arc::clone(&token_cache),
                 token_cache_ttl: self.opaque_token_cache_ttl,
                 rejection_cache_ttl: self.rejection_cache_ttl,
@@ -301,9 +309,20 @@ impl ClerkVerifierBuilder {
             leeway: self.leeway,
             token_cache,
             jwt_cache_ttl: self.jwt_cache_ttl,
+            log: FailureLog::new(Arc::clone(&clock)),
             clock,
             counters,
         })))
+    }
+
+    /// Without the warning, a variable that was forgotten is noticed with the first opaque token.
+    fn warn_without_secret_key(&self) {
+        if self.reads_env && self.secret_key.is_none() {
+            tracing::warn!(
+                "CLERK_SECRET_KEY is not set: opaque access tokens (oat_...) cannot be verified; \
+                 the Clerk Dashboard shows the key on the page API keys"
+            );
+        }
     }
 
     fn check_limits(&self) -> Result<(), ConfigError> {

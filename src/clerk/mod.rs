@@ -6,6 +6,7 @@ mod audience;
 pub(crate) mod builder;
 mod client;
 pub(crate) mod env;
+mod failure_log;
 mod header_cache;
 mod http;
 mod introspection;
@@ -28,5 +29,5 @@ pub(crate) use verifier::ClerkVerifier;
 
 #[cfg(fuzzing)]
 pub(crate) fn is_active(json: &[u8], now: u64) -> bool {
-    introspection::IntrospectionResponse::parse(json, now).is_ok()
+    introspection::IntrospectionResponse::parse(json, now, std::time::Duration::ZERO).is_ok()
 }

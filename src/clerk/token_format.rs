@@ -1,6 +1,7 @@
 //! Clerk's token formats: cheap syntactic checks before any verification.
 
 use crate::error::{VerifyError, VerifyErrorKind};
+use crate::jwt::class::{OPAQUE_PREFIX, check_prefix};
 use crate::oauth::MAX_TOKEN_BYTES;
 
 /// An opaque token has about forty characters.
@@ -19,7 +20,7 @@ pub(super) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(malformed("the token is too long"));
     }
-    if let Some(rest) = token.strip_prefix("oat_") {
+    if let Some(rest) = token.strip_prefix(OPAQUE_PREFIX) {
         let is_valid = !rest.is_empty()
             && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
         if !is_valid || token.len() > MAX_OPAQUE_BYTES {
@@ -27,10 +28,7 @@ pub(super) fn token_format(token: &str) -> Result<TokenFormat, VerifyError> {
         }
         return Ok(TokenFormat::Opaque);
     }
-    if ["mt_", "ak_", "sk_", "pk_"].iter().any(|prefix| token.starts_with(prefix)) {
-        return Err(VerifyError::new(VerifyErrorKind::WrongTokenType)
-            .with_detail("the token is a machine token, an API key or a key of Clerk's"));
-    }
+    check_prefix(token)?;
     Ok(TokenFormat::Jwt)
 }
 

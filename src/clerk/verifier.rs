@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::audience::check_audience;
 use super::builder::ClerkVerifierBuilder;
 use super::client::ClerkClient;
+use super::failure_log::FailureLog;
 use super::header_cache::HeaderCache;
 use super::http::Http;
 use super::introspection::Introspection;
@@ -98,6 +99,7 @@ pub(super) struct Inner {
     pub(super) jwt_cache_ttl: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Arc<Counters>,
+    pub(super) log: FailureLog,
 }
 
 /// Where the keys of JWTs come from.
@@ -206,7 +208,7 @@ impl ClerkVerifier {
     }
 
     async fn verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        self.look_up_or_verify(request).await.inspect_err(log)
+        self.look_up_or_verify(request).await.inspect_err(|error| self.0.log.record(error))
     }
 
     async fn look_up_or_verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
@@ -285,25 +287,9 @@ impl VerifyToken for ClerkVerifier {
             self.0.counters.cache_hit();
             return Some(Ok(caller));
         }
-        precheck(request.token()).err().map(|error| Err(error).inspect_err(log))
-    }
-}
-
-/// Logs the cause for the operator. The caller only gets a fixed description.
-fn log(error: &VerifyError) {
-    let (kind, detail) = (error.kind(), error.detail());
-    match kind {
-        VerifyErrorKind::Misconfigured => {
-            tracing::error!(?kind, cause = ?error, "failed to verify an access token");
-        }
-        VerifyErrorKind::Unavailable => {
-            tracing::warn!(?kind, cause = ?error, "failed to verify an access token");
-        }
-        // These often point to a mistake in the settings of the client or of this server.
-        VerifyErrorKind::InvalidAudience | VerifyErrorKind::InvalidIssuer => {
-            tracing::warn!(?kind, detail, "rejected an access token");
-        }
-        _ => tracing::debug!(?kind, detail, "rejected an access token"),
+        let error = precheck(request.token()).err()?;
+        self.0.log.record(&error);
+        Some(Err(error))
     }
 }
 

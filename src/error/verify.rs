@@ -1,5 +1,6 @@
 //! The error of token verification, and the texts that callers may see (RFC 6750 section 3.1).
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -114,19 +115,21 @@ impl VerifyErrorKind {
 /// assert_eq!(error.to_string(), "access token cannot be verified at the moment");
 /// assert!(!error.kind().is_invalid_token());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    /// What other modules know about the rejected token, in types of their own. Not in `Debug`.
+    context: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl VerifyError {
     /// Creates an error of this kind.
     #[must_use]
     pub fn new(kind: VerifyErrorKind) -> Self {
-        Self { kind, detail: None, retry_after: None, source: None }
+        Self { kind, detail: None, retry_after: None, source: None, context: None }
     }
 
     /// Sets information for the operator. It is logged and never sent to the caller; it must not
@@ -152,6 +155,17 @@ impl VerifyError {
         self
     }
 
+    /// Sets what else is known about the rejected token. There is one such value.
+    pub(crate) fn with_context(mut self, context: impl Any + Send + Sync) -> Self {
+        self.context = Some(Arc::new(context));
+        self
+    }
+
+    /// Returns the value that [`with_context`](Self::with_context) set, if it has this type.
+    pub(crate) fn context<T: Any>(&self) -> Option<&T> {
+        self.context.as_deref()?.downcast_ref()
+    }
+
     /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> VerifyErrorKind {
@@ -174,6 +188,18 @@ impl VerifyError {
 impl From<VerifyErrorKind> for VerifyError {
     fn from(kind: VerifyErrorKind) -> Self {
         Self::new(kind)
+    }
+}
+
+impl fmt::Debug for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, detail, retry_after, source, context: _ } = self;
+        f.debug_struct("VerifyError")
+            .field("kind", kind)
+            .field("detail", detail)
+            .field("retry_after", retry_after)
+            .field("source", source)
+            .finish()
     }
 }
 

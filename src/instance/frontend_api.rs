@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use super::PublishableKey;
 use super::base_url::check_base_url;
+use super::publishable_key::{is_label, is_port};
 use crate::error::ConfigError;
 
 const SETTING: &str = "CLERK_FAPI";
+const EXPECTED: &str = "URL of the Frontend API";
+const REMEDY: &str = "set the origin of the Frontend API, such as https://clerk.example.com";
 
 /// The origin of a Clerk instance's Frontend API, which is also the issuer of its tokens.
 ///
@@ -33,16 +36,16 @@ impl FrontendApi {
     ///
     /// # Errors
     ///
-    /// Returns an error if the string is not an origin, or uses `http:` on a host other than a
-    /// loopback host.
+    /// Returns an error if the string is not an origin, uses `http:` on a host other than a
+    /// loopback host, or has a host or port that no issuer has, such as `clerk.example.com.`: no
+    /// token would ever match it.
     pub fn parse(origin: &str) -> Result<Self, ConfigError> {
-        check_base_url(
-            "URL of the Frontend API",
-            SETTING,
-            origin,
-            "set the origin of the Frontend API, such as https://clerk.example.com",
-        )
-        .map(|base| Self(canonical(base).into()))
+        let base = check_base_url(EXPECTED, SETTING, origin, REMEDY)?;
+        let issuer = canonical(base);
+        check_issuer(&issuer).map_err(|why| {
+            ConfigError::invalid_value(EXPECTED, SETTING, format!("it {why}; {REMEDY}"))
+        })?;
+        Ok(Self(issuer.into()))
     }
 
     /// Returns the issuer of this instance's tokens (claim `iss`, RFC 8414 section 2): the origin
@@ -78,6 +81,32 @@ impl FromStr for FrontendApi {
     fn from_str(origin: &str) -> Result<Self, Self::Err> {
         Self::parse(origin)
     }
+}
+
+/// Rejects a host or port in a form that no issuer has. The error continues a sentence that begins
+/// with "it".
+fn check_issuer(origin: &str) -> Result<(), &'static str> {
+    let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+    // Between brackets is an address, which has been parsed.
+    let (host, port) = match authority.rsplit_once(']') {
+        Some((_, port)) => ("", port.strip_prefix(':')),
+        None => {
+            authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
+        }
+    };
+    if host.ends_with('.') {
+        return Err("has a host that ends with a dot");
+    }
+    if host.contains("..") || host.starts_with('.') {
+        return Err("has a host with an empty label");
+    }
+    if !host.is_empty() && !host.split('.').all(is_label) {
+        return Err("has a host with a character or a label that no host name has");
+    }
+    if !port.is_none_or(is_port) {
+        return Err("has the port 0, or a port with a leading zero");
+    }
+    Ok(())
 }
 
 /// Normalizes the spelling (RFC 3986 section 6.2), because issuers are compared byte by byte.
@@ -124,12 +153,21 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_quotation_marks_and_white_space() {
+    fn errors_say_what_is_wrong() {
         let rows = [
             ("\"https://a.example\"", "it is surrounded by quotation marks"),
             ("https://a.example'", "it is surrounded by quotation marks"),
             ("https://a.example\n", "it contains white space"),
             ("https://a.example/x", "it has a path or a query"),
+            ("https://a.example.", "it has a host that ends with a dot"),
+            ("https://a.example.:443/", "it has a host that ends with a dot"),
+            ("https://a..example", "it has a host with an empty label"),
+            ("https://.a.example", "it has a host with an empty label"),
+            ("https://a,b.example", "it has a host with a character or a label"),
+            ("https://-a.example", "it has a host with a character or a label"),
+            ("https://a.example:0443", "it has the port 0, or a port with a leading zero"),
+            ("https://a.example:0", "it has the port 0, or a port with a leading zero"),
+            ("http://[::1]:080", "it has the port 0, or a port with a leading zero"),
         ];
         for (text, expected) in rows {
             let error = FrontendApi::parse(text).unwrap_err().to_string();

@@ -150,13 +150,17 @@ fn decode(encoded: &str) -> Option<String> {
 fn is_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let labels_fit = name.split('.').all(is_label);
-    let port_fits = port
-        .is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    name.len() <= 253 && name.contains('.') && labels_fit && port_fits
+    name.len() <= 253 && name.contains('.') && labels_fit && port.is_none_or(is_port)
+}
+
+/// Returns whether the string is a port number in the one form that an issuer can have it: an origin
+/// that is written by software has no leading zero.
+pub(super) fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port != 0 && port.to_string() == text)
 }
 
 /// RFC 1123 section 2.1, and the underscore, which occurs in practice.
-fn is_label(label: &str) -> bool {
+pub(super) fn is_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=63).contains(&label.len())
         && label.bytes().all(inner)
@@ -209,6 +213,9 @@ mod tests {
             key("user@foo.example.com$"),
             key("foo.example.com:port$"),
             key("foo.example.com:99999$"),
+            key("foo.example.com:0443$"),
+            key("foo.example.com:0$"),
+            key("foo.example.com.$"),
             key("foo.example.com:+80$"),
             key("foo.example.com:$"),
             key("foo .example.com$"),

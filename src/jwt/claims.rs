@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::class::check_subject;
 use super::object::JsonObject;
 use super::reject;
 use crate::error::{VerifyError, VerifyErrorKind};
@@ -11,6 +12,9 @@ use crate::oauth::{Actor, Scopes};
 
 /// The last second of the year 9999. A later time is a mistake, such as milliseconds.
 const MAX_TIME: f64 = 253_402_300_799.0;
+
+/// The longest chain of actors that is accepted. A chain of two is one delegation after another.
+const MAX_ACTORS: usize = 10;
 
 /// What the claims are compared with.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +55,12 @@ impl ValidClaims {
                 "`iss` is not the Frontend API of this Clerk instance",
             ));
         }
-        let expires_at = check_times(&claims, requirements.leeway.as_secs(), now)?;
+        let expires_at = check_times(&claims, requirements.leeway.as_secs(), now)
+            .map_err(|error| keep_scopes(error, &mut claims))?;
+        reject_confirmation(&claims)?;
         let subject =
             take_string(&mut claims, "sub")?.ok_or_else(|| invalid("`sub` is missing"))?;
-        if subject.starts_with("mch_") {
-            return Err(reject(VerifyErrorKind::WrongTokenType, "`sub` is a machine"));
-        }
+        check_subject(&subject)?;
         let client_id = take_string(&mut claims, "client_id")?
             .ok_or_else(|| invalid("`client_id` is missing"))?;
         Ok(Self {
@@ -92,6 +96,31 @@ fn check_times(claims: &JsonObject<'_>, leeway: u64, now: u64) -> Result<u64, Ve
     Ok(expires_at)
 }
 
+/// Adds the scopes of a token to the error that says that it has expired.
+fn keep_scopes(error: VerifyError, claims: &mut JsonObject<'_>) -> VerifyError {
+    if error.kind() != VerifyErrorKind::Expired {
+        return error;
+    }
+    match take_scopes(claims) {
+        Ok(scopes) => error.with_granted_scopes(scopes),
+        Err(_) => error,
+    }
+}
+
+/// Rejects a token that is bound to a key of its client (RFC 7800 section 3.1; RFC 9449 section 6.1,
+/// RFC 8705 section 3.1): taken as a bearer token, it would be of use to whoever copied it.
+fn reject_confirmation(claims: &JsonObject<'_>) -> Result<(), VerifyError> {
+    if is_sender_constrained(claims) {
+        return Err(invalid("`cnf` binds the token to a key, and only bearer tokens are accepted"));
+    }
+    Ok(())
+}
+
+/// Returns whether a token, or Clerk's response about one, has a confirmation claim.
+pub(crate) fn is_sender_constrained(claims: &JsonObject<'_>) -> bool {
+    claims.get("cnf").is_some()
+}
+
 /// Takes the scopes. An `scp` array takes precedence over a space-separated `scope`; a token with
 /// neither has no scopes.
 fn take_scopes(claims: &mut JsonObject<'_>) -> Result<Scopes, VerifyError> {
@@ -99,12 +128,18 @@ fn take_scopes(claims: &mut JsonObject<'_>) -> Result<Scopes, VerifyError> {
     match (claims.take("scp"), scope) {
         (Some(scp), _) => {
             let scp = strings(scp).ok_or_else(|| invalid("`scp` is not an array of strings"))?;
-            Ok(Scopes::granted(scp.iter().map(String::as_str)))
+            Scopes::granted(scp.iter().map(String::as_str)).ok_or_else(too_many_scopes)
         }
-        (None, Some(Value::String(scope))) => Ok(Scopes::granted(scope.split(' '))),
+        (None, Some(Value::String(scope))) => {
+            Scopes::granted(scope.split(' ')).ok_or_else(too_many_scopes)
+        }
         (None, Some(_)) => Err(invalid("`scope` is not a string")),
         (None, None) => Ok(Scopes::none()),
     }
+}
+
+fn too_many_scopes() -> VerifyError {
+    invalid("the token has more than 200 scopes")
 }
 
 fn take_audience(claims: &mut JsonObject<'_>) -> Result<Option<Vec<String>>, VerifyError> {
@@ -123,15 +158,23 @@ pub(crate) fn audience(value: Option<Value>) -> Option<Option<Vec<String>>> {
 }
 
 fn take_actor(claims: &mut JsonObject<'_>) -> Result<Option<Actor>, VerifyError> {
-    actor(claims.take("act")).ok_or_else(|| invalid("`act` is not an actor (RFC 8693 section 4.1)"))
+    actor(claims.take("act")).ok_or_else(|| {
+        invalid("`act` is not an actor, or one of more than ten (RFC 8693 section 4.1)")
+    })
 }
 
 /// Parses `act`, an object with a `sub` (RFC 8693 section 4.1). The outer `None` means that it is
-/// anything else. By hand, since a derived `Deserialize` accepts an array too.
+/// anything else, or a chain of more than [`MAX_ACTORS`]. By hand, since a derived `Deserialize`
+/// accepts an array too.
 pub(crate) fn actor(value: Option<Value>) -> Option<Option<Actor>> {
+    actors(value, MAX_ACTORS)
+}
+
+fn actors(value: Option<Value>, max: usize) -> Option<Option<Actor>> {
     let Some(value) = value else {
         return Some(None);
     };
+    let remaining = max.checked_sub(1)?;
     let Value::Object(mut members) = value else {
         return None;
     };
@@ -141,7 +184,7 @@ pub(crate) fn actor(value: Option<Value>) -> Option<Option<Actor>> {
         None => None,
         Some(iss) => Some(non_empty_string(iss)?),
     };
-    let act = actor(take("act"))?.map(Box::new);
+    let act = actors(take("act"), remaining)?.map(Box::new);
     Some(Some(Actor { sub, iss, act }))
 }
 
@@ -205,4 +248,33 @@ fn time(
 
 fn invalid(detail: &'static str) -> VerifyError {
     reject(VerifyErrorKind::InvalidClaim, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expired_token_of_the_right_issuer_carries_its_scopes() {
+        let requirements =
+            ClaimRequirements { issuer: "https://i.example", leeway: Duration::from_secs(5) };
+        let rows = [
+            (r#"{"iss":"https://i.example","exp":995,"scope":"a b"}"#, Some("a b")),
+            (r#"{"iss":"https://i.example","exp":995,"scope":"a","scp":["c"]}"#, Some("c")),
+            (r#"{"iss":"https://i.example","exp":995}"#, Some("")),
+            (r#"{"iss":"https://i.example","exp":995,"scope":1}"#, None),
+            // Not expired, or not from the issuer.
+            (r#"{"iss":"https://i.example","exp":996,"scope":"a b"}"#, None),
+            (r#"{"iss":"https://o.example","exp":995,"scope":"a b"}"#, None),
+        ];
+        for (json, expected) in rows {
+            let claims = JsonObject::parse(json.as_bytes()).unwrap();
+            let error = ValidClaims::check(claims, &requirements, 1000).unwrap_err();
+            assert_eq!(
+                error.granted_scopes().map(ToString::to_string).as_deref(),
+                expected,
+                "{json}"
+            );
+        }
+    }
 }

@@ -3,13 +3,10 @@
 use serde_json::Value;
 
 use super::algorithm::SignatureAlgorithm;
+use super::class::check_header;
 use super::object::JsonObject;
 use super::{base64url, malformed, reject};
 use crate::error::{VerifyError, VerifyErrorKind};
-
-/// The `cat` of machine tokens, JWT templates and session tokens. The same key signs them, and none
-/// of them is an OAuth access token.
-const OTHER_CATEGORIES: [&str; 3] = ["cl_B7d4PD333AAA", "cl_B7d4PD222AAA", "cl_B7d4PD111AAA"];
 
 /// A header that an access token may have.
 pub(crate) struct Header {
@@ -25,7 +22,7 @@ impl Header {
         let mut header = JsonObject::parse(&json).ok_or_else(malformed)?;
         reject_unsupported(&header)?;
         let algorithm = algorithm(&header)?;
-        check_type(&header)?;
+        check_header(&header)?;
         let key_id = match header.take("kid") {
             None => None,
             Some(Value::String(id)) => Some(id),
@@ -78,25 +75,6 @@ fn algorithm(header: &JsonObject<'_>) -> Result<SignatureAlgorithm, VerifyError>
             "the header's `alg` is not RS256, RS384 or RS512",
         )
     })
-}
-
-/// Checks that the token is an access token: the same key signs session tokens and ID tokens.
-fn check_type(header: &JsonObject<'_>) -> Result<(), VerifyError> {
-    // RFC 9068 section 4.
-    let is_access_token = |typ: &str| {
-        typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
-    };
-    if !string(header, "typ").is_some_and(is_access_token) {
-        return Err(reject(VerifyErrorKind::WrongTokenType, "the header's `typ` is not at+jwt"));
-    }
-    match header.get("cat") {
-        None => Ok(()),
-        Some(Value::String(category)) if !OTHER_CATEGORIES.contains(&category.as_str()) => Ok(()),
-        Some(_) => Err(reject(
-            VerifyErrorKind::WrongTokenType,
-            "the header's `cat` is that of another class of tokens",
-        )),
-    }
 }
 
 fn string<'a>(header: &'a JsonObject<'_>, name: &str) -> Option<&'a str> {

@@ -34,12 +34,14 @@ const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 pub struct JwtKey(Arc<VerificationKey>);
 
 impl JwtKey {
-    /// Parses a PEM public key. Newlines may be escaped as `\n`, as in environment variables.
+    /// Parses a PEM public key. Newlines may be escaped as `\n` or `\r\n`, as in environment
+    /// variables, and white space around the lines is ignored.
     ///
     /// # Errors
     ///
-    /// Returns an error if `pem` is not a PEM public key, or not an RSA key of 2,048 to 8,192
-    /// bits. The error does not contain the key.
+    /// Returns an error if `pem` is not a PEM public key or is surrounded by quotation marks, if it
+    /// is not an RSA key of 2,048 to 8,192 bits, or if its exponent is below 65537 (FIPS 186-5
+    /// section A.1.1). The error does not contain the key.
     pub fn parse(pem: &str) -> Result<Self, ConfigError> {
         VerificationKey::from_pem(pem).map(|key| Self(Arc::new(key)))
     }
@@ -84,33 +86,39 @@ impl VerificationKey {
             signature_algorithm(jwk).ok_or("its algorithm is not RS256, RS384 or RS512")?;
         let modulus = decode_uint(&rsa.n).ok_or("its modulus is not base64url")?;
         let exponent = decode_uint(&rsa.e).ok_or("its exponent is not base64url")?;
-        if !MODULUS_BITS.contains(&bit_length(&modulus)) || !is_odd(&modulus) {
-            return Err("its modulus is even or does not have 2048 to 8192 bits");
-        }
-        if !is_sound_exponent(&exponent) {
-            return Err("its exponent is even, below 65537 or too large");
-        }
-        let key = RsaPublicKeyComponents { n: &modulus, e: &exponent }
-            .to_parsed_public_key(algorithm.rsa_parameters())
-            .map_err(|_| "it is not a valid RSA key")?;
-        let retired = AtomicBool::new(false);
-        Ok(Self { id: Some(id), algorithm, key, modulus, exponent, retired })
+        Self::from_components(Some(id), algorithm, modulus, exponent).map_err(Unsound::of_jwk)
     }
 
     /// Parses the key of `CLERK_JWT_KEY`, which is used with RS256.
     fn from_pem(pem: &str) -> Result<Self, ConfigError> {
-        // Environment variables often hold a multi-line value with escaped newlines.
-        let pem = pem.replace("\\n", "\n");
+        let pem = unescape(pem).map_err(invalid_pem)?;
         let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| invalid_pem("it is not PEM with the label PUBLIC KEY"))?;
-        // Only this constructor checks the size; the one below leaves that to each verification.
-        PublicEncryptingKey::from_der(&spki)
-            .map_err(|_| invalid_pem("it is not an RSA key of 2048 to 8192 bits"))?;
-        let algorithm = SignatureAlgorithm::Rs256;
-        let key = ParsedPublicKey::new(algorithm.rsa_parameters(), &spki)
-            .map_err(|_| invalid_pem("it is not an RSA key"))?;
-        let (modulus, exponent, retired) = (Vec::new(), Vec::new(), AtomicBool::new(false));
-        Ok(Self { id: None, algorithm, key, modulus, exponent, retired })
+        // Checks the whole structure and the object identifier; `rsa_components` only finds its way.
+        let wrong_size = || invalid_pem("it is not an RSA key of 2048 to 8192 bits");
+        PublicEncryptingKey::from_der(&spki).map_err(|_| wrong_size())?;
+        let (modulus, exponent) = rsa_components(&spki).ok_or_else(wrong_size)?;
+        Self::from_components(None, SignatureAlgorithm::Rs256, modulus.into(), exponent.into())
+            .map_err(|why| invalid_pem(why.of_pem()))
+    }
+
+    /// Checks what an RSA key of either source must have.
+    fn from_components(
+        id: Option<String>,
+        algorithm: SignatureAlgorithm,
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    ) -> Result<Self, Unsound> {
+        if !MODULUS_BITS.contains(&bit_length(&modulus)) || !is_odd(&modulus) {
+            return Err(Unsound::Modulus);
+        }
+        if !is_sound_exponent(&exponent) {
+            return Err(Unsound::Exponent);
+        }
+        let key = RsaPublicKeyComponents { n: &modulus, e: &exponent }
+            .to_parsed_public_key(algorithm.rsa_parameters())
+            .map_err(|_| Unsound::Key)?;
+        Ok(Self { id, algorithm, key, modulus, exponent, retired: AtomicBool::new(false) })
     }
 
     /// Returns the key's id; a PEM key has none.
@@ -141,6 +149,32 @@ impl VerificationKey {
     }
 }
 
+/// Why an RSA key must not be used.
+#[derive(Clone, Copy)]
+enum Unsound {
+    Modulus,
+    Exponent,
+    Key,
+}
+
+impl Unsound {
+    fn of_jwk(self) -> &'static str {
+        match self {
+            Self::Modulus => "its modulus is even or does not have 2048 to 8192 bits",
+            Self::Exponent => "its exponent is even, below 65537 or too large",
+            Self::Key => "it is not a valid RSA key",
+        }
+    }
+
+    fn of_pem(self) -> &'static str {
+        match self {
+            Self::Modulus => "it is an RSA key whose modulus is even or not of 2048 to 8192 bits",
+            Self::Exponent => "it is an RSA key whose exponent is even, below 65537 or too large",
+            Self::Key => "it is not a valid RSA key",
+        }
+    }
+}
+
 impl fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerificationKey")
@@ -148,6 +182,54 @@ impl fmt::Debug for VerificationKey {
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
     }
+}
+
+/// Restores the lines of a PEM from an environment variable: newlines are often escaped there, and
+/// lines indented. The error continues a sentence that begins with "it".
+fn unescape(pem: &str) -> Result<String, &'static str> {
+    const QUOTES: [char; 2] = ['"', '\''];
+    let pem = pem.trim();
+    if pem.starts_with(QUOTES) || pem.ends_with(QUOTES) {
+        return Err("it is surrounded by quotation marks");
+    }
+    let pem = pem.replace("\\r", "").replace("\\n", "\n");
+    Ok(pem.lines().map(str::trim).collect::<Vec<_>>().join("\n"))
+}
+
+/// Returns modulus and exponent of a SubjectPublicKeyInfo in DER that holds an RSA key (RFC 3279
+/// section 2.3.1).
+fn rsa_components(spki: &[u8]) -> Option<(&[u8], &[u8])> {
+    const INTEGER: u8 = 0x02;
+    const BIT_STRING: u8 = 0x03;
+    const SEQUENCE: u8 = 0x30;
+    let (info, _) = der_element(spki, SEQUENCE)?;
+    let (_, rest) = der_element(info, SEQUENCE)?;
+    let (bits, _) = der_element(rest, BIT_STRING)?;
+    // The first octet counts the unused bits at the end, of which a key has none.
+    let (numbers, _) = der_element(bits.strip_prefix(&[0])?, SEQUENCE)?;
+    let (modulus, rest) = der_element(numbers, INTEGER)?;
+    let (exponent, _) = der_element(rest, INTEGER)?;
+    Some((without_sign(modulus), without_sign(exponent)))
+}
+
+/// Returns the contents of the first element, which must have this tag, and what follows it.
+fn der_element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = der.strip_prefix(&[tag])?.split_first()?;
+    let (length, rest) = match first.checked_sub(0x80) {
+        None => (usize::from(*first), rest),
+        // A length of more than two octets is beyond every key that is accepted.
+        Some(octets @ 1..=2) => {
+            let (length, rest) = rest.split_at_checked(usize::from(octets))?;
+            (length.iter().fold(0, |sum, octet| sum * 256 + usize::from(*octet)), rest)
+        }
+        Some(_) => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+/// Removes the zero octet that marks a number as positive.
+fn without_sign(integer: &[u8]) -> &[u8] {
+    integer.strip_prefix(&[0]).unwrap_or(integer)
 }
 
 fn is_for_signatures(jwk: &Jwk) -> bool {

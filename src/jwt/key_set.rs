@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use jsonwebtoken::jwk::Jwk;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::{SignedToken, UnverifiedToken, VerificationKey};
+use super::{JsonObject, SignedToken, UnverifiedToken, VerificationKey};
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 
 /// A Clerk instance has one key, and two during a rotation. A larger set is rejected as a whole:
@@ -27,13 +26,11 @@ impl KeySet {
     /// Parses a JWK set. Unusable keys are skipped (RFC 7517 section 5); a set without a usable key
     /// is an error, so that it never replaces one that works.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, ClerkError> {
-        #[derive(Deserialize)]
-        struct JwkSet {
-            keys: Vec<Value>,
-        }
-        let set: JwkSet =
-            serde_json::from_slice(json).map_err(|_| unusable("the key set is not a JWK set"))?;
-        let keys = set.keys.into_iter().filter_map(usable_key);
+        // By hand, since a derived `Deserialize` accepts an array of the members too.
+        let keys = match JsonObject::parse(json).and_then(|mut set| set.take("keys")) {
+            Some(Value::Array(keys)) => keys.into_iter().filter_map(usable_key),
+            _ => return Err(unusable("the key set is not a JWK set")),
+        };
         let keys: Vec<_> = keys.take(MAX_KEYS + 1).map(Arc::new).collect();
         if keys.len() > MAX_KEYS {
             return Err(unusable("the key set has more than 100 keys"));
@@ -103,4 +100,32 @@ fn verification_key(jwk: Value) -> Result<VerificationKey, &'static str> {
 
 fn unusable(detail: &'static str) -> ClerkError {
     ClerkError::new(ClerkErrorKind::InvalidResponse, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_an_object_with_a_list_of_keys() {
+        let key = format!(r#"{{"kty":"RSA","kid":"a","e":"AQAB","n":"{}w"}}"#, "_".repeat(341));
+        let usable = |json: &str| KeySet::parse(json.replace("KEY", &key).as_bytes()).is_ok();
+        let rows = [
+            (r#"{"keys":[KEY]}"#, true),
+            (r#"{"x":[{"y":1,"y":2}],"keys":[null,1,"x",[KEY],{},KEY]}"#, true),
+            ("[[KEY]]", false),
+            ("[KEY]", false),
+            ("KEY", false),
+            (r#"{"keys":KEY}"#, false),
+            (r#"{"keys":{"0":KEY}}"#, false),
+            (r#"{"keys":[[KEY]]}"#, false),
+            (r#"{"keys":[KEY],"keys":[KEY]}"#, false),
+            (r#"{"keys":[]}"#, false),
+            (r#"{"keys":null}"#, false),
+            ("{}", false),
+        ];
+        for (json, expected) in rows {
+            assert_eq!(usable(json), expected, "{json}");
+        }
+    }
 }

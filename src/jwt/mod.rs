@@ -7,13 +7,15 @@
 mod algorithm;
 mod base64url;
 mod claims;
+pub(crate) mod class;
 mod header;
 mod key;
 mod key_set;
 mod object;
 mod token;
+mod value;
 
-pub(crate) use claims::{ClaimRequirements, ValidClaims, actor, audience};
+pub(crate) use claims::{ClaimRequirements, ValidClaims, actor, audience, is_sender_constrained};
 pub(crate) use header::Header;
 pub use key::JwtKey;
 pub(crate) use key::VerificationKey;

@@ -7,15 +7,22 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::value::{JsonValue, MemberName, Repeated};
+
 /// The members of a JSON object, each name once.
 ///
 /// Of two members with the same name, two parsers may take different ones, and so read different
-/// things in one token (RFC 7515 section 10.12; RFC 7519 section 4 allows rejecting them).
+/// things in one token (RFC 7515 section 10.12; RFC 7519 section 4 allows rejecting them). The same
+/// holds at every depth of [`ACTOR`], whose members say who acts for the user. Within other members,
+/// which nothing is decided by, the last one counts.
 pub(crate) struct JsonObject<'a> {
     members: Vec<Member<'a>>,
 }
 
 type Member<'a> = (Cow<'a, str>, Value);
+
+/// The claim whose value is read as strictly as the object itself (RFC 8693 section 4.1).
+const ACTOR: &str = "act";
 
 /// The capacity for the members of a usual token, so that parsing it allocates only once.
 const USUAL_MEMBERS: usize = 16;
@@ -65,10 +72,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonObject<'a> {
 
 struct JsonObjectVisitor;
 
-/// A member's name, borrowed from the JSON unless it contains an escape.
-#[derive(Deserialize)]
-struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
-
 impl<'de> Visitor<'de> for JsonObjectVisitor {
     type Value = JsonObject<'de>;
 
@@ -78,7 +81,9 @@ impl<'de> Visitor<'de> for JsonObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(USUAL_MEMBERS);
-        while let Some((MemberName(name), value)) = access.next_entry()? {
+        while let Some(MemberName(name)) = access.next_key()? {
+            let repeated = if name == ACTOR { Repeated::Rejected } else { Repeated::LastCounts };
+            let value = access.next_value_seed(JsonValue(repeated))?;
             members.push((name, value));
         }
         if has_repeated_name(&members) {
@@ -110,6 +115,12 @@ mod tests {
         let rows = [
             ("{}", true),
             (r#"{"b":1,"a":{"x":1,"x":2}}"#, true),
+            (r#"{"b":{"act":{"x":1,"x":2}}}"#, true),
+            (r#"{"act":{"x":1,"y":{"x":2}},"x":1}"#, true),
+            (r#"{"act":{"x":1,"x":2}}"#, false),
+            (r#"{"a\u0063t":{"x":1,"\u0078":2}}"#, false),
+            (r#"{"act":{"act":{"x":null,"x":null}}}"#, false),
+            (r#"{"act":[{"x":1,"x":2}]}"#, false),
             (r#"{"a":1,"b":2,"a":3}"#, false),
             (r#"{"a":1,"b":2,"\u0061":1}"#, false),
             (r#"{"a":null,"a":null}"#, false),

@@ -7,9 +7,11 @@ use crate::error::{ConfigError, VerifyError, VerifyErrorKind};
 
 /// How the audience of a token is checked.
 ///
-/// Clerk writes `aud` into a token only if the client sent the `resource` parameter of RFC 8707.
-/// MCP 2026-07-28 requires clients to send it and servers to check it; some older clients do not
-/// send it.
+/// Clerk writes `aud` into a token only if the URL of the MCP server is registered with the instance
+/// (Dashboard, *Agents → MCP servers*), which also turns the audience claim on, and if the client
+/// sent the `resource` parameter of RFC 8707. MCP 2026-07-28 requires clients to send it and servers
+/// to check it; some older clients do not send it. Grants from before the registration keep getting
+/// tokens without `aud`.
 ///
 /// # Example
 ///
@@ -81,7 +83,7 @@ impl Audience {
             Self::IfPresent if audience.is_none() => Ok(None),
             Self::Require | Self::IfPresent => match resource {
                 None => Err(no_resource()),
-                Some(_) => matching.map(Some).ok_or_else(|| wrong_audience(audience)),
+                Some(own) => matching.map(Some).ok_or_else(|| wrong_audience(audience, own)),
             },
         }
     }
@@ -102,19 +104,63 @@ fn no_resource() -> VerifyError {
     )
 }
 
-fn wrong_audience(audience: Option<&[String]>) -> VerifyError {
+/// The likeliest cause comes first: an endpoint that is not registered with Clerk.
+fn wrong_audience(audience: Option<&[String]>, own: &ResourceUrl) -> VerifyError {
     let detail = match audience {
         None | Some([]) => {
-            "the token names no audience: the client did not send the `resource` parameter (RFC \
-             8707) with its authorization request; update the client, or accept such tokens with \
-             `Audience::IfPresent` (MCP_AUDIENCE=if-present)"
+            "the token names no audience: the URL of this server is not registered with Clerk \
+             (Dashboard, Agents, MCP servers, Add MCP server), which also turns the audience claim \
+             on; or its user signed in before that, and has to sign in again; or the client did \
+             not send the `resource` parameter (RFC 8707): update it, or accept such tokens with \
+             `Audience::IfPresent` (MCP_AUDIENCE=if-present), which is weaker"
         }
         Some(_) => {
-            "the token was issued for another resource: the `resource` parameter that the client \
-             sends must be the resource URL of this server (MCP_RESOURCE_URL)"
+            "the token was issued for another resource: the URL that is registered with Clerk, the \
+             URL that the client uses, and the resource URL of this server (MCP_RESOURCE_URL) must \
+             be the same, byte for byte"
         }
     };
-    VerifyError::new(VerifyErrorKind::InvalidAudience).with_detail(detail)
+    VerifyError::new(VerifyErrorKind::InvalidAudience)
+        .with_detail(detail)
+        .with_context(AudienceMismatch::new(audience.unwrap_or_default(), own))
+}
+
+/// The strings that were compared, for the log. Bounded, since rejections are cached, and without
+/// the parts of a URL that may hold a secret: user information, query and fragment.
+#[derive(Debug)]
+pub(crate) struct AudienceMismatch {
+    pub(crate) audience: Vec<String>,
+    pub(crate) resource: String,
+}
+
+impl AudienceMismatch {
+    /// Further audiences are shown as `…`.
+    const MAX_AUDIENCES: usize = 4;
+    const MAX_CHARS: usize = 200;
+
+    fn new(audience: &[String], own: &ResourceUrl) -> Self {
+        let shown = audience.iter().take(Self::MAX_AUDIENCES).map(|name| Self::shown(name));
+        let more = (audience.len() > Self::MAX_AUDIENCES).then(|| "…".to_owned());
+        Self { audience: shown.chain(more).collect(), resource: Self::shown(own.as_str()) }
+    }
+
+    fn shown(url: &str) -> String {
+        let is_before_query = |c: &char| !matches!(c, '?' | '#');
+        let mut shown: String = url.chars().take_while(is_before_query).collect();
+        if let Some(query) = url.get(shown.len()..).and_then(|rest| rest.chars().next()) {
+            shown.extend([query, '…']);
+        }
+        let start = shown.find("://").map_or(0, |colon| colon + 3);
+        let authority = shown.get(start..).unwrap_or_default();
+        let end = start + authority.find('/').unwrap_or(authority.len());
+        if let Some(at) = shown.get(start..end).and_then(|authority| authority.rfind('@')) {
+            shown.replace_range(start..start + at, "…");
+        }
+        if shown.chars().nth(Self::MAX_CHARS).is_none() {
+            return shown;
+        }
+        shown.chars().take(Self::MAX_CHARS).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]
@@ -161,5 +207,34 @@ mod tests {
                 "{mode:?} {has_resource} {audience:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_mismatch_shows_the_compared_strings_bounded_and_without_secrets() {
+        let resource = ResourceUrl::parse("https://h.example/mcp?key=marked").unwrap();
+        let long = format!("https://o.example/{}", "ä".repeat(300));
+        let cut = format!("https://o.example/{}…", "ä".repeat(182));
+        let rows: [(&str, &str); 9] = [
+            ("https://o.example/mcp", "https://o.example/mcp"),
+            ("https://o.example/mcp?client=marked", "https://o.example/mcp?…"),
+            ("https://o.example#marked", "https://o.example#…"),
+            ("https://marked:marked@o.example/x@y", "https://…@o.example/x@y"),
+            ("marked@o.example", "…@o.example"),
+            ("https://o.example/@marked?", "https://o.example/@marked?…"),
+            ("", ""),
+            ("*", "*"),
+            (&long, &cut),
+        ];
+        for (name, shown) in rows {
+            let audience = [name.to_owned()];
+            let error = Audience::Require.check(Some(&resource), Some(&audience)).unwrap_err();
+            let mismatch: &AudienceMismatch = error.context().unwrap();
+            assert_eq!(mismatch.audience, [shown]);
+            assert_eq!(mismatch.resource, "https://h.example/mcp?…");
+        }
+        let many: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+        assert_eq!(AudienceMismatch::new(&many, &resource).audience, ["0", "1", "2", "3", "…"]);
+        let none = Audience::Require.check(Some(&resource), None).unwrap_err();
+        assert!(none.context::<AudienceMismatch>().unwrap().audience.is_empty());
     }
 }

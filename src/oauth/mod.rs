@@ -15,6 +15,7 @@ mod verify;
 pub use access_token::AccessToken;
 pub(crate) use access_token::REDACTED;
 pub use audience::Audience;
+pub(crate) use audience::AudienceMismatch;
 pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
 pub use guard::NotGuarded;
 pub(crate) use guard::{Guarded, PolicyPending};

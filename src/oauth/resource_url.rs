@@ -52,14 +52,8 @@ impl ResourceUrl {
     /// Returns an error if the string is not a valid resource identifier. The error says what to
     /// set.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let parts = split(text).ok_or_else(|| invalid(text, "is not an absolute https URL"))?;
-        if text.contains('#') {
-            return Err(invalid(text, "has a fragment, which RFC 9728 section 1.2 does not allow"));
-        }
-        let uri = parse_uri(text)
-            .ok_or_else(|| invalid(text, "has a character that a URL must escape"))?;
-        check_origin(&uri).map_err(|why| invalid(text, why))?;
-        Ok(Self { text: text.into(), authority: parts.authority, query: parts.query })
+        let Components { authority, query } = check(text).map_err(|why| invalid(text, why))?;
+        Ok(Self { text: text.into(), authority, query })
     }
 
     /// Returns the URL exactly as it was given.
@@ -106,23 +100,24 @@ impl ResourceUrl {
     ///
     /// Scheme and host are compared case-insensitively, a default port may be omitted, and an empty
     /// path equals `/` (RFC 3986 section 6.2). Everything else is compared byte by byte; a URL with
-    /// a longer path is another resource.
+    /// a longer path is another resource. A string that is not a valid resource identifier never
+    /// matches.
     #[must_use]
     pub fn matches(&self, audience: &str) -> bool {
         if *self.text == *audience {
             return true;
         }
-        let Some(parts) = split(audience) else {
+        let Ok(parts) = check(audience) else {
             return false;
         };
-        let rest = audience.get(parts.authority.end..).unwrap_or_default();
-        let scheme = audience.get(..parts.authority.start).unwrap_or_default();
-        let authority = audience.get(parts.authority).unwrap_or_default();
+        let part = |range: Range<usize>| audience.get(range).unwrap_or_default();
+        let scheme = part(0..parts.authority.start);
         let own_scheme = self.text.get(..self.authority.start).unwrap_or_default();
         own_scheme.eq_ignore_ascii_case(scheme)
             && without_default_port(own_scheme, self.authority())
-                .eq_ignore_ascii_case(without_default_port(scheme, authority))
-            && same_path(self.text.get(self.authority.end..).unwrap_or_default(), rest)
+                .eq_ignore_ascii_case(without_default_port(scheme, part(parts.authority.clone())))
+            && same_path(self.path(), part(parts.authority.end..parts.query))
+            && self.query() == part(parts.query..audience.len())
     }
 
     /// Returns whether the authority of a request (`Host` or `:authority`) is that of this
@@ -210,6 +205,18 @@ struct Components {
     query: usize,
 }
 
+/// Checks that the string is a resource identifier. The error continues a sentence that begins with
+/// "it".
+fn check(text: &str) -> Result<Components, &'static str> {
+    let parts = split(text).ok_or("is not an absolute https URL")?;
+    if text.contains('#') {
+        return Err("has a fragment, which RFC 9728 section 1.2 does not allow");
+    }
+    let uri = parse_uri(text).ok_or("has a character that a URL must escape")?;
+    check_origin(&uri)?;
+    Ok(parts)
+}
+
 fn split(text: &str) -> Option<Components> {
     let start = text.find("://")? + 3;
     let rest = text.get(start..)?;
@@ -220,7 +227,9 @@ fn split(text: &str) -> Option<Components> {
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     let default = if scheme.eq_ignore_ascii_case("https://") { ":443" } else { ":80" };
-    authority.strip_suffix(default).unwrap_or(authority)
+    // In `host:8443:443` the last number is no port, and without it another authority would be left.
+    let is_host = |host: &&str| host.ends_with(']') || !host.contains(':');
+    authority.strip_suffix(default).filter(is_host).unwrap_or(authority)
 }
 
 fn same_path(own: &str, other: &str) -> bool {
@@ -268,6 +277,22 @@ mod tests {
                 (url.as_str(), url.origin(), url.path(), url.query()),
                 (text, origin, path, query)
             );
+        }
+    }
+
+    #[test]
+    fn the_authority_of_a_request_is_compared_without_its_default_port() {
+        let rows = [
+            ("https://h.example/mcp", "h.example", true),
+            ("https://h.example/mcp", "H.example:443", true),
+            ("https://h.example:8443/mcp", "h.example:8443", true),
+            ("https://h.example:8443/mcp", "h.example:8443:443", false),
+            ("https://h.example/mcp", "h.example:443:443", false),
+            ("http://[::1]/mcp", "[::1]:80", true),
+        ];
+        for (own, authority, expected) in rows {
+            let url = ResourceUrl::parse(own).unwrap();
+            assert_eq!(url.has_authority(authority), expected, "{own} ~ {authority}");
         }
     }
 
@@ -362,6 +387,18 @@ mod tests {
             ("https://h.example/mcp", "h.example/mcp", false),
             ("https://h.example/mcp", "", false),
             ("https://h.example", "https://h.example:443:443", false),
+            // The last number is no port: none of these is a URL.
+            ("https://h.example:8443/mcp", "https://h.example:8443:443/mcp", false),
+            ("https://h.example:8443/mcp", "https://h.example:8443:/mcp", false),
+            ("http://localhost:3000/mcp", "http://localhost:3000:80/mcp", false),
+            ("http://[::1]/mcp", "http://[::1]:80/mcp", true),
+            ("http://[::1]:3000/mcp", "http://[::1]:3000:80/mcp", false),
+            ("https://h.example?x=1", "https://h.example/?x=1", true),
+            ("https://h.example/?x=1", "https://h.example:443?x=1", true),
+            ("https://h.example?x=1", "https://h.example?x=2", false),
+            ("https://h.example?x=1", "https://h.example", false),
+            ("https://h.example?x=1", "https://h.example/mcp?x=1", false),
+            ("https://h.example?", "https://h.example", false),
         ];
         for (own, audience, expected) in rows {
             assert_eq!(

@@ -1,14 +1,22 @@
 //! OAuth scopes (RFC 6749 section 3.3): sets of scopes, and hierarchies in which scopes imply
 //! others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::{fmt, iter, slice, vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, VerifyError};
+
+/// The longest list of granted scopes that is accepted. Clerk grants those that a user saw on one
+/// page.
+const MAX_GRANTED: usize = 200;
+
+/// The size in bytes up to which the scopes of a rejected token are kept for its challenge.
+/// Rejections are cached by number and not by size.
+const MAX_KEPT_BYTES: usize = 2 * 1024;
 
 /// Requests a refresh token and grants nothing, so a resource server must not list it in a
 /// challenge or in `scopes_supported` (MCP 2026-07-28, authorization).
@@ -51,11 +59,14 @@ impl Scopes {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut set = Self::none();
+        let (mut set, mut known) = (Self::none(), HashSet::new());
         for scope in scopes {
             let scope = scope.as_ref();
             check_scope_token(scope)?;
-            set.insert(scope);
+            // Not by `insert`: the list may be long, and read from a message (`Deserialize`).
+            if known.insert(scope.to_owned()) {
+                set.0.push(scope.to_owned());
+            }
         }
         Ok(set)
     }
@@ -71,12 +82,16 @@ impl Scopes {
 
     /// Creates the set that an authorization server granted. Skips a string that is not a
     /// `scope-token`, since no operation can require it.
-    pub(crate) fn granted<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
+    ///
+    /// Returns `None` for more than [`MAX_GRANTED`] strings. Cut off, the list could lack the scope
+    /// that an operation requires, and the 403 would say that the user did not grant it.
+    pub(crate) fn granted<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut set = Self::none();
-        for scope in scopes.into_iter().filter(|scope| is_scope_token(scope)) {
+        let mut scopes = scopes.into_iter().filter(|scope| !scope.is_empty());
+        for scope in scopes.by_ref().take(MAX_GRANTED).filter(|scope| is_scope_token(scope)) {
             set.insert(scope);
         }
-        set
+        scopes.next().is_none().then_some(set)
     }
 
     fn insert(&mut self, scope: &str) {
@@ -131,6 +146,28 @@ impl Scopes {
     /// Returns the scopes that a challenge or `scopes_supported` may list.
     pub(crate) fn advertisable(&self) -> Self {
         Self(self.0.iter().filter(|scope| *scope != OFFLINE_ACCESS).cloned().collect())
+    }
+}
+
+/// The scopes of a token that was rejected because it has expired. They go into the challenge, so
+/// that a client which signs in anew does not ask for fewer.
+///
+/// Not in `error`, which knows nothing of scopes.
+impl VerifyError {
+    /// Sets the scopes of the rejected token. Nothing is kept of a list that is longer than
+    /// [`MAX_KEPT_BYTES`].
+    pub(crate) fn with_granted_scopes(self, scopes: Scopes) -> Self {
+        let bytes: usize = scopes.iter().map(str::len).sum();
+        if bytes > MAX_KEPT_BYTES {
+            return self;
+        }
+        self.with_context(scopes)
+    }
+
+    /// Returns the scopes of a token that has expired, if an authority vouched for them: they were
+    /// in a JWT with a valid signature of the right issuer, or in Clerk's response.
+    pub(crate) fn granted_scopes(&self) -> Option<&Scopes> {
+        self.context()
     }
 }
 
@@ -287,6 +324,7 @@ fn is_scope_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::VerifyErrorKind;
 
     #[test]
     fn only_scope_tokens_are_accepted() {
@@ -325,10 +363,33 @@ mod tests {
 
     #[test]
     fn granted_skips_strings_that_are_not_scope_tokens() {
-        assert_eq!(
-            Scopes::granted(["profile", "profile email", "", "e\"mail"]).to_string(),
-            "profile"
-        );
+        let granted = Scopes::granted(["profile", "profile email", "", "e\"mail"]);
+        assert_eq!(granted.unwrap().to_string(), "profile");
+    }
+
+    #[test]
+    fn granted_rejects_long_lists() {
+        let numbers: Vec<String> = (0..70_000).map(|n| n.to_string()).collect();
+        let first = |count: usize| numbers.iter().take(count).map(String::as_str);
+        let granted = Scopes::granted(first(MAX_GRANTED).chain(["", ""])).unwrap();
+        assert_eq!(granted.len(), MAX_GRANTED);
+        assert_eq!(Scopes::granted(first(MAX_GRANTED + 1)), None);
+        assert_eq!(Scopes::granted(first(numbers.len())), None);
+        // Duplicates and strings that are no scopes take time as well.
+        assert_eq!(Scopes::granted(["profile"; MAX_GRANTED + 1]), None);
+        assert_eq!(Scopes::granted(["e\"mail"; MAX_GRANTED + 1]), None);
+    }
+
+    #[test]
+    fn a_rejection_keeps_scopes_up_to_a_size() {
+        let error = || VerifyError::new(VerifyErrorKind::Expired);
+        let scopes = |bytes: usize| Scopes::new(["a", &"b".repeat(bytes - 1)]).unwrap();
+        let (kept, long) = (scopes(MAX_KEPT_BYTES), scopes(MAX_KEPT_BYTES + 1));
+        let with_scopes = error().with_granted_scopes(kept.clone());
+        assert_eq!(with_scopes.clone().granted_scopes(), Some(&kept));
+        assert!(!format!("{with_scopes:?}").contains("bbb"), "{with_scopes:?}");
+        assert_eq!(error().with_granted_scopes(long).granted_scopes(), None);
+        assert_eq!(error().granted_scopes(), None);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::error::{VerifyError, VerifyErrorKind};
 
-/// The longest token that is accepted. Clerk's tokens have about one kilobyte, and most servers
-/// bound the length of a header at this size.
-pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The longest token that is accepted. Clerk's tokens have about one kilobyte, and few servers and
+/// proxies accept a header that is longer than this.
+pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Returns an error if the token has a character outside token68 or is too long.
 pub(crate) fn check_token68(token: &str) -> Result<(), VerifyError> {

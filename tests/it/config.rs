@@ -64,7 +64,7 @@ fn accepts_valid_environments() {
 #[test]
 fn rejects_invalid_environments_and_says_what_to_set() {
     let good = ("CLERK_PUBLISHABLE_KEY", TEST_KEY);
-    let rows: [(Vars<'_>, &str, Kind, &str); 20] = [
+    let rows: [(Vars<'_>, &str, Kind, &str); 23] = [
         (&[], "CLERK_PUBLISHABLE_KEY", Kind::Missing, "Clerk Dashboard"),
         (
             &[("CLERK_SECRET_KEY", "sk_test_marked")],
@@ -135,6 +135,24 @@ fn rejects_invalid_environments_and_says_what_to_set() {
             "CLERK_API_VERSION",
             Kind::Invalid,
             "v1",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "https://clerk.example.com.")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "ends with a dot",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "https://clerk..example.com")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "an empty label",
+        ),
+        (
+            &[good, ("CLERK_FAPI", "https://clerk.example.com:0443")],
+            "CLERK_FAPI",
+            Kind::Invalid,
+            "a leading zero",
         ),
         (&[good, ("CLERK_JWT_KEY", "marked")], "CLERK_JWT_KEY", Kind::Invalid, "PUBLIC KEY"),
         (
@@ -390,4 +408,54 @@ tdf3/gawWzyAnd/egwIDAQAB
     let error = JwtKey::parse(PEM_OF_1024_BITS).unwrap_err().to_string();
     let expected = "invalid JWT key: it is not an RSA key of 2048 to 8192 bits; ";
     assert!(error.starts_with(expected), "{error}");
+}
+
+/// As in a key set (FIPS 186-5 section A.1.1).
+#[test]
+fn a_jwt_key_with_a_small_exponent_is_rejected() {
+    const EXPONENT_3: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIDANBgkqhkiG9w0BAQEFAAOCAQ0AMIIBCAKCAQEA3dlWPlsWV6opQIPo0fRr
+ckA3aA9rIJCoIA4cXkz+VP0lSKzfHXwgzINeOqCMZ8WiIOgMXEr0s8aXgB8HH1/9
+jEhq9GZMSyXNWfan6UpUDJ66sX3/lVHjSj4sPTyymM2CF7tajogNyN8T39DhYEBT
+wJaRXHqKG4iQbJqIqiUVcD4b4p9R22yLFWFvRLdBNU3boydKndUqwsR4sg5t9jpv
+EecWJi73Oc98TbeiMnJ/cHcTfQ2kSuTxgYwEnuihuKGdkHie1J/suT4UvEQudpkX
+kiDo9wkkoEDCWzz3Nf8qs54yoEm9Lht0NVz79vd2GD/3Jot7uEEapRFnjqF9YfzB
+HwIBAw==
+-----END PUBLIC KEY-----";
+    const EXPONENT_17: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIDANBgkqhkiG9w0BAQEFAAOCAQ0AMIIBCAKCAQEAuMeq6Yr/dblE3ia8qGDS
+pNxvC3/0J4e3y7AOJJ1dq8mU75TYLBBKOIxmQJ2SUOCO2XsmSV0s9lSoh5RvNNqR
+lqe00lIHFA62Qwcnr74dPYjuPEZCqjDJGuI08T/0vzknrGn29m34sDtbu022DFLm
+O0rRurFLl3wCieNvOlA8LpF4SQgyoFcvQthzE9c6iBtr5fmT0DuCiq9iSguARwGn
+wPM/MoQb9G9++eNYOh4LtsqWqHehOiV7QbUPvVq8Bml0KV/K+ie1QRugkeAdwYqw
+rbdBDMNftTCSC2SajUrf9mnlnaa09lxSc0B8xV/ES+VPnPrZvvL8RVH1rD5ajUwG
+oQIBEQ==
+-----END PUBLIC KEY-----";
+    let expected =
+        "invalid JWT key: it is an RSA key whose exponent is even, below 65537 or too large; ";
+    for pem in [EXPONENT_3, EXPONENT_17] {
+        let error = JwtKey::parse(pem).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_jwt_key_in_another_form_is_rejected_with_a_sentence_about_it() {
+    const EC_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMgNgaIStoIVvljzllcbBvXJZpElP
+/xCLHo5whIFqoswD2aZNN0//LoeVEzDKjoHgMoOD/sXoyeJfA4jEtdQ1XA==
+-----END PUBLIC KEY-----";
+    let rows = [
+        (format!("\"{EC_KEY}\""), "it is surrounded by quotation marks"),
+        (format!("'{EC_KEY}'\n"), "it is surrounded by quotation marks"),
+        (format!("{EC_KEY}\""), "it is surrounded by quotation marks"),
+        (EC_KEY.to_owned(), "it is not an RSA key of 2048 to 8192 bits"),
+        (EC_KEY.replace("PUBLIC", "RSA PUBLIC"), "it is not PEM with the label PUBLIC KEY"),
+        (String::new(), "it is not PEM with the label PUBLIC KEY"),
+    ];
+    for (pem, expected) in rows {
+        let error = JwtKey::parse(&pem).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("invalid JWT key: {expected}; ")), "{error}");
+        assert!(error.contains("Clerk Dashboard"), "{error}");
+    }
 }

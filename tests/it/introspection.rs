@@ -1,11 +1,13 @@
 //! Introspection of opaque tokens: the request to Clerk, and how its responses are read.
 
+use std::time::Duration;
+
 use clerk_mcp_tools::testing::{Fault, Route, TokenBuilder};
 use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, NOW, RESOURCE, json_fault};
+use crate::support::{Fixture, NOW, RESOURCE, error_kind, json_fault};
 
 #[tokio::test]
 async fn sends_the_documented_request_to_clerk() {
@@ -41,8 +43,9 @@ async fn the_expiration_is_null_seconds_or_milliseconds() {
         (Value::Null, Ok(None)),
         (json!(NOW + 60), Ok(Some(NOW + 60))),
         (json!((NOW + 60) * 1000), Ok(Some(NOW + 60))),
-        (json!(NOW), Err(Kind::Expired)),
-        (json!((NOW - 1) * 1000), Err(Kind::Expired)),
+        (json!(NOW - 4), Ok(Some(NOW - 4))),
+        (json!(NOW - 5), Err(Kind::Expired)),
+        (json!((NOW - 5) * 1000), Err(Kind::Expired)),
         (json!(0), Err(Kind::Expired)),
         (json!(-1), Err(Kind::Unavailable)),
         (json!("soon"), Err(Kind::Unavailable)),
@@ -56,15 +59,57 @@ async fn the_expiration_is_null_seconds_or_milliseconds() {
     }
 }
 
+/// Both clocks of this machine are 3 seconds ahead of Clerk's: Clerk decides, as with a JWT.
+#[tokio::test]
+async fn the_leeway_applies_to_an_opaque_token_unless_clerk_says_that_it_has_expired() {
+    let fixture = Fixture::new().await;
+    let mint = || fixture.clerk.mint().audience(RESOURCE).expires_at(NOW + 2);
+    let (opaque, jwt) = (mint().expired(false).opaque(), mint().jwt());
+    let expired = mint().expired(true).opaque();
+    let verifier = fixture.verifier();
+    for (second, expected) in [(0, None), (3, None), (6, None), (7, Some(Kind::Expired))] {
+        fixture.clock.set_unix_time(Duration::from_secs(NOW + second));
+        for token in [&opaque, &jwt] {
+            assert_eq!(error_kind(&verifier, token).await, expected, "second {second}");
+            let anew = fixture.verifier();
+            assert_eq!(error_kind(&anew, token).await, expected, "second {second}, not cached");
+        }
+        assert_eq!(error_kind(&verifier, &expired).await, Some(Kind::Expired), "second {second}");
+    }
+    let strict = fixture.verifier_builder().leeway(Duration::ZERO).build().unwrap();
+    fixture.clock.set_unix_time(Duration::from_secs(NOW + 2));
+    assert_eq!(error_kind(&strict, &opaque).await, Some(Kind::Expired));
+}
+
 #[tokio::test]
 async fn status_200_alone_does_not_make_a_token_valid() {
     type Change = fn(TokenBuilder) -> TokenBuilder;
     let fixture = Fixture::new().await;
-    let rows: [(&str, Change, Kind); 23] = [
+    let rows: [(&str, Change, Kind); 29] = [
         ("revoked", |t| t.revoked(true), Kind::Revoked),
         ("expired", |t| t.expired(true), Kind::Expired),
         ("not active", |t| t.record_member("active", false), Kind::UnknownToken),
         ("a machine", |t| t.record_member("subject", "mch_1"), Kind::WrongTokenType),
+        ("an organization", |t| t.record_member("subject", "org_1"), Kind::WrongTokenType),
+        ("a user without an id", |t| t.record_member("subject", "user_"), Kind::WrongTokenType),
+        ("cnf", |t| t.record_member("cnf", json!({"jkt": "x"})), Kind::InvalidClaim),
+        (
+            "type a list",
+            |t| t.record_member("type", json!(["oauth:access_token"])),
+            Kind::Unavailable,
+        ),
+        (
+            "201 scopes",
+            |t| t.record_member("scopes", (0..201).map(|n| n.to_string()).collect::<Vec<_>>()),
+            Kind::Unavailable,
+        ),
+        (
+            "act of eleven",
+            |t| {
+                t.actor((0..10).fold(json!({"sub": "a"}), |act, _| json!({"sub": "a", "act": act})))
+            },
+            Kind::Unavailable,
+        ),
         ("revoked missing", |t| t.without_record_member("revoked"), Kind::Unavailable),
         ("revoked null", |t| t.record_member("revoked", Value::Null), Kind::Unavailable),
         ("revoked a string", |t| t.record_member("revoked", "false"), Kind::Unavailable),
@@ -106,7 +151,9 @@ async fn unusable_responses_count_as_an_outage() {
     let fixture = Fixture::new().await;
     let token = fixture.opaque();
     let duplicate = r#"{"revoked":true,"revoked":false}"#;
-    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>", duplicate] {
+    let in_actor = r#"{"active":false,"act":{"sub":"a","sub":"b"}}"#;
+    for body in ["", "null", "[]", "true", "{", r#"{"active":true}"#, "<html>", duplicate, in_actor]
+    {
         fixture.clerk.fault(Route::VerifyAccessToken, json_fault(body));
         let error = verify_clerk_token(&fixture.verifier(), &token).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable, "{body}");

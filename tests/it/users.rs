@@ -59,3 +59,15 @@ async fn each_failure_has_its_kind() {
     let error = client_with_key.get_user(fixture.clerk.default_user_id()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidResponse);
 }
+
+/// What Clerk sends is an object; a list of values in the order of the fields is something else.
+#[test]
+fn a_list_is_neither_a_user_nor_an_email_address() {
+    use clerk_mcp_tools::clerk::{EmailAddress, User};
+    use clerk_mcp_tools::metadata::AuthorizationServerMetadata;
+    let user = r#"["user_1",null,null,null,null,null,[],{}]"#;
+    assert!(serde_json::from_str::<User>(user).is_err());
+    assert!(serde_json::from_str::<EmailAddress>(r#"["idn_1","a@example.com",{}]"#).is_err());
+    let metadata = r#"["https://clerk.example.com"]"#;
+    assert!(serde_json::from_str::<AuthorizationServerMetadata>(metadata).is_err());
+}

@@ -40,6 +40,7 @@ pub(super) struct Introspection {
 pub(super) struct IntrospectionConfig {
     pub(super) client: ClerkClient,
     pub(super) audience: Audience,
+    pub(super) leeway: Duration,
     pub(super) token_cache: Arc<TokenCache>,
     pub(super) token_cache_ttl: Duration,
     pub(super) rejection_cache_ttl: Duration,
@@ -145,7 +146,7 @@ impl Inner {
         self.config.counters.upstream_call(failed);
         let body = body.map_err(|error| self.call_error(error))?;
         let now = self.config.clock.unix_time().as_secs();
-        self.auth_info(request, IntrospectionResponse::parse(&body, now)?)
+        self.auth_info(request, IntrospectionResponse::parse(&body, now, self.config.leeway)?)
     }
 
     fn call_error(&self, error: ClerkError) -> VerifyError {
@@ -186,7 +187,9 @@ impl Inner {
             Ok(caller) => {
                 let lifetime = Lifetime {
                     ttl: config.token_cache_ttl,
-                    expires_at: caller.expires_at(),
+                    expires_at: caller
+                        .expires_at()
+                        .map(|at| at.saturating_add(config.leeway.as_secs())),
                     key: None,
                 };
                 config.token_cache.entry(request).insert(caller, lifetime);

@@ -1,13 +1,14 @@
 //! The Backend API's response about an opaque token, Clerk's form of RFC 7662 section 2.2.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::jwt::{JsonObject, actor, audience};
+use crate::jwt::class::{check_subject, is_access_token_response};
+use crate::jwt::{JsonObject, actor, audience, is_sender_constrained};
 use crate::oauth::{Actor, Scopes};
 
-const OBJECT: &str = "clerk_idp_oauth_access_token";
-const TYPE: &str = "oauth:access_token";
 /// A larger `expiration` is in milliseconds. In seconds it would be in the year 5138.
 const MAX_SECONDS: f64 = 1e11;
 
@@ -25,13 +26,14 @@ pub(crate) struct IntrospectionResponse {
 }
 
 impl IntrospectionResponse {
-    /// Parses the body of a 200 at `now`, in seconds since 1970-01-01T00:00:00Z.
-    pub(crate) fn parse(body: &[u8], now: u64) -> Result<Self, VerifyError> {
+    /// Parses the body of a 200 at `now`, in seconds since 1970-01-01T00:00:00Z. `leeway` is the
+    /// tolerated difference between the clocks of Clerk and this machine.
+    pub(crate) fn parse(body: &[u8], now: u64, leeway: Duration) -> Result<Self, VerifyError> {
         let response = JsonObject::parse(body).ok_or_else(|| {
             unusable("the introspection response is not a JSON object with unique member names")
         })?;
         let expires_at = expiration(response.get("expiration"))?;
-        reject_inactive(&response, expires_at, now)?;
+        reject_inactive(&response, expires_at, now.saturating_sub(leeway.as_secs()))?;
         Self::read_active(response, expires_at).ok_or_else(|| {
             unusable("the introspection response lacks a required member, or has an invalid one")
                 .into()
@@ -42,22 +44,22 @@ impl IntrospectionResponse {
     /// approval, and neither is one of another type.
     fn read_active(mut response: JsonObject<'_>, expires_at: Option<u64>) -> Option<Self> {
         let is_false = |name| response.get(name) == Some(&Value::Bool(false));
-        let is_access_token = response.get("object").and_then(Value::as_str) == Some(OBJECT)
-            && response.get("type").is_none_or(|class| class.as_str() == Some(TYPE))
-            && response.get("active").is_none_or(|active| *active == Value::Bool(true));
-        if !(is_access_token && is_false("revoked") && is_false("expired")) {
+        let is_active = response.get("active").is_none_or(|active| *active == Value::Bool(true))
+            && is_false("revoked")
+            && is_false("expired");
+        if !(is_access_token_response(&response) && is_active) {
             return None;
         }
         // These do not go into the claims; `id` may be the token itself.
         for name in ["id", "object", "type", "active", "revoked", "expired", "expiration"] {
             response.take(name);
         }
-        let scopes = response.take("scopes")?;
-        let scopes: Option<Vec<&str>> = scopes.as_array()?.iter().map(Value::as_str).collect();
+        let scopes = granted_scopes(&response)?;
+        response.take("scopes");
         Some(Self {
             subject: take_string(&mut response, "subject")?,
             client_id: take_string(&mut response, "client_id")?,
-            scopes: Scopes::granted(scopes?),
+            scopes,
             expires_at,
             audience: audience(response.take("aud"))?,
             org_id: take_string(&mut response, "org_id"),
@@ -67,11 +69,12 @@ impl IntrospectionResponse {
     }
 }
 
-/// Rejects a token that Clerk describes with a 200 and that is not valid.
+/// Rejects a token that Clerk describes with a 200 and that is not valid, or that expired at
+/// `earliest` or before.
 fn reject_inactive(
     response: &JsonObject<'_>,
     expires_at: Option<u64>,
-    now: u64,
+    earliest: u64,
 ) -> Result<(), VerifyError> {
     let is = |name, flag: bool| response.get(name) == Some(&Value::Bool(flag));
     let reject = |kind, detail| Err(VerifyError::new(kind).with_detail(detail));
@@ -81,14 +84,31 @@ fn reject_inactive(
     if is("revoked", true) {
         return reject(VerifyErrorKind::Revoked, "Clerk says that the token was revoked");
     }
-    if is("expired", true) || expires_at.is_some_and(|expires_at| expires_at <= now) {
-        return reject(VerifyErrorKind::Expired, "Clerk says that the token has expired");
+    if is("expired", true) || expires_at.is_some_and(|expires_at| expires_at <= earliest) {
+        let error = VerifyError::new(VerifyErrorKind::Expired)
+            .with_detail("Clerk says that the token has expired");
+        return Err(match granted_scopes(response) {
+            Some(scopes) => error.with_granted_scopes(scopes),
+            None => error,
+        });
     }
-    let subject = response.get("subject").and_then(Value::as_str).unwrap_or_default();
-    if subject.starts_with("mch_") {
-        return reject(VerifyErrorKind::WrongTokenType, "the token belongs to a machine");
+    if is_sender_constrained(response) {
+        return reject(
+            VerifyErrorKind::InvalidClaim,
+            "Clerk says that the token is bound to a key (`cnf`), and only bearer tokens are accepted",
+        );
     }
-    Ok(())
+    match response.get("subject").and_then(Value::as_str) {
+        // An empty or missing one makes the response unusable.
+        None | Some("") => Ok(()),
+        Some(subject) => check_subject(subject),
+    }
+}
+
+fn granted_scopes(response: &JsonObject<'_>) -> Option<Scopes> {
+    let scopes: Option<Vec<&str>> =
+        response.get("scopes")?.as_array()?.iter().map(Value::as_str).collect();
+    Scopes::granted(scopes?)
 }
 
 /// Parses `expiration`, in seconds or milliseconds. A token without one does not expire.
@@ -116,4 +136,31 @@ fn take_string(response: &mut JsonObject<'_>, name: &str) -> Option<String> {
 
 fn unusable(detail: &'static str) -> ClerkError {
     ClerkError::new(ClerkErrorKind::InvalidResponse, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_has_expired_carries_its_scopes() {
+        let rows = [
+            (r#"{"expired":true,"scopes":["a","b"]}"#, Some("a b")),
+            (r#"{"expired":false,"expiration":995,"scopes":["a"]}"#, Some("a")),
+            (r#"{"expired":true,"scopes":"a"}"#, None),
+            (r#"{"expired":true}"#, None),
+            (r#"{"expired":false,"expiration":996,"scopes":["a"]}"#, None),
+            (r#"{"expired":true,"revoked":true,"scopes":["a"]}"#, None),
+            (r#"{"active":false,"scopes":["a"]}"#, None),
+        ];
+        for (json, expected) in rows {
+            let leeway = Duration::from_secs(5);
+            let error = IntrospectionResponse::parse(json.as_bytes(), 1000, leeway).unwrap_err();
+            assert_eq!(
+                error.granted_scopes().map(ToString::to_string).as_deref(),
+                expected,
+                "{json}"
+            );
+        }
+    }
 }

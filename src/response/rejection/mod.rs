@@ -286,7 +286,11 @@ impl From<VerifyError> for Rejection {
             | InvalidSignature | InvalidIssuer | InvalidClaim | Expired | NotYetValid
             | InvalidAudience | Revoked | UnknownToken) => RejectionReason::InvalidToken(kind),
         };
-        Self { error: Some(error), ..Self::new(reason) }
+        let rejection = match error.granted_scopes() {
+            Some(scopes) => Self::new(reason).granted(scopes.clone()),
+            None => Self::new(reason),
+        };
+        Self { error: Some(error), ..rejection }
     }
 }
 

@@ -281,7 +281,7 @@ fn characters(params: &TokenParams) -> Vec<Entry> {
     ]
 }
 
-/// Clerk's tokens have about 1 KB; servers commonly accept headers of about 8 KB.
+/// Clerk's tokens have about 1 KB; servers commonly accept headers of 8 to 16 KB.
 fn length(params: &TokenParams) -> Vec<Entry> {
     const LIMITS: &str = "RFC 9110 section 5.4";
     let of_length = |length: usize| {
@@ -296,8 +296,8 @@ fn length(params: &TokenParams) -> Vec<Entry> {
         around.map(|(spaces, more)| with(spaces, more)).find(|token| token.len() == length).unwrap()
     };
     vec![
-        accepted("a token of 8,192 characters", LIMITS, default_caller(), of_length(8192)),
-        rejected("a token of 8,193 characters", LIMITS, NOT_TOKEN68, of_length(8193)),
+        accepted("a token of 16,384 characters", LIMITS, default_caller(), of_length(16_384)),
+        rejected("a token of 16,385 characters", LIMITS, NOT_TOKEN68, of_length(16_385)),
         rejected(
             "a token of a megabyte",
             LIMITS,

@@ -86,13 +86,17 @@ pub(super) const NOT_YET_VALID: Reason = (Kind::NotYetValid, "`nbf` is in the fu
 pub(super) const ISSUED_IN_FUTURE: Reason = (Kind::NotYetValid, "`iat` is in the future");
 pub(super) const INVALID_TIME: Reason = (Kind::InvalidClaim, "is not a number of seconds");
 pub(super) const MISSING_SUB: Reason = (Kind::InvalidClaim, "`sub` is missing");
-pub(super) const MACHINE_SUB: Reason = (Kind::WrongTokenType, "`sub` is a machine");
+pub(super) const NOT_A_USER: Reason = (Kind::WrongTokenType, "the token's subject is not a user");
 pub(super) const MISSING_CLIENT_ID: Reason = (Kind::InvalidClaim, "`client_id` is missing");
 pub(super) const INVALID_STRING: Reason = (Kind::InvalidClaim, "is not a non-empty string");
 pub(super) const INVALID_SCP: Reason = (Kind::InvalidClaim, "`scp` is not an array of strings");
 pub(super) const INVALID_SCOPE: Reason = (Kind::InvalidClaim, "`scope` is not a string");
 pub(super) const INVALID_AUD: Reason =
     (Kind::InvalidClaim, "`aud` is neither a string nor an array of strings");
+pub(super) const TOO_MANY_SCOPES: Reason =
+    (Kind::InvalidClaim, "the token has more than 200 scopes");
+pub(super) const SENDER_CONSTRAINED: Reason =
+    (Kind::InvalidClaim, "only bearer tokens are accepted");
 pub(super) const INVALID_ACT: Reason = (Kind::InvalidClaim, "`act` is not an actor");
 pub(super) const MISSING_AUDIENCE: Reason = (Kind::InvalidAudience, "the token names no audience");
 pub(super) const WRONG_AUDIENCE: Reason = (Kind::InvalidAudience, "issued for another resource");

@@ -5,8 +5,8 @@ use clerk_mcp_tools::testing::TokenBuilder;
 use serde_json::{Value, json};
 
 use super::entry::{
-    Entry, MISSING_AUDIENCE, Reason, Token, TokenParams, WRONG_AUDIENCE, accepted, default_caller,
-    insufficient_scope, rejected,
+    Entry, MISSING_AUDIENCE, NOT_A_USER, Reason, Token, TokenParams, WRONG_AUDIENCE, accepted,
+    default_caller, insufficient_scope, rejected,
 };
 use crate::support::{NOW, RESOURCE};
 
@@ -14,10 +14,13 @@ const UNKNOWN: Reason = (Kind::UnknownToken, "Clerk does not know the token");
 const INACTIVE: Reason = (Kind::UnknownToken, "the token is not active");
 const REVOKED: Reason = (Kind::Revoked, "the token was revoked");
 const EXPIRED: Reason = (Kind::Expired, "the token has expired");
-const MACHINE: Reason = (Kind::WrongTokenType, "the token belongs to a machine");
+const SENDER_CONSTRAINED: Reason = (Kind::InvalidClaim, "only bearer tokens are accepted");
 
 const NO_PROOF: &str = "Clerk: a 200 can carry revoked, expired, or active false";
+const LEEWAY: &str = "Clerk: 5 seconds of clock skew are tolerated";
 const EXPIRATION: &str = "Clerk: expiration is null, seconds, or milliseconds above 1e11";
+
+const USERS: &str = "Clerk: users have a sub that starts with user_";
 
 type Change = fn(TokenBuilder) -> TokenBuilder;
 
@@ -49,17 +52,22 @@ fn rejected_tokens() -> Vec<Entry> {
         entry("opaque, expired and without scopes", "RFC 6750 section 3.1", EXPIRED, |t| {
             t.expired(true).scopes([""; 0])
         }),
-        entry("opaque, expiration now", EXPIRATION, EXPIRED, |t| t.expiration(NOW)),
-        entry("opaque, expiration a millisecond ago", EXPIRATION, EXPIRED, |t| {
-            t.expiration(NOW * 1000 - 1)
+        entry("opaque, expiration at the end of the leeway", LEEWAY, EXPIRED, |t| {
+            t.expiration(NOW - 5)
+        }),
+        entry("opaque, expiration a millisecond before that", LEEWAY, EXPIRED, |t| {
+            t.expiration((NOW - 4) * 1000 - 1)
+        }),
+        entry("opaque, expired although its expiration is later", NO_PROOF, EXPIRED, |t| {
+            t.expired(true).expiration(NOW + 3600)
         }),
         entry("opaque, expiration zero", EXPIRATION, EXPIRED, |t| t.expiration(0)),
-        entry(
-            "opaque, of a machine",
-            "Clerk: machines have a sub that starts with mch_",
-            MACHINE,
-            |t| t.subject("mch_1"),
-        ),
+        entry("opaque, of a machine", USERS, NOT_A_USER, |t| t.subject("mch_1")),
+        entry("opaque, of an organization", USERS, NOT_A_USER, |t| t.subject("org_1")),
+        entry("opaque, of a user with a line feed", USERS, NOT_A_USER, |t| t.subject("user_1\n")),
+        entry("opaque, bound to a key", "RFC 9449 section 6.2", SENDER_CONSTRAINED, |t| {
+            t.record_member("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}))
+        }),
         entry("opaque, without an audience", "RFC 8707 section 2", MISSING_AUDIENCE, |t| {
             t.without_record_member("aud")
         }),
@@ -92,6 +100,9 @@ fn accepted_tokens() -> Vec<Entry> {
             json!({"expiresAt": NOW + 1}),
             |t| t.expiration((NOW + 1) * 1000 + 999),
         ),
+        entry("opaque, expiration within the leeway", LEEWAY, json!({"expiresAt": NOW - 4}), |t| {
+            t.expiration(NOW - 4).expired(false)
+        }),
         entry("opaque, expiration in one second", EXPIRATION, json!({"expiresAt": NOW + 1}), |t| {
             t.expiration(NOW + 1)
         }),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::entry::{
-    Entry, INVALID_OPAQUE, MACHINE_SUB, MISSING_CLIENT_ID, NOT_TOKEN68, OTHER_CREDENTIAL,
+    Entry, INVALID_OPAQUE, MISSING_CLIENT_ID, NOT_A_USER, NOT_TOKEN68, OTHER_CREDENTIAL,
     TokenParams, UNKNOWN_FORMAT, WRONG_CAT, WRONG_TYP, rejected,
 };
 use super::jwt_builder::JwtBuilder;
@@ -82,11 +82,11 @@ fn machine_jwts(params: &TokenParams) -> Vec<Entry> {
         rejected("a machine token with typ at+jwt", SIGNED_TOO, WRONG_CAT, {
             t().header("cat", r#""cl_B7d4PD333AAA""#)
         }),
-        rejected("a machine token with typ at+jwt and without cat", SIGNED_TOO, MACHINE_SUB, t()),
+        rejected("a machine token with typ at+jwt and without cat", SIGNED_TOO, NOT_A_USER, t()),
         rejected(
             "a machine subject that is only the prefix",
             SIGNED_TOO,
-            MACHINE_SUB,
+            NOT_A_USER,
             params.jwt().claim("sub", r#""mch_""#),
         ),
     ]
@@ -121,7 +121,7 @@ fn other_strings() -> Vec<Entry> {
         rejected("a refresh token", OAT, UNKNOWN_FORMAT, "ort_0123456789abcdef"),
         rejected("a user's id", OAT, UNKNOWN_FORMAT, "user_2abc"),
         rejected("a single word", not_jwt, UNKNOWN_FORMAT, "abc"),
-        rejected("a word of 8,192 letters", not_jwt, UNKNOWN_FORMAT, "a".repeat(8192)),
+        rejected("a word of 16,384 letters", not_jwt, UNKNOWN_FORMAT, "a".repeat(16_384)),
         rejected("a number", not_jwt, UNKNOWN_FORMAT, "0"),
         rejected("a path", not_jwt, UNKNOWN_FORMAT, "/etc/passwd"),
         rejected("three words with dots", not_jwt, super::entry::INVALID_JWS, "a.b.c"),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::entry::{
-    Entry, INVALID_SCOPE, INVALID_SCP, TokenParams, accepted, default_caller, insufficient_scope,
-    rejected,
+    Entry, INVALID_SCOPE, INVALID_SCP, TOO_MANY_SCOPES, TokenParams, accepted, default_caller,
+    insufficient_scope, rejected,
 };
 
 const SCOPE_TEXT: &str = "RFC 6749 section 3.3";
@@ -27,8 +27,10 @@ fn strings(params: &TokenParams) -> Vec<Entry> {
     let insufficient = |name: &str, scope: &str, granted: &[&str]| {
         insufficient_scope(format!("scope {name}"), NARROW, scopes(granted), t(scope))
     };
-    let many: Vec<String> = (0..500).map(|n| format!("s{n}")).collect();
-    let all: Vec<&str> = many.iter().map(String::as_str).chain(["profile", "email"]).collect();
+    const LIMITS: &str = "RFC 7519 section 4";
+    let many: Vec<String> = (0..199).map(|n| format!("s{n}")).collect();
+    let some: Vec<&str> = ["profile"].into_iter().chain(many.iter().map(String::as_str)).collect();
+    let some_and = |scope: &str| format!("{} {scope}", some[1..].join(" "));
     vec![
         sufficient("in another order", "email profile", &["email", "profile"]),
         sufficient("with extra spaces", "  profile   email ", &["profile", "email"]),
@@ -54,7 +56,20 @@ fn strings(params: &TokenParams) -> Vec<Entry> {
             "profile email \u{e4}",
             &["profile", "email"],
         ),
-        sufficient("of 502 scopes", &all.join(" "), &all),
+        insufficient("of 200 scopes", &some.join(" "), &some),
+        rejected("scope of 201 scopes", LIMITS, TOO_MANY_SCOPES, t(&some_and("profile email"))),
+        rejected(
+            "scope of 201 strings, two of them equal",
+            LIMITS,
+            TOO_MANY_SCOPES,
+            t(&some_and("s0 s0")),
+        ),
+        rejected(
+            "scope of 8,000 spaces and letters",
+            LIMITS,
+            TOO_MANY_SCOPES,
+            t(&"a ".repeat(4000)),
+        ),
         insufficient("of one scope", "profile", &["profile"]),
         insufficient("empty", "", &[]),
         insufficient("of spaces only", "   ", &[]),

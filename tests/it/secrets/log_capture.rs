@@ -11,10 +11,10 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Clone, Default)]
-pub(super) struct LogCapture(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct LogCapture(Arc<Mutex<Vec<u8>>>);
 
 impl LogCapture {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -24,7 +24,7 @@ impl LogCapture {
     /// While there is only one dispatcher, tracing disables a log call for the whole process if a
     /// thread without a subscriber reaches it first, as a test on another thread may. The second
     /// dispatcher prevents that.
-    pub(super) fn install(&self) -> (DefaultGuard, Dispatch) {
+    pub(crate) fn install(&self) -> (DefaultGuard, Dispatch) {
         let second = Dispatch::new(self.subscriber());
         (self.subscriber().set_default(), second)
     }

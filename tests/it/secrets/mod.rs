@@ -2,6 +2,6 @@
 
 mod config_errors;
 mod debug_output;
-mod log_capture;
+pub(crate) mod log_capture;
 mod secret_finder;
 mod traffic;

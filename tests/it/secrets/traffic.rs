@@ -130,7 +130,11 @@ impl Recorder {
             ),
             (
                 "of another audience",
-                mint().audience(format!("https://{REQUEST_MARK}.example/mcp")).jwt(),
+                mint()
+                    .audience(format!(
+                        "https://{REQUEST_MARK}@o.example/mcp?key={REQUEST_MARK}#{REQUEST_MARK}"
+                    ))
+                    .jwt(),
             ),
             ("with an invalid subject", mint().claim("sub", vec![REQUEST_MARK]).jwt()),
             ("with a string as time", mint().claim("exp", REQUEST_MARK).jwt()),

@@ -1,0 +1,128 @@
+//! The log of tokens that were not accepted, bounded where a stranger can cause it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::{VerifyError, VerifyErrorKind};
+use crate::oauth::AudienceMismatch;
+
+/// The shortest time between two lines of one kind at the levels `warn` and `error`. Each request
+/// can cause one, and anybody can send requests.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Logs why tokens were not accepted. The caller only gets a fixed description.
+///
+/// What an operator should act on is logged as `warn` or `error`: of each kind at most one line in
+/// ten seconds, and the next line counts those that were left out (`omitted`). `debug` has an event
+/// for each token.
+pub(super) struct FailureLog {
+    clock: Arc<dyn Clock>,
+    misconfigured: Limit,
+    unavailable: Limit,
+    audience: Limit,
+    issuer: Limit,
+}
+
+impl FailureLog {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            misconfigured: Limit::default(),
+            unavailable: Limit::default(),
+            audience: Limit::default(),
+            issuer: Limit::default(),
+        }
+    }
+
+    pub(super) fn record(&self, error: &VerifyError) {
+        let (kind, detail) = (error.kind(), error.detail());
+        let Some(omitted) = self.admit(kind) else {
+            if kind.is_invalid_token() {
+                tracing::debug!(?kind, detail, "rejected an access token");
+            } else {
+                tracing::debug!(?kind, cause = ?error, "failed to verify an access token");
+            }
+            return;
+        };
+        let omitted = (omitted > 0).then_some(omitted);
+        match kind {
+            VerifyErrorKind::Misconfigured => {
+                tracing::error!(?kind, cause = ?error, omitted, "failed to verify an access token");
+            }
+            VerifyErrorKind::Unavailable => {
+                tracing::warn!(?kind, cause = ?error, omitted, "failed to verify an access token");
+            }
+            _ => {
+                let mismatch = error.context::<AudienceMismatch>();
+                tracing::warn!(
+                    ?kind,
+                    detail,
+                    audience = mismatch.map(|mismatch| tracing::field::debug(&mismatch.audience)),
+                    resource = mismatch.map(|mismatch| mismatch.resource.as_str()),
+                    omitted,
+                    "rejected an access token"
+                );
+            }
+        }
+    }
+
+    /// Returns the number of lines of this kind that were left out before, if one may be written
+    /// now. `None` for kinds that are only logged as `debug`.
+    fn admit(&self, kind: VerifyErrorKind) -> Option<u64> {
+        let limit = match kind {
+            VerifyErrorKind::Misconfigured => &self.misconfigured,
+            VerifyErrorKind::Unavailable => &self.unavailable,
+            // These often point to a mistake in the settings of Clerk, the client or this server.
+            VerifyErrorKind::InvalidAudience => &self.audience,
+            VerifyErrorKind::InvalidIssuer => &self.issuer,
+            _ => return None,
+        };
+        limit.admit(self.clock.monotonic())
+    }
+}
+
+/// Admits one line per interval.
+#[derive(Default)]
+struct Limit(Mutex<Window>);
+
+#[derive(Default)]
+struct Window {
+    /// When the last line was written, on the monotonic clock.
+    written_at: Option<Duration>,
+    omitted: u64,
+}
+
+impl Limit {
+    fn admit(&self, now: Duration) -> Option<u64> {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.written_at.is_some_and(|at| now.saturating_sub(at) < INTERVAL) {
+            window.omitted = window.omitted.saturating_add(1);
+            return None;
+        }
+        window.written_at = Some(now);
+        Some(std::mem::take(&mut window.omitted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admits_one_line_per_interval_and_counts_the_others() {
+        let limit = Limit::default();
+        let rows = [
+            (5, Some(0)),
+            (5, None),
+            (14, None),
+            (15, Some(2)),
+            (24, None),
+            (99, Some(1)),
+            (109, Some(0)),
+        ];
+        for (second, expected) in rows {
+            assert_eq!(limit.admit(Duration::from_secs(second)), expected, "second {second}");
+        }
+    }
+}
