@@ -12,7 +12,7 @@ use super::client::ClerkClient;
 use super::header_cache::HeaderCache;
 use super::http::Http;
 use super::introspection::Introspection;
-use super::jwks::RemoteJwks;
+use super::jwks::{REFRESHED_RECENTLY, RemoteJwks};
 use super::metadata::MetadataSource;
 use super::stats::{Counters, VerifierStats};
 use super::token_cache::{Entry, Lifetime, TokenCache};
@@ -296,7 +296,7 @@ fn log(error: &VerifyError) {
         VerifyErrorKind::Misconfigured => {
             tracing::error!(?kind, cause = ?error, "failed to verify an access token");
         }
-        VerifyErrorKind::Unavailable => {
+        VerifyErrorKind::Unavailable if detail != Some(REFRESHED_RECENTLY) => {
             tracing::warn!(?kind, cause = ?error, "failed to verify an access token");
         }
         // These often point to a mistake in the settings of the client or of this server.

@@ -92,6 +92,11 @@ fn check_times(claims: &JsonObject<'_>, leeway: u64, now: u64) -> Result<u64, Ve
     Ok(expires_at)
 }
 
+/// Returns the time of issue, since 1970-01-01T00:00:00Z.
+pub(super) fn issue_time(claims: &JsonObject<'_>) -> Result<Option<Duration>, VerifyError> {
+    Ok(time(claims, "iat", f64::ceil)?.map(Duration::from_secs))
+}
+
 /// Takes the scopes. An `scp` array takes precedence over a space-separated `scope`; a token with
 /// neither has no scopes.
 fn take_scopes(claims: &mut JsonObject<'_>) -> Result<Scopes, VerifyError> {
