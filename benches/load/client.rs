@@ -75,7 +75,9 @@ fn violation(
     let has_challenge = head.contains("www-authenticate: Bearer ");
     let is_right = match status {
         // The id of the token's user, or a document that contains the URL.
-        200 => body == request_for.body || body.starts_with('{') && body.contains(request_for.body),
+        200 => {
+            *body == request_for.body || body.starts_with('{') && body.contains(&*request_for.body)
+        }
         401 | 403 => has_challenge,
         503 => head.contains("retry-after: ") && !has_challenge,
         _ => !has_challenge,

@@ -5,7 +5,8 @@
 //! cargo bench --bench load -- 300    # 300 seconds
 //! ```
 //!
-//! It fails if a response is wrong, if memory grows, or if a task is left behind.
+//! It fails if a response is wrong, if memory grows, or if a task is left behind. With 30 seconds or
+//! more it also simulates a day without Clerk.
 //! `cargo test --bench load -- 3` does the same in a build with debug assertions.
 
 #![allow(
@@ -17,7 +18,9 @@
     reason = "a load test fails by panicking, and prints its results"
 )]
 
+mod changing_key;
 mod client;
+mod day;
 mod fast_clock;
 mod phases;
 mod report;
@@ -79,19 +82,28 @@ fn main() -> ExitCode {
     support::table::print_machine();
     let clock = FastClock::new();
     let fixture = Fixture::with(|clerk| clerk.clock(clock.clone()).token_lifetime(MONTH));
-    let verifier = fixture.builder().clock(clock).token_cache_bytes(512 * 1024).build().unwrap();
+    let verifier =
+        fixture.builder().clock(clock.clone()).token_cache_bytes(512 * 1024).build().unwrap();
     let Fixture { clerk, runtime } = fixture;
-    let report = runtime.block_on(run(clerk, verifier, Duration::from_secs(seconds)));
+    let mut report = runtime.block_on(run(clerk, verifier, clock, Duration::from_secs(seconds)));
+    if seconds >= SECONDS {
+        day::run(&mut report);
+    }
     report.print();
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run(clerk: FakeClerk, verifier: ClerkVerifier, time: Duration) -> Report {
+async fn run(
+    clerk: FakeClerk,
+    verifier: ClerkVerifier,
+    clock: FastClock,
+    time: Duration,
+) -> Report {
     verifier.warm_up().await.unwrap();
     let (port, accepting) = serve_guarded(&verifier).await;
     let load = Arc::new(Load {
         port,
-        requests: Requests::new(&clerk),
+        requests: Requests::new(&clerk, clock),
         phases: Phases::new(),
         stop: AtomicBool::new(false),
     });
@@ -99,10 +111,11 @@ async fn run(clerk: FakeClerk, verifier: ClerkVerifier, time: Duration) -> Repor
     let (heap, rss) = (heap_bytes(), rss());
     let began = Instant::now();
     let connections = connect(&load);
-    let unrecovered = load.phases.drive(&clerk, &verifier, time).await;
+    let unrecovered = load.phases.drive(&clerk, &verifier, &load.requests.changing_key, time).await;
     let tally = finish(&load, connections).await;
     let took = began.elapsed();
     let mut report = Report::new(tally, took, &load.phases, &clerk, &verifier);
+    report.add_key_changes(load.requests.changing_key.changes());
     report.add_unrecovered(unrecovered);
     report.add_growth(heap_bytes() - heap, MAX_HEAP_GROWTH, self::rss() - rss, MAX_RSS_GROWTH);
 

@@ -5,9 +5,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clerk_mcp_tools::testing::{FakeClerk, Fault};
+use clerk_mcp_tools::testing::{FakeClerk, Fault, Route};
 use clerk_mcp_tools::{ClerkVerifier, verify_clerk_token};
 use http::Response;
+
+use crate::changing_key::ChangingKey;
 
 /// The time until calls that a fault has affected have ended.
 const RECOVERY: Duration = Duration::from_millis(150);
@@ -29,7 +31,8 @@ pub(crate) struct Tolerated {
 
 struct Failure {
     name: &'static str,
-    fault: Fault,
+    /// Without one, the keys change and nothing else.
+    fault: Option<Fault>,
     lasts: Duration,
     recovery: Duration,
     key_rejected: bool,
@@ -70,6 +73,7 @@ impl Phases {
         &self,
         clerk: &FakeClerk,
         verifier: &ClerkVerifier,
+        changing_key: &ChangingKey,
         time: Duration,
     ) -> Option<&'static str> {
         let end = Instant::now() + time;
@@ -90,11 +94,14 @@ impl Phases {
                 failure.name,
                 Tolerated { outage: true, key_rejected: failure.key_rejected },
             );
-            clerk.fault_all(failure.fault.clone());
+            if let Some(fault) = &failure.fault {
+                clerk.fault_all(fault.clone());
+            }
+            changing_key.change(clerk);
             tokio::time::sleep(failure.lasts).await;
             clerk.heal_all();
             tokio::time::sleep(failure.recovery).await;
-            if !has_recovered(clerk, verifier).await {
+            if !has_recovered(clerk, verifier, changing_key).await {
                 return Some(failure.name);
             }
             self.enter("no failure", Tolerated::default());
@@ -108,17 +115,21 @@ impl Phases {
     }
 }
 
-/// Returns whether the verifier calls Clerk again, for tokens and for keys, after its backoff.
-async fn has_recovered(clerk: &FakeClerk, verifier: &ClerkVerifier) -> bool {
+/// Returns whether the verifier calls Clerk again after its backoff, for tokens and for keys, and
+/// knows the newest key.
+async fn has_recovered(
+    clerk: &FakeClerk,
+    verifier: &ClerkVerifier,
+    changing_key: &ChangingKey,
+) -> bool {
     let began = Instant::now();
+    let calls = clerk.calls(Route::Jwks);
     for n in 0.. {
-        let unknown =
-            [format!("oat_recovered_{n}"), clerk.mint().header("kid", format!("ins_{n}")).jwt()];
-        let mut is_called = true;
-        for token in &unknown {
-            let outcome = verify_clerk_token(verifier, token).await;
-            is_called &= outcome.is_err_and(|error| error.kind().is_invalid_token());
-        }
+        let unknown = verify_clerk_token(verifier, &format!("oat_recovered_{n}")).await;
+        let newest = verify_clerk_token(verifier, &changing_key.tokens()[0].text).await;
+        let is_called = unknown.is_err_and(|error| error.kind().is_invalid_token())
+            && newest.is_ok()
+            && clerk.calls(Route::Jwks) > calls;
         if is_called || began.elapsed() > MAX_RECOVERY {
             return is_called;
         }
@@ -132,13 +143,14 @@ fn failures() -> Vec<Failure> {
     let status = |status, retry_after| Fault::Status { status, retry_after };
     let short = |name, fault| Failure {
         name,
-        fault,
+        fault: Some(fault),
         lasts: SHORT,
         recovery: RECOVERY,
         key_rejected: false,
     };
     let slow = |name, fault| Failure { recovery: CALL_TIMEOUT, ..short(name, fault) };
     vec![
+        Failure { fault: None, ..short("a changed key", Fault::Down) },
         short("closed connections", Fault::Down),
         short("HTML", Fault::Answer(html.unwrap())),
         Failure { key_rejected: true, ..short("401", status(401, None)) },

@@ -93,6 +93,29 @@ impl Report {
         Self { tally, lines, failures }
     }
 
+    /// Reports a day without Clerk, and the bound on the fetches of the key set.
+    pub(crate) fn add_day(
+        &mut self,
+        requests: u64,
+        rejected: u64,
+        fetches: u64,
+        max_fetches: u64,
+        took: Duration,
+    ) {
+        let line = format!(
+            "a day without Clerk, in {:.1} s: {requests} requests, {rejected} rejected, {fetches} fetches of the key set, at most {max_fetches}",
+            took.as_secs_f64()
+        );
+        if rejected > 0 || fetches > max_fetches {
+            self.failures.push(line.clone());
+        }
+        self.lines.push(line);
+    }
+
+    pub(crate) fn add_key_changes(&mut self, changes: usize) {
+        self.lines.push(format!("{changes} changes of the key under the same id"));
+    }
+
     /// Reports a failure that the verifier did not recover from.
     pub(crate) fn add_unrecovered(&mut self, fault: Option<&'static str>) {
         self.failures.extend(fault.map(|name| format!("no recovery from: {name}")));

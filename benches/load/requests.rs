@@ -1,7 +1,14 @@
 //! The kinds of requests, and the responses that each may get.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clerk_mcp_tools::clock::Clock;
 use clerk_mcp_tools::testing::{FakeClerk, TokenBuilder};
 
+use crate::changing_key::ChangingKey;
+use crate::fast_clock::FastClock;
 use crate::phases::Tolerated;
 use crate::support::fixture::RESOURCE;
 
@@ -10,12 +17,15 @@ const CACHED: usize = 16;
 /// More than the cache holds.
 const NEW_JWTS: usize = 1_000;
 const NEW_OPAQUE: usize = 4_000;
+/// So long before the keys are fetched that no newer key can have signed a token.
+const EARLIER: u64 = 24 * 60 * 60;
 
 /// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     CachedJwt,
     NewJwt,
+    NewestKey,
     CachedOpaque,
     NewOpaque,
     NoToken,
@@ -23,6 +33,7 @@ pub(crate) enum Kind {
     Expired,
     InvalidSignature,
     UnknownKey,
+    LateForgery,
     WrongAudience,
     MissingScope,
     Revoked,
@@ -32,9 +43,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::CachedJwt,
         Self::NewJwt,
+        Self::NewestKey,
         Self::CachedOpaque,
         Self::NewOpaque,
         Self::NoToken,
@@ -42,6 +54,7 @@ impl Kind {
         Self::Expired,
         Self::InvalidSignature,
         Self::UnknownKey,
+        Self::LateForgery,
         Self::WrongAudience,
         Self::MissingScope,
         Self::Revoked,
@@ -54,6 +67,7 @@ impl Kind {
         match self {
             Self::CachedJwt => "a JWT, mostly cached",
             Self::NewJwt => "a JWT, mostly new",
+            Self::NewestKey => "a JWT of the newest key",
             Self::CachedOpaque => "an opaque token, mostly cached",
             Self::NewOpaque => "an opaque token, mostly new",
             Self::NoToken => "no token",
@@ -61,6 +75,7 @@ impl Kind {
             Self::Expired => "an expired JWT",
             Self::InvalidSignature => "a JWT with an invalid signature",
             Self::UnknownKey => "a JWT with an unknown key id",
+            Self::LateForgery => "a forged JWT, issued now",
             Self::WrongAudience => "a JWT for another server",
             Self::MissingScope => "a JWT without the required scope",
             Self::Revoked => "a revoked opaque token",
@@ -78,14 +93,22 @@ impl Kind {
                 | Self::NewOpaque
                 | Self::Revoked
                 | Self::UnknownOpaque
+                | Self::NewestKey
+                | Self::LateForgery
                 | Self::UnknownKey
                 | Self::InvalidSignature
         )
     }
 
+    /// Whether that call has the secret key: one about an opaque token.
+    fn sends_secret_key(self) -> bool {
+        matches!(self, Self::CachedOpaque | Self::NewOpaque | Self::Revoked | Self::UnknownOpaque)
+    }
+
     fn expected_status(self) -> u16 {
         match self {
-            Self::CachedJwt | Self::NewJwt | Self::CachedOpaque | Self::NewOpaque => 200,
+            Self::CachedJwt | Self::NewJwt | Self::NewestKey => 200,
+            Self::CachedOpaque | Self::NewOpaque => 200,
             Self::ResourceMetadata | Self::ServerMetadata => 200,
             Self::MissingScope => 403,
             _ => 401,
@@ -95,14 +118,12 @@ impl Kind {
     /// Whether the response may have this status, given the tolerated errors.
     pub(crate) fn may_respond(self, status: u16, tolerated: Tolerated) -> bool {
         match status {
-            // An invalid signature is rejected without newer keys.
-            503 => self.calls_clerk() && self != Self::InvalidSignature && tolerated.outage,
-            500 => {
-                self.calls_clerk()
-                    && self != Self::InvalidSignature
-                    && self != Self::UnknownKey
-                    && tolerated.key_rejected
-            }
+            // For all that is known, a newer key signed it.
+            503 if self == Self::LateForgery => true,
+            // These were issued before the keys were fetched, and so are invalid without newer ones.
+            503 if matches!(self, Self::InvalidSignature | Self::UnknownKey) => false,
+            503 => self.calls_clerk() && tolerated.outage,
+            500 => self.sends_secret_key() && tolerated.key_rejected,
             status => status == self.expected_status(),
         }
     }
@@ -111,17 +132,19 @@ impl Kind {
 /// A request, and a string that the body of a 200 has to contain.
 pub(crate) struct TestRequest<'a> {
     pub(crate) request: Vec<u8>,
-    pub(crate) body: &'a str,
+    pub(crate) body: Cow<'a, str>,
 }
 
 /// A token, and the id of its user.
-struct Token {
-    text: String,
-    user: String,
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) user: String,
 }
 
 /// The tokens, all minted beforehand.
 pub(crate) struct Requests {
+    pub(crate) changing_key: ChangingKey,
+    clock: FastClock,
     cached_jwts: Vec<Token>,
     new_jwts: Vec<Token>,
     cached_opaque: Vec<Token>,
@@ -135,8 +158,9 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn new(clerk: &FakeClerk) -> Self {
-        let mint = |user: &str| clerk.mint().audience(RESOURCE).subject(user);
+    pub(crate) fn new(clerk: &FakeClerk, clock: FastClock) -> Self {
+        let issued_at = clock.unix_time().as_secs() - EARLIER;
+        let mint = |user: &str| clerk.mint().audience(RESOURCE).subject(user).issued_at(issued_at);
         let tokens = |name: &str, count: usize, finish: fn(TokenBuilder) -> String| -> Vec<Token> {
             let users = (0..count).map(|n| format!("user_{name}_{n}"));
             users.map(|user| Token { text: finish(mint(&user)), user }).collect()
@@ -152,6 +176,8 @@ impl Requests {
             missing_scope: mint("user_narrow").scopes(["email"]).jwt(),
             revoked: tokens("revoked", NEW_OPAQUE, |token| token.revoked(true).opaque()),
             issuer: clerk.issuer().to_owned(),
+            changing_key: ChangingKey::new(clerk),
+            clock,
         }
     }
 
@@ -159,6 +185,11 @@ impl Requests {
         match kind {
             Kind::CachedJwt => bearer_of(random.choose(&self.cached_jwts)),
             Kind::NewJwt => bearer_of(random.choose(&self.new_jwts)),
+            Kind::NewestKey => {
+                let tokens = self.changing_key.tokens();
+                let Token { text, user } = random.choose(&tokens);
+                TestRequest { body: user.clone().into(), ..bearer(text) }
+            }
             Kind::CachedOpaque => bearer_of(random.choose(&self.cached_opaque)),
             Kind::NewOpaque => bearer_of(random.choose(&self.new_opaque)),
             Kind::Revoked => bearer_of(random.choose(&self.revoked)),
@@ -174,15 +205,16 @@ impl Requests {
             Kind::WrongAudience => bearer(&self.wrong_audience),
             Kind::MissingScope => bearer(&self.missing_scope),
             Kind::UnknownKey => bearer(&self.with_unknown_key(random)),
+            Kind::LateForgery => bearer(&self.late_forgery(random)),
             Kind::UnknownOpaque => {
                 bearer(&format!("oat_{:016x}{:016x}", random.next(), random.next()))
             }
             Kind::ResourceMetadata => TestRequest {
-                body: RESOURCE,
+                body: RESOURCE.into(),
                 ..request_for("GET /.well-known/oauth-protected-resource/mcp", "")
             },
             Kind::ServerMetadata => TestRequest {
-                body: &self.issuer,
+                body: (&self.issuer).into(),
                 ..request_for("GET /.well-known/oauth-authorization-server", "")
             },
         }
@@ -206,12 +238,25 @@ impl Requests {
 
     /// A valid token with another header, which has a random key id.
     fn with_unknown_key(&self, random: &mut Random) -> String {
-        use base64::Engine;
-        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-        let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"ins_{}"}}"#, random.next());
         let (_, rest) = random.choose(&self.new_jwts).text.split_once('.').unwrap();
-        format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))
+        format!("{}.{rest}", header(&format!("ins_{}", random.next())))
     }
+
+    /// A token that says that it was issued now, with the id of the keys or an unknown one, and the
+    /// signature of another token.
+    fn late_forgery(&self, random: &mut Random) -> String {
+        let key_id = match random.next() % 2 {
+            0 => self.changing_key.key_id().to_owned(),
+            _ => format!("ins_{}", random.next()),
+        };
+        let claims = format!(r#"{{"iat":{}}}"#, self.clock.unix_time().as_secs());
+        let (_, signature) = random.choose(&self.new_jwts).text.rsplit_once('.').unwrap();
+        format!("{}.{}.{signature}", header(&key_id), URL_SAFE_NO_PAD.encode(claims))
+    }
+}
+
+fn header(key_id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{key_id}"}}"#))
 }
 
 /// Changes a character of the signature, but not the last one, which has unused bits.
@@ -224,7 +269,7 @@ fn with_changed_signature(token: &str, random: &mut Random) -> String {
 }
 
 fn bearer_of(token: &Token) -> TestRequest<'_> {
-    TestRequest { body: &token.user, ..bearer(&token.text) }
+    TestRequest { body: (&token.user).into(), ..bearer(&token.text) }
 }
 
 fn bearer(token: &str) -> TestRequest<'static> {
@@ -234,7 +279,7 @@ fn bearer(token: &str) -> TestRequest<'static> {
 fn request_for(line: &str, headers: &str) -> TestRequest<'static> {
     let request =
         format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: 0\r\n\r\n");
-    TestRequest { request: request.into_bytes(), body: "" }
+    TestRequest { request: request.into_bytes(), body: "".into() }
 }
 
 /// A deterministic random number generator (xorshift).

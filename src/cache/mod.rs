@@ -4,6 +4,7 @@
 
 mod refreshing;
 mod single_flight;
+mod state;
 
-pub(crate) use refreshing::{RefreshError, RefreshTimes, RefreshingCache, Source};
+pub(crate) use refreshing::{Newer, RefreshError, RefreshTimes, RefreshingCache, Source};
 pub(crate) use single_flight::{Interrupted, Key, SingleFlight};

@@ -233,7 +233,7 @@ mod tests {
     fn the_secret_key_is_sent_as_a_sensitive_header() {
         let key = SecretKey::parse("sk_test_0123456789").unwrap();
         let client = ClerkClient::builder().secret_key(key).build().unwrap();
-        let request = client.authorized(client.http.get("/v1/jwks")).build().unwrap();
+        let request = client.authorized(client.http.get("/v1/jwks")).into_inner();
         let authorization = &request.headers()[AUTHORIZATION];
         assert_eq!(authorization, "Bearer sk_test_0123456789");
         assert!(authorization.is_sensitive());

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::jwks::REFRESHED_RECENTLY;
 use crate::clock::Clock;
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::oauth::AudienceMismatch;
@@ -37,7 +38,7 @@ impl FailureLog {
 
     pub(super) fn record(&self, error: &VerifyError) {
         let (kind, detail) = (error.kind(), error.detail());
-        let Some(omitted) = self.admit(kind) else {
+        let Some(omitted) = self.admit(error) else {
             if kind.is_invalid_token() {
                 tracing::debug!(?kind, detail, "rejected an access token");
             } else {
@@ -69,8 +70,12 @@ impl FailureLog {
 
     /// Returns the number of lines of this kind that were left out before, if one may be written
     /// now. `None` for kinds that are only logged as `debug`.
-    fn admit(&self, kind: VerifyErrorKind) -> Option<u64> {
-        let limit = match kind {
+    fn admit(&self, error: &VerifyError) -> Option<u64> {
+        let limit = match error.kind() {
+            // No fault of Clerk's: a stranger can cause it at any time.
+            VerifyErrorKind::Unavailable if error.detail() == Some(REFRESHED_RECENTLY) => {
+                return None;
+            }
             VerifyErrorKind::Misconfigured => &self.misconfigured,
             VerifyErrorKind::Unavailable => &self.unavailable,
             // These often point to a mistake in the settings of Clerk, the client or this server.

@@ -93,6 +93,11 @@ impl HttpRequest {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn into_inner(self) -> reqwest::Request {
+        self.request.build().unwrap()
+    }
+
     pub(super) fn body(mut self, body: String) -> Self {
         self.request = self.request.body(body);
         self

@@ -1,7 +1,9 @@
 //! Verified tokens: a client's next request costs a look-up, and neither a signature nor a call.
 //!
 //! The cache belongs to one verifier, and the resource that a token was presented to is part of the
-//! look-up: a hit never comes from other settings. Its expiry is still checked at each look-up.
+//! look-up: a hit never comes from other settings. Its expiry is checked at each look-up, on both
+//! clocks: the monotonic one may stand still while the machine is suspended, and the wall clock may
+//! be set back.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::jwt::VerificationKey;
 use crate::oauth::{AuthInfo, ResourceUrl, TokenRequest};
 
@@ -34,10 +36,8 @@ pub(super) struct TokenCache {
 struct CachedToken {
     caller: AuthInfo,
     resource: Option<ResourceUrl>,
-    /// Measured on the monotonic clock.
-    evict_at: Duration,
-    /// The first second, since 1970-01-01T00:00:00Z, at which the token is expired.
-    expires_at: Option<u64>,
+    /// The end of its lifetime: the TTL or the token's own expiry, whichever comes first.
+    evict_at: Moment,
     /// The key that verified it; an opaque token has none.
     key: Option<Arc<VerificationKey>>,
     weight: u64,
@@ -47,8 +47,18 @@ struct CachedToken {
 pub(super) struct Lifetime {
     /// The maximum time, whatever the token says.
     pub(super) ttl: Duration,
+    /// The first second, since 1970-01-01T00:00:00Z, at which the token is expired.
     pub(super) expires_at: Option<u64>,
     pub(super) key: Option<Arc<VerificationKey>>,
+}
+
+impl Lifetime {
+    /// Returns its end, given the moment at which it begins.
+    fn end(&self, begin: Moment) -> Moment {
+        let until_expiry =
+            |expires_at| Duration::from_secs(expires_at).saturating_sub(begin.unix_time);
+        begin.after(self.expires_at.map_or(self.ttl, until_expiry).min(self.ttl))
+    }
 }
 
 impl TokenCache {
@@ -99,19 +109,17 @@ impl Entry<'_> {
             weight: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_BYTES),
             caller: caller.clone(),
             resource: self.request.resource().cloned(),
-            evict_at: self.cache.clock.monotonic().saturating_add(lifetime.ttl),
-            expires_at: lifetime.expires_at,
+            evict_at: lifetime.end(Moment::now(&*self.cache.clock)),
             key: lifetime.key,
         };
         self.cache.entries.insert(self.hash, Arc::new(token));
     }
 
     fn valid_caller(&self, token: &CachedToken) -> Option<AuthInfo> {
-        let (request, clock) = (self.request, &self.cache.clock);
+        let request = self.request;
         let is_the_same = token.caller.token().expose() == request.token()
             && token.resource.as_ref() == request.resource();
-        let is_over = clock.monotonic() >= token.evict_at
-            || token.expires_at.is_some_and(|expires_at| clock.unix_time().as_secs() >= expires_at)
+        let is_over = token.evict_at.has_come(&*self.cache.clock)
             || token.key.as_ref().is_some_and(|key| key.is_retired());
         (is_the_same && !is_over).then(|| token.caller.clone())
     }
@@ -134,5 +142,30 @@ struct ByBytes;
 impl Weighter<u64, Arc<CachedToken>> for ByBytes {
     fn weight(&self, _: &u64, token: &Arc<CachedToken>) -> u64 {
         token.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// The look-up already depends on the resource. This is the second line of defence.
+    #[test]
+    fn an_entry_with_the_same_hash_is_no_hit_at_another_resource() {
+        let cache = TokenCache::new(1 << 20, Arc::new(SystemClock::new()));
+        let [own, other] =
+            ["https://a.example", "https://b.example"].map(|url| ResourceUrl::parse(url).unwrap());
+        let request = TokenRequest::new("oat_1");
+        let entry = cache.entry(request.for_resource(&own));
+        let caller = AuthInfo::for_user("user_1", "oat_1".into());
+        let caller = caller.client_id("client").build();
+        let lifetime = Lifetime { ttl: Duration::from_secs(60), expires_at: None, key: None };
+        entry.insert(&caller, lifetime);
+        assert!(entry.get().is_some() && entry.try_get().is_some());
+        for request in [request.for_resource(&other), request] {
+            let colliding = Entry { cache: &cache, request, hash: entry.hash };
+            assert!(colliding.get().is_none() && colliding.try_get().is_none());
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! instead of sleeping. The waits for Clerk are bounded by [`Clock::sleep`].
 
 pub(crate) mod background;
+mod moment;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -12,10 +13,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use moment::Moment;
+
 /// A source of the current time.
 ///
-/// There are two readings because they serve different purposes: the `exp` of a token is compared
-/// with the wall clock, while the age of a cached value must not change when the wall clock is set.
+/// There are two readings because each can be wrong in its way: the wall clock may be set back, and
+/// the monotonic clock may stand still while the machine is suspended, as on Linux. The `exp` of a
+/// token is compared with the wall clock; a cached value is too old as soon as one of the two says
+/// so.
 ///
 /// # Example
 ///

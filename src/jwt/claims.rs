@@ -121,6 +121,11 @@ pub(crate) fn is_sender_constrained(claims: &JsonObject<'_>) -> bool {
     claims.get("cnf").is_some()
 }
 
+/// Returns the time of issue, since 1970-01-01T00:00:00Z.
+pub(super) fn issue_time(claims: &JsonObject<'_>) -> Result<Option<Duration>, VerifyError> {
+    Ok(time(claims, "iat", f64::ceil)?.map(Duration::from_secs))
+}
+
 /// Takes the scopes. An `scp` array takes precedence over a space-separated `scope`; a token with
 /// neither has no scopes.
 fn take_scopes(claims: &mut JsonObject<'_>) -> Result<Scopes, VerifyError> {

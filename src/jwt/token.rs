@@ -1,8 +1,9 @@
 //! The three parts of a token (RFC 7515 section 7.1) and the proof that it was signed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::claims::{ClaimRequirements, ValidClaims};
+use super::claims::{self, ClaimRequirements, ValidClaims};
 use super::header::Header;
 use super::object::JsonObject;
 use super::{VerificationKey, base64url, malformed, reject};
@@ -12,7 +13,7 @@ use crate::error::{VerifyError, VerifyErrorKind};
 pub(crate) struct UnverifiedToken<'a> {
     header: Arc<Header>,
     signing_input: &'a str,
-    /// The decoded payload. It is not parsed before the signature has been verified.
+    /// The decoded payload. No claim but `iat` is read before the signature has been verified.
     claims: Vec<u8>,
     signature: Vec<u8>,
 }
@@ -43,6 +44,14 @@ impl<'a> UnverifiedToken<'a> {
 
     pub(crate) fn header(&self) -> &Arc<Header> {
         &self.header
+    }
+
+    /// Returns whether the token may be a valid one that was issued at `time` or later, since
+    /// 1970-01-01T00:00:00Z, going by an `iat` that is not proven. A token without one may be; a
+    /// token with malformed claims is not valid, whatever its signature.
+    pub(crate) fn may_be_issued_since(&self, time: Duration) -> bool {
+        let issue_time = JsonObject::parse(&self.claims).map(|claims| claims::issue_time(&claims));
+        matches!(issue_time, Some(Ok(issued_at)) if issued_at.is_none_or(|at| at >= time))
     }
 
     /// Proves that the token was signed with this key.

@@ -159,7 +159,11 @@ async fn an_invalid_token_is_401_invalid_token() {
         ("no algorithm", mint().header("alg", "none").jwt(), Kind::UnsupportedAlgorithm),
         ("a symmetric algorithm", mint().header("alg", "HS256").jwt(), Kind::UnsupportedAlgorithm),
         ("an unknown key", mint().header("kid", "ins_other").jwt(), Kind::UnknownKey),
-        ("a signature by another key", mint().foreign_key().jwt(), Kind::InvalidSignature),
+        (
+            "a signature by another key",
+            mint().issued_at(now - 3600).foreign_key().jwt(),
+            Kind::InvalidSignature,
+        ),
         (
             "another issuer",
             mint().claim("iss", "https://clerk.evil.example").jwt(),

@@ -13,12 +13,6 @@ use crate::support::{Fixture, NOW, RESOURCE, call, error_kind, guarded, spawn_ve
 
 const OTHER: &str = "https://other.example.com/mcp";
 
-impl Fixture {
-    fn introspection_calls(&self) -> usize {
-        self.clerk.calls(Route::VerifyAccessToken)
-    }
-}
-
 async fn hits_and_misses(verifier: &ClerkVerifier, token: &str) -> (u64, u64) {
     let before = verifier.stats();
     let _ = verify_clerk_token(verifier, token).await;
@@ -96,10 +90,57 @@ async fn a_cached_token_expires_when_the_wall_clock_is_set_forward() {
     assert_eq!(error_kind(&verifier, &token).await, Some(Kind::Expired));
 }
 
+/// The monotonic clock stands still meanwhile, as on Linux.
+#[tokio::test]
+async fn a_cached_token_is_verified_again_after_a_suspension() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    let (retired, revoked) = (fixture.jwt(), fixture.opaque());
+    for token in [&retired, &revoked] {
+        assert_eq!(error_kind(&verifier, token).await, None);
+    }
+    fixture.clerk.rotate_keys().unwrap();
+    fixture.clerk.revoke(&revoked);
+    // Just before the end of the lifetimes, and at it.
+    fixture.clock.set_unix_time(Duration::from_millis((NOW + 60) * 1000 - 1));
+    assert_eq!(hits_and_misses(&verifier, &revoked).await, (1, 0));
+    fixture.clock.set_unix_time(Duration::from_secs(NOW + 60));
+    assert_eq!(error_kind(&verifier, &revoked).await, Some(Kind::Revoked));
+    fixture.clock.set_unix_time(Duration::from_millis((NOW + 300) * 1000 - 1));
+    assert_eq!(hits_and_misses(&verifier, &retired).await, (1, 0));
+    fixture.clock.set_unix_time(Duration::from_secs(NOW + 8 * 60 * 60));
+    assert_eq!(error_kind(&verifier, &retired).await, Some(Kind::UnknownKey));
+    assert_eq!(verifier.stats().key_set_age, Some(Duration::ZERO));
+}
+
+/// A token that was cached while the wall clock was right does not live longer because it was set
+/// back.
+#[tokio::test]
+async fn a_cached_token_does_not_outlive_a_correction_of_the_wall_clock() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    let mint = || fixture.clerk.mint().audience(RESOURCE);
+    for (token, lifetime) in [
+        (fixture.jwt(), 300),
+        (fixture.opaque(), 60),
+        // Its own expiry, and the leeway.
+        (mint().expires_at(NOW + 20).jwt(), 25),
+        (mint().expires_at(NOW + 20).opaque(), 20),
+    ] {
+        fixture.clock.set_unix_time(Duration::from_secs(NOW));
+        assert_eq!(error_kind(&verifier, &token).await, None);
+        fixture.clock.set_unix_time(Duration::from_secs(NOW - 1000));
+        fixture.clock.advance(Duration::from_millis(lifetime * 1000 - 1));
+        assert_eq!(hits_and_misses(&verifier, &token).await, (1, 0), "{lifetime} s");
+        fixture.clock.advance(Duration::from_millis(1));
+        assert_eq!(hits_and_misses(&verifier, &token).await, (0, 1), "{lifetime} s");
+    }
+}
+
 #[tokio::test]
 async fn a_cached_token_is_rejected_once_its_key_is_removed() {
     let fixture = Fixture::new().await;
-    let (verifier, old) = (fixture.verifier(), fixture.jwt());
+    let (verifier, old) = (fixture.verifier(), fixture.earlier_jwt());
     assert_eq!(error_kind(&verifier, &old).await, None);
     fixture.clerk.rotate_keys().unwrap();
     assert_eq!(
@@ -151,6 +192,11 @@ async fn a_token_is_cached_per_resource() {
                 at(&verifier, &token, resource).await.unwrap().resource(),
                 Some(resource.as_str())
             );
+        }
+        // Neither entry replaces the other.
+        for resource in [&own, &other] {
+            let cached = verifier.cached(TokenRequest::new(&token).for_resource(resource));
+            assert_eq!(cached.unwrap().unwrap().resource(), Some(resource.as_str()));
         }
     }
 }
@@ -309,17 +355,21 @@ async fn concurrent_requests_with_the_same_token_share_one_call() {
 #[tokio::test]
 async fn a_cancelled_caller_does_not_cancel_the_shared_call() {
     let fixture = Fixture::new().await;
-    let (fault, gate) = Fault::hold();
-    fixture.clerk.fault(Route::VerifyAccessToken, fault);
-    let (verifier, token) = (fixture.verifier(), fixture.opaque());
-    let first = spawn_verify(&verifier, &token);
-    gate.arrived(1).await;
-    first.abort();
-    assert!(first.await.unwrap_err().is_cancelled());
-    let second = spawn_verify(&verifier, &token);
-    gate.open();
-    assert!(second.await.unwrap().is_ok());
-    assert_eq!(fixture.introspection_calls(), 1);
+    for (route, token) in
+        [(Route::Jwks, fixture.jwt()), (Route::VerifyAccessToken, fixture.opaque())]
+    {
+        let (fault, gate) = Fault::hold();
+        fixture.clerk.fault(route, fault);
+        let verifier = fixture.verifier();
+        let first = spawn_verify(&verifier, &token);
+        gate.arrived(1).await;
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let second = spawn_verify(&verifier, &token);
+        gate.open();
+        assert!(second.await.unwrap().is_ok());
+        assert_eq!(fixture.clerk.calls(route), 1, "the second caller joins the same call");
+    }
 }
 
 #[tokio::test]

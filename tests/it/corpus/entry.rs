@@ -101,6 +101,10 @@ pub(super) const INVALID_ACT: Reason = (Kind::InvalidClaim, "`act` is not an act
 pub(super) const MISSING_AUDIENCE: Reason = (Kind::InvalidAudience, "the token names no audience");
 pub(super) const WRONG_AUDIENCE: Reason = (Kind::InvalidAudience, "issued for another resource");
 
+/// When the JWTs of the corpus were issued, unless an entry says otherwise: so long before the key
+/// set is fetched that no newer key can have signed them.
+pub(super) const ISSUED: u64 = NOW - 3600;
+
 pub(super) fn rejected(
     name: impl Into<String>,
     rule: &'static str,
@@ -136,10 +140,9 @@ impl Verdict {
         matches!(self, Self::Rejected(reason) if reason.0 == Kind::Malformed || before_keys.contains(reason))
     }
 
-    /// Whether cached keys cannot decide: there may be a newer key, or only Clerk knows the token.
+    /// Whether cached keys cannot decide: only Clerk knows the token.
     pub(super) fn needs_clerk(&self) -> bool {
         matches!(self, Self::Rejected((Kind::UnknownToken, _)))
-            || matches!(self, Self::Rejected(reason) if *reason == UNKNOWN_KID)
     }
 }
 
@@ -221,7 +224,7 @@ impl Token {
     /// The default caller with these differences, as the JSON form of `AuthInfo`, all fields.
     pub(super) fn caller(&self, token: &str, differences: &Value) -> Value {
         let claims = match self {
-            Self::Literal(_) => json!({"iat": NOW, "nbf": NOW, "jti": "oat_corpus"}),
+            Self::Literal(_) => json!({"iat": ISSUED, "nbf": NOW, "jti": "oat_corpus"}),
             Self::Opaque(_) => {
                 json!({"created_at": NOW, "updated_at": NOW, "revocation_reason": null})
             }

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
+use super::entry::ISSUED;
 use super::keys::{KEY_ID, instance_key};
 use crate::support::{NOW, RESOURCE};
 
@@ -40,7 +41,7 @@ impl JwtBuilder {
             ("client_id", json!("client_corpus")),
             ("scope", json!("profile email")),
             ("aud", json!(RESOURCE)),
-            ("iat", json!(NOW)),
+            ("iat", json!(ISSUED)),
             ("nbf", json!(NOW)),
             ("exp", json!(NOW + 3600)),
             ("jti", json!("oat_corpus")),

@@ -194,9 +194,10 @@ impl<'a> Server<'a> {
             ),
         };
         assert_rejection(response, status, code, description, None, &case);
-        // Cached values are fetched again after a second at the earliest.
-        let seconds =
-            retry_after.unwrap_or(if self.upstream.is_cached() { 1 } else { 5 }).max(1).to_string();
+        // Values to cache are fetched again after a second at the earliest, and without an old value
+        // after thirty at the latest.
+        let (default, max) = if self.upstream.is_cached() { (1, 30) } else { (5, u64::MAX) };
+        let seconds = retry_after.unwrap_or(default).clamp(1, max).to_string();
         assert_eq!(
             response.header("retry-after"),
             (status == 503).then_some(seconds.as_str()),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::instance::FrontendApi;
-use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, Fault, ManualClock};
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, Fault, ManualClock, Route};
 use clerk_mcp_tools::{
     AuthInfo, ClerkMcp, ClerkMcpBuilder, ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, Scopes,
     SecretKey, VerifyError, VerifyErrorKind, verify_clerk_token,
@@ -71,6 +71,13 @@ impl Fixture {
             .clock(self.clock.clone())
     }
 
+    /// A verifier that has fetched the key set.
+    pub(crate) async fn warm_verifier(&self) -> ClerkVerifier {
+        let verifier = self.verifier();
+        verifier.warm_up().await.unwrap();
+        verifier
+    }
+
     /// The layer for [`RESOURCE`] that requires `profile` and `email`.
     pub(crate) fn layer(&self) -> BearerAuthLayer<ClerkVerifier> {
         BearerAuthLayer::new(self.verifier(), resource())
@@ -90,9 +97,22 @@ impl Fixture {
         self.clerk.mint().audience(RESOURCE).jwt()
     }
 
+    /// The same, issued long before the key set is fetched: no newer key can have signed it.
+    pub(crate) fn earlier_jwt(&self) -> String {
+        self.clerk.mint().audience(RESOURCE).issued_at(NOW - 3600).jwt()
+    }
+
     /// A valid opaque token for [`RESOURCE`].
     pub(crate) fn opaque(&self) -> String {
         self.clerk.mint().audience(RESOURCE).opaque()
+    }
+
+    pub(crate) fn key_set_calls(&self) -> usize {
+        self.clerk.calls(Route::Jwks)
+    }
+
+    pub(crate) fn introspection_calls(&self) -> usize {
+        self.clerk.calls(Route::VerifyAccessToken)
     }
 
     /// Advances both clocks.
