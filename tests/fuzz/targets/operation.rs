@@ -90,8 +90,11 @@ impl Json {
         let is_located = |json: &Self| json.members("uri").any(|uri| uri.is("a:b"));
         match method {
             "tools/call" | "prompts/get" => is_named(self),
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe"
-            | "resources/directory/read" | "skills/get" => is_located(self),
+            "resources/read"
+            | "resources/subscribe"
+            | "resources/unsubscribe"
+            | "resources/directory/read"
+            | "skills/get" => is_located(self),
             "completion/complete" => {
                 self.members("ref").any(|reference| is_named(reference) || is_located(reference))
             }
