@@ -197,7 +197,8 @@ impl ClerkVerifierBuilder {
     /// seconds, and is at most 5 minutes.
     ///
     /// It applies to `exp`, `nbf` and `iat` of a JWT and to the `expiration` of an opaque token,
-    /// unless Clerk says that the opaque token has expired.
+    /// unless Clerk says that the opaque token has expired: within the leeway Clerk is asked with
+    /// every request.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self

@@ -187,9 +187,8 @@ impl Inner {
             Ok(caller) => {
                 let lifetime = Lifetime {
                     ttl: config.token_cache_ttl,
-                    expires_at: caller
-                        .expires_at()
-                        .map(|at| at.saturating_add(config.leeway.as_secs())),
+                    // Without leeway: past it, Clerk is asked again.
+                    expires_at: caller.expires_at(),
                     key: None,
                 };
                 config.token_cache.entry(request).insert(caller, lifetime);
