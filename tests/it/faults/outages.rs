@@ -41,7 +41,7 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
         let response = await_call(server, case, server.response(&server.token())).await;
         server.assert_rejection(&response, kind, case.retry_after, name);
         assert!(
-            server.fixture.proxy.requests() <= requests + 1,
+            server.fixture.proxy.requests() <= requests + case.requests_per_call(),
             "{upstream:?}, {name}: more than one call"
         );
     }
@@ -52,21 +52,18 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
     let outcome = await_call(server, case, server.outcome(&server.token())).await;
     let (failed, retry_after) = outcome.expect_err(name);
     assert_eq!(failed, kind, "{upstream:?}, {name}");
-    // A failed fetch of keys is retried after a second at the earliest.
-    let min_retry_after =
-        matches!(upstream, Upstream::PublicKeys | Upstream::BackendKeys).then_some(1);
     assert_eq!(
         retry_after.map(|retry_after| retry_after.as_secs()),
-        case.retry_after.max(min_retry_after),
+        case.retry_after.max(upstream.min_retry_after(kind)),
         "{upstream:?}, {name}"
     );
     assert!(
-        server.fixture.proxy.requests() <= requests + 2,
+        server.fixture.proxy.requests() <= requests + 2 * case.requests_per_call(),
         "{upstream:?}, {name}: more than one call each"
     );
     let sent = server.fixture.proxy.sent() - sent;
     assert!(
-        sent <= 2 * (MAX_RESPONSE_BYTES as u64 + MAX_BUFFERED_BYTES),
+        sent <= 4 * (MAX_RESPONSE_BYTES as u64 + MAX_BUFFERED_BYTES),
         "{upstream:?}, {name}: {sent} bytes were sent"
     );
 }

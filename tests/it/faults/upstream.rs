@@ -53,6 +53,17 @@ impl Upstream {
         matches!(self, Self::BackendKeys | Self::OpaqueTokens | Self::Users)
     }
 
+    /// The `retry_after` of the error of a call, if Clerk sends none.
+    pub(super) fn min_retry_after(self, kind: ClerkErrorKind) -> Option<u64> {
+        match (self, kind) {
+            (Self::PublicKeys | Self::BackendKeys, _) => Some(1),
+            (Self::OpaqueTokens, ClerkErrorKind::NotFound) => None,
+            (Self::OpaqueTokens, ClerkErrorKind::InvalidResponse) => Some(5),
+            (Self::OpaqueTokens, _) => Some(1),
+            (Self::Metadata | Self::Users, _) => None,
+        }
+    }
+
     /// Whether responses are cached and served stale: keys and metadata.
     pub(super) fn is_cached(self) -> bool {
         matches!(self, Self::PublicKeys | Self::BackendKeys | Self::Metadata)
@@ -194,9 +205,9 @@ impl<'a> Server<'a> {
             ),
         };
         assert_rejection(response, status, code, description, None, &case);
-        // Cached values are fetched again after a second at the earliest.
-        let seconds =
-            retry_after.unwrap_or(if self.upstream.is_cached() { 1 } else { 5 }).max(1).to_string();
+        // After an outage, a call is made again after a second at the earliest.
+        let has_backoff = self.upstream.is_cached() || kind == ClerkErrorKind::Unavailable;
+        let seconds = retry_after.unwrap_or(if has_backoff { 1 } else { 5 }).max(1).to_string();
         assert_eq!(
             response.header("retry-after"),
             (status == 503).then_some(seconds.as_str()),
