@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn any_ten_seconds_have_no_more_calls_than_the_limit() {
-        for calls in [4, 5, 80, 800, 1_000_000] {
+        for calls in [4, 5, 80, 800, 10_000] {
             let limit = RateLimit::new(calls);
             let mut taken = Vec::new();
             for tenth in 0..300 {
