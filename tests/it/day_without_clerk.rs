@@ -13,7 +13,7 @@ const DAY: u64 = 24 * 60;
 #[tokio::test]
 async fn connections_are_closed() {
     // A fetch a minute from the fifth on, when the keys are to be refreshed.
-    assert_serves_all(Fault::Down, 100, |minute| minute.saturating_sub(4)).await;
+    assert_serves_all(Fault::Down, 20, |minute| minute.saturating_sub(4)).await;
 }
 
 #[tokio::test]

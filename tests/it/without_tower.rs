@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Full;
 use tower::Layer;
 
-use crate::support::{EchoUser, Fixture, RESOURCE, TestResponse, collect_responses, request, send};
+use crate::support::{EchoUser, Fixture, NOW, RESOURCE, TestResponse, collect_responses, request, send};
 
 fn scopes(list: &str) -> Scopes {
     Scopes::parse(list).unwrap()
@@ -46,7 +46,7 @@ async fn the_responses_are_those_of_the_layer() {
         ("opaque", mint().opaque()),
         ("stepped up", mint().scopes(["profile", "email", "files:write"]).jwt()),
         ("narrow", mint().scopes(["profile", "list"]).jwt()),
-        ("forged", mint().foreign_key().jwt()),
+        ("forged", mint().issued_at(NOW - 3600).foreign_key().jwt()),
         ("for another resource", fixture.clerk.mint().audience("https://other.example").jwt()),
         ("malformed", "a b".to_owned()),
         ("empty", String::new()),

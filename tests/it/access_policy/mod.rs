@@ -24,7 +24,7 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
-    Fixture, RESOURCE, TestResponse, TestService, collect_responses, guarded, request, resource,
+    Fixture, NOW, RESOURCE, TestResponse, TestService, collect_responses, guarded, request, resource,
     send,
 };
 

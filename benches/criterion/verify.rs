@@ -1,7 +1,7 @@
 //! Criterion benchmarks of the paths of a request, to follow one of them across changes.
 //!
 //! ```sh
-//! cargo bench --bench verify
+//! cd benches/criterion && cargo bench
 //! ```
 
 #![allow(
@@ -14,6 +14,7 @@
     reason = "a benchmark fails by panicking, and prints its results"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::hint::black_box;
