@@ -1,4 +1,5 @@
-//! Values that are fetched and kept (RFC 5861), calls that concurrent callers share, and their rate.
+//! Values that are fetched and kept (RFC 5861), calls that concurrent callers share, and their
+//! rate.
 //!
 //! Knows neither Clerk nor HTTP.
 

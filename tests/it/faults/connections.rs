@@ -77,8 +77,11 @@ impl Server {
         (read(&shared.connections), read(&shared.requests), read(&shared.unanswered))
     }
 
-    fn unanswered(&self) -> usize {
-        self.counts().2
+    /// Waits until this number of requests was not answered.
+    async fn unanswered(&self, requests: usize) {
+        while self.counts().2 < requests {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -156,14 +159,16 @@ async fn after_a_timeout_kept_connections_are_not_used() {
     server.shared.deaf_before.store(BURST, Ordering::SeqCst);
 
     let first = spawn_verify(&verifier, "oat_first");
-    while server.unanswered() == 0 {
-        tokio::task::yield_now().await;
-    }
+    server.unanswered(1).await;
     server.clock.advance(Duration::from_secs(5));
     assert_eq!(first.await.unwrap().unwrap_err().kind(), Kind::Unavailable);
     server.clock.advance(Duration::from_secs(1));
     for n in 0..8 {
-        assert_eq!(error_kind(&verifier, &format!("oat_after_{n}")).await, None);
+        let token = format!("oat_after_{n}");
+        tokio::select! {
+            outcome = error_kind(&verifier, &token) => assert_eq!(outcome, None),
+            () = server.unanswered(2) => panic!("a kept connection was used"),
+        }
     }
     assert_eq!(server.counts(), (BURST + 8, BURST + 1 + 8, 1));
 }
