@@ -28,6 +28,7 @@ impl Fixture {
             .secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
             .backend_api(self.clerk.backend_api_url().parse().unwrap())
             .resource(resource())
+            .max_calls_per_ten_seconds(1_000_000)
     }
 
     /// A verifier that has fetched its keys.

@@ -297,6 +297,12 @@ mod tests {
         fn advance(&self, seconds: u64) {
             self.0.send_modify(|now| *now += seconds);
         }
+
+        async fn has_sleeper(&self) {
+            while self.0.receiver_count() == 0 {
+                yield_now().await;
+            }
+        }
     }
 
     impl Clock for TestClock {
@@ -356,13 +362,9 @@ mod tests {
             let cache = cache.clone();
             async move { get(&cache).await }
         });
-        begun(&cache).await;
+        clock.has_sleeper().await;
+        clock.advance(10);
         let timed_out = Err(TestError::Interrupted(Interrupted::TimedOut));
-        // The limit counts from a moment after the fetch has begun.
-        while !waiting.is_finished() {
-            clock.advance(10);
-            yield_now().await;
-        }
         assert_eq!(waiting.await.unwrap(), timed_out);
         assert_eq!(get(&cache).await, timed_out, "the backoff has begun");
         clock.advance(1);

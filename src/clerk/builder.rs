@@ -25,6 +25,12 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// A production instance accepts 1,000 calls in 10 seconds.
 const MAX_CONCURRENT_CALLS: usize = 1_000;
+/// Calls in 10 seconds, below the limits of Clerk (1,000 and 100): the server itself, and other
+/// servers with the same key, may call the Backend API too.
+const PRODUCTION_CALLS: u32 = 800;
+const DEVELOPMENT_CALLS: u32 = 80;
+const MIN_CALLS: u32 = 4;
+const MAX_CALLS: u32 = 1_000_000;
 
 /// A builder of a [`ClerkVerifier`].
 ///
@@ -60,8 +66,10 @@ pub struct ClerkVerifierBuilder {
     jwt_cache_ttl: Duration,
     opaque_token_cache_ttl: Duration,
     rejection_cache_ttl: Duration,
+    opaque_token_stale_ttl: Duration,
     token_cache_bytes: u64,
     max_concurrent_calls: usize,
+    max_calls_per_ten_seconds: Option<u32>,
     stale_keys_ttl: Duration,
     clock: Option<Arc<dyn Clock>>,
     /// Whether settings were read from the environment.
@@ -85,8 +93,10 @@ impl ClerkVerifierBuilder {
             jwt_cache_ttl: Duration::from_secs(300),
             opaque_token_cache_ttl: Duration::from_secs(60),
             rejection_cache_ttl: Duration::from_secs(10),
+            opaque_token_stale_ttl: Duration::ZERO,
             token_cache_bytes: 16 * 1024 * 1024,
             max_concurrent_calls: 64,
+            max_calls_per_ten_seconds: None,
             stale_keys_ttl: DEFAULT_STALE_KEYS_TTL,
             clock: None,
             reads_env: false,
@@ -197,7 +207,8 @@ impl ClerkVerifierBuilder {
     /// seconds, and is at most 5 minutes.
     ///
     /// It applies to `exp`, `nbf` and `iat` of a JWT and to the `expiration` of an opaque token,
-    /// unless Clerk says that the opaque token has expired.
+    /// unless Clerk says that the opaque token has expired: within the leeway Clerk is asked with
+    /// every request.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
@@ -231,6 +242,21 @@ impl ClerkVerifierBuilder {
         self
     }
 
+    /// Sets how long an opaque token that Clerk accepted stays valid during an outage of Clerk.
+    /// Defaults to zero: for not longer than
+    /// [`opaque_token_cache_ttl`](Self::opaque_token_cache_ttl).
+    ///
+    /// The time counts from the last call in which Clerk accepted the token. A token whose time in
+    /// the cache is over is still verified by a call first, and only accepted without one if Clerk
+    /// cannot be asked: it is unreachable, fails with 429 or 5xx, or its calls are limited. Such a
+    /// token never outlives its expiration, and not a response in which Clerk rejects it.
+    /// **During an outage this is the maximum latency of a revocation.** It takes up to
+    /// [`token_cache_bytes`](Self::token_cache_bytes) of memory more.
+    pub fn opaque_token_stale_ttl(mut self, ttl: Duration) -> Self {
+        self.opaque_token_stale_ttl = ttl;
+        self
+    }
+
     /// Sets the approximate size in bytes of the cache of verified tokens. Defaults to 16 MiB,
     /// enough for some 5,000 of Clerk's JWTs.
     ///
@@ -247,6 +273,22 @@ impl ClerkVerifierBuilder {
     /// tokens are [`Unavailable`](crate::VerifyErrorKind::Unavailable).
     pub fn max_concurrent_calls(mut self, calls: usize) -> Self {
         self.max_concurrent_calls = calls;
+        self
+    }
+
+    /// Sets the maximum number of calls about opaque tokens in any 10 seconds, between 4 and
+    /// 1,000,000. Defaults to 800 with a secret key of a production instance (`sk_live_…`) and to
+    /// 80 with one of a development instance, of which Clerk accepts 1,000 and 100.
+    ///
+    /// Half of the calls may come at once; the others are spread evenly. Tokens that were accepted
+    /// before, of which the last 10,000 are remembered, can use all of them. All others can use a
+    /// quarter at once, so that made-up tokens do not use up the calls of good ones. Further tokens
+    /// are [`Unavailable`](crate::VerifyErrorKind::Unavailable), with the time to wait, and are
+    /// counted in [`rate_limited`](crate::clerk::VerifierStats::rate_limited).
+    ///
+    /// The limit is that of one verifier. If several servers share a secret key, divide.
+    pub fn max_calls_per_ten_seconds(mut self, calls: u32) -> Self {
+        self.max_calls_per_ten_seconds = Some(calls);
         self
     }
 
@@ -292,7 +334,10 @@ impl ClerkVerifierBuilder {
                 token_cache: Arc::clone(&token_cache),
                 token_cache_ttl: self.opaque_token_cache_ttl,
                 rejection_cache_ttl: self.rejection_cache_ttl,
+                stale_ttl: self.opaque_token_stale_ttl,
+                stale_bytes: self.token_cache_bytes,
                 max_concurrent_calls: self.max_concurrent_calls,
+                max_calls_per_ten_seconds: self.max_calls(),
                 clock: Arc::clone(&clock),
                 counters: Arc::clone(&counters),
             })
@@ -335,7 +380,21 @@ impl ClerkVerifierBuilder {
         if self.max_concurrent_calls == 0 || self.max_concurrent_calls > MAX_CONCURRENT_CALLS {
             return Err(ConfigError::invalid("max_concurrent_calls", "is not between 1 and 1,000"));
         }
+        if !(MIN_CALLS..=MAX_CALLS).contains(&self.max_calls()) {
+            return Err(ConfigError::invalid(
+                "max_calls_per_ten_seconds",
+                "is not between 4 and 1,000,000",
+            ));
+        }
         Ok(())
+    }
+
+    fn max_calls(&self) -> u32 {
+        let instance_type = self.secret_key.as_ref().map(SecretKey::instance_type);
+        self.max_calls_per_ten_seconds.unwrap_or(match instance_type {
+            Some(InstanceType::Production) => PRODUCTION_CALLS,
+            _ => DEVELOPMENT_CALLS,
+        })
     }
 
     fn jwt_keys(

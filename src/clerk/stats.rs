@@ -6,9 +6,10 @@ use std::time::Duration;
 /// Cache sizes and counters of a verifier at one moment, from
 /// [`ClerkVerifier::stats`](crate::ClerkVerifier::stats).
 ///
-/// With the feature `metrics`, the four counters are also counters of the `metrics` crate, as
+/// With the feature `metrics`, the five counters are also counters of the `metrics` crate, as
 /// `clerk_mcp_tools_token_cache_hits_total`, `clerk_mcp_tools_token_cache_misses_total`,
-/// `clerk_mcp_tools_upstream_calls_total` and `clerk_mcp_tools_upstream_failures_total`.
+/// `clerk_mcp_tools_upstream_calls_total`, `clerk_mcp_tools_upstream_failures_total` and
+/// `clerk_mcp_tools_rate_limited_total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifierStats {
@@ -26,6 +27,9 @@ pub struct VerifierStats {
     pub upstream_calls: u64,
     /// How many of those calls failed. A call that rejects a token has not failed.
     pub upstream_failures: u64,
+    /// How many calls about opaque tokens were not made, because of
+    /// [`max_calls_per_ten_seconds`](crate::ClerkVerifierBuilder::max_calls_per_ten_seconds).
+    pub rate_limited: u64,
 }
 
 /// The counters behind a [`VerifierStats`].
@@ -35,6 +39,7 @@ pub(super) struct Counters {
     cache_misses: AtomicU64,
     upstream_calls: AtomicU64,
     upstream_failures: AtomicU64,
+    rate_limited: AtomicU64,
 }
 
 macro_rules! count {
@@ -62,6 +67,11 @@ impl Counters {
         }
     }
 
+    /// Counts a call to Clerk that was not made.
+    pub(super) fn rate_limited(&self) {
+        count!(self.rate_limited, "rate_limited");
+    }
+
     pub(super) fn read(&self) -> VerifierStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         VerifierStats {
@@ -69,6 +79,7 @@ impl Counters {
             cache_misses: read(&self.cache_misses),
             upstream_calls: read(&self.upstream_calls),
             upstream_failures: read(&self.upstream_failures),
+            rate_limited: read(&self.rate_limited),
             ..VerifierStats::default()
         }
     }

@@ -115,6 +115,10 @@ impl Entry<'_> {
         self.cache.entries.insert(self.hash, Arc::new(token));
     }
 
+    pub(super) fn remove(&self) {
+        self.cache.entries.remove(&self.hash);
+    }
+
     fn valid_caller(&self, token: &CachedToken) -> Option<AuthInfo> {
         let request = self.request;
         let is_the_same = token.caller.token().expose() == request.token()

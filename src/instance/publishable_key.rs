@@ -153,8 +153,8 @@ fn is_host(text: &str) -> bool {
     name.len() <= 253 && name.contains('.') && labels_fit && port.is_none_or(is_port)
 }
 
-/// Returns whether the string is a port number in the one form that an issuer can have it: an origin
-/// that is written by software has no leading zero.
+/// Returns whether the string is a port number in the one form that an issuer can have it: an
+/// origin that is written by software has no leading zero.
 pub(super) fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok_and(|port| port != 0 && port.to_string() == text)
 }

@@ -41,15 +41,16 @@ pub(super) fn check_header(header: &JsonObject<'_>) -> Result<(), VerifyError> {
     if !header.get("typ").and_then(Value::as_str).is_some_and(is_access_token) {
         return Err(other("the header's `typ` is not at+jwt"));
     }
-    // Clerk writes it for other classes: cl_B7d4PD111AAA for session tokens, cl_B7d4PD222AAA for JWT
-    // templates, cl_B7d4PD333AAA for machine tokens.
+    // Clerk writes it for other classes: cl_B7d4PD111AAA for session tokens, cl_B7d4PD222AAA for
+    // JWT templates, cl_B7d4PD333AAA for machine tokens.
     if header.get("cat").is_some() {
         return Err(other("the header's `cat` is that of another class of tokens"));
     }
     Ok(())
 }
 
-/// Checks that the subject of a token is a user: `user_` and at least one letter, digit, `_` or `-`.
+/// Checks that the subject of a token is a user: `user_` and at least one letter, digit, `_` or
+/// `-`.
 pub(crate) fn check_subject(subject: &str) -> Result<(), VerifyError> {
     let is_id_char = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     let is_user = subject

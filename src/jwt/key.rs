@@ -94,7 +94,8 @@ impl VerificationKey {
         let pem = unescape(pem).map_err(invalid_pem)?;
         let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| invalid_pem("it is not PEM with the label PUBLIC KEY"))?;
-        // Checks the whole structure and the object identifier; `rsa_components` only finds its way.
+        // Checks the whole structure and the object identifier; `rsa_components` only finds its
+        // way.
         let wrong_size = || invalid_pem("it is not an RSA key of 2048 to 8192 bits");
         PublicEncryptingKey::from_der(&spki).map_err(|_| wrong_size())?;
         let (modulus, exponent) = rsa_components(&spki).ok_or_else(wrong_size)?;

@@ -13,8 +13,8 @@ use super::value::{JsonValue, MemberName, Repeated};
 ///
 /// Of two members with the same name, two parsers may take different ones, and so read different
 /// things in one token (RFC 7515 section 10.12; RFC 7519 section 4 allows rejecting them). The same
-/// holds at every depth of [`ACTOR`], whose members say who acts for the user. Within other members,
-/// which nothing is decided by, the last one counts.
+/// holds at every depth of [`ACTOR`], whose members say who acts for the user. Within other
+/// members, which nothing is decided by, the last one counts.
 pub(crate) struct JsonObject<'a> {
     members: Vec<Member<'a>>,
 }

@@ -125,8 +125,8 @@ impl<'de> Visitor<'de> for JsonValue {
     }
 }
 
-/// Reads a number as `serde_json` passes it with `arbitrary_precision`. `None` without that feature:
-/// the object is one of the JSON itself.
+/// Reads a number as `serde_json` passes it with `arbitrary_precision`. `None` without that
+/// feature: the object is one of the JSON itself.
 ///
 /// With the feature such an object in the JSON is a number for every reader, and cannot be told
 /// from one.

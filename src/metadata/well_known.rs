@@ -54,11 +54,13 @@ pub fn protected_resource_metadata_url(resource: &ResourceUrl) -> String {
 /// ```
 #[must_use]
 pub fn well_known_paths(well_known: &str, resource: &ResourceUrl) -> Vec<String> {
-    let path = resource.path().trim_end_matches('/');
+    let path = resource.path().strip_suffix('/').unwrap_or(resource.path());
     let mut paths = vec![well_known.to_owned(), format!("{well_known}/")];
     if !path.is_empty() {
         paths.extend([format!("{well_known}{path}"), format!("{well_known}{path}/")]);
     }
+    // A path of slashes alone has some of them twice.
+    paths.dedup();
     paths
 }
 

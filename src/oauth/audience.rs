@@ -7,11 +7,11 @@ use crate::error::{ConfigError, VerifyError, VerifyErrorKind};
 
 /// How the audience of a token is checked.
 ///
-/// Clerk writes `aud` into a token only if the URL of the MCP server is registered with the instance
-/// (Dashboard, *Agents → MCP servers*), which also turns the audience claim on, and if the client
-/// sent the `resource` parameter of RFC 8707. MCP 2026-07-28 requires clients to send it and servers
-/// to check it; some older clients do not send it. Grants from before the registration keep getting
-/// tokens without `aud`.
+/// Clerk writes `aud` into a token only if the URL of the MCP server is registered with the
+/// instance (Dashboard, *Agents → MCP servers*), which also turns the audience claim on, and if the
+/// client sent the `resource` parameter of RFC 8707. MCP 2026-07-28 requires clients to send it and
+/// servers to check it; some older clients do not send it. Grants from before the registration keep
+/// getting tokens without `aud`.
 ///
 /// # Example
 ///

@@ -227,7 +227,8 @@ fn split(text: &str) -> Option<Components> {
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     let default = if scheme.eq_ignore_ascii_case("https://") { ":443" } else { ":80" };
-    // In `host:8443:443` the last number is no port, and without it another authority would be left.
+    // In `host:8443:443` the last number is no port, and without it another authority would be
+    // left.
     let is_host = |host: &&str| host.ends_with(']') || !host.contains(':');
     authority.strip_suffix(default).filter(is_host).unwrap_or(authority)
 }

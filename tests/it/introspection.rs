@@ -2,12 +2,34 @@
 
 use std::time::Duration;
 
+use clerk_mcp_tools::bearer_auth::{TokenRequest, VerifyToken};
 use clerk_mcp_tools::testing::{Fault, Route, TokenBuilder};
-use clerk_mcp_tools::{VerifyErrorKind as Kind, verify_clerk_token};
-use http::Method;
+use clerk_mcp_tools::{
+    ClerkVerifier, ClerkVerifierBuilder, ResourceUrl, SecretKey, VerifyErrorKind as Kind,
+    verify_clerk_token,
+};
+use http::{HeaderName, Method, Response};
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, NOW, RESOURCE, error_kind, json_fault};
+
+const OTHER: &str = "https://other.example.com/mcp";
+
+impl Fixture {
+    fn verify_calls(&self) -> usize {
+        self.clerk.calls(Route::VerifyAccessToken)
+    }
+
+    fn fail_verify_calls(&self, status: u16, retry_after: Option<u64>) {
+        self.clerk.fault(Route::VerifyAccessToken, Fault::Status { status, retry_after });
+    }
+
+    /// A builder with the default rate, that of a development instance.
+    fn rate_limited_builder(&self) -> ClerkVerifierBuilder {
+        self.public_verifier_builder()
+            .secret_key(SecretKey::parse(self.clerk.secret_key()).unwrap())
+    }
+}
 
 #[tokio::test]
 async fn sends_the_documented_request_to_clerk() {
@@ -169,7 +191,17 @@ async fn unusable_responses_count_as_an_outage() {
 async fn only_a_404_with_clerks_error_means_an_unknown_token() {
     let fixture = Fixture::new().await;
     let verifier = fixture.verifier();
-    for body in ["", "not found", "<html>", "{}", r#"{"errors":[]}"#, r#"{"error":"not_found"}"#] {
+    for body in [
+        "",
+        "not found",
+        "<html>",
+        "{}",
+        r#"{"errors":[]}"#,
+        r#"{"error":"not_found"}"#,
+        r#"{"errors":[{"code":"url_not_found"}]}"#,
+        r#"{"errors":[{"status":"404","title":"Not Found"}]}"#,
+        r#"[[["resource_not_found"]]]"#,
+    ] {
         let fault =
             Fault::Body { status: 404, content_type: "text/html".into(), body: body.into() };
         fixture.clerk.fault(Route::VerifyAccessToken, fault);
@@ -212,4 +244,231 @@ async fn malformed_opaque_tokens_do_not_cause_a_call() {
     }
     assert!(verify_clerk_token(&verifier, &format!("oat_{}", "a".repeat(600))).await.is_err());
     assert_eq!(fixture.clerk.calls(Route::VerifyAccessToken), 0);
+}
+
+#[tokio::test]
+async fn an_outage_pauses_the_calls_for_all_tokens() {
+    let fixture = Fixture::new().await;
+    let with_retry_after = |status: u16, value: &str| {
+        let name = HeaderName::from_static("retry-after");
+        let response = Response::builder().status(status).header(name, value);
+        Fault::Answer(response.body(Default::default()).unwrap())
+    };
+    let rows = [
+        (Fault::Status { status: 429, retry_after: None }, Kind::Unavailable, 1),
+        (with_retry_after(429, "0"), Kind::Unavailable, 1),
+        (with_retry_after(429, "1.5"), Kind::Unavailable, 2),
+        (with_retry_after(429, "soon"), Kind::Unavailable, 1),
+        (with_retry_after(503, "Fri, 31 Dec 9999 23:59:59 GMT"), Kind::Unavailable, 300),
+        (Fault::Status { status: 500, retry_after: None }, Kind::Unavailable, 1),
+        (Fault::Down, Kind::Unavailable, 1),
+        (Fault::Status { status: 401, retry_after: None }, Kind::Misconfigured, 1),
+    ];
+    for (fault, kind, pause) in rows {
+        let case = format!("{fault:?}");
+        let verifier = fixture.verifier();
+        let calls = fixture.verify_calls();
+        fixture.clerk.fault(Route::VerifyAccessToken, fault);
+        for _ in 0..20 {
+            let error = verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
+            let expected = (kind, Some(Duration::from_secs(pause)));
+            assert_eq!((error.kind(), error.retry_after()), expected, "{case}");
+        }
+        assert_eq!(fixture.verify_calls(), calls + 1, "{case}");
+        fixture.clerk.heal_all();
+        assert_eq!(error_kind(&verifier, &fixture.opaque()).await, Some(kind), "{case}");
+        fixture.advance(pause);
+        for _ in 0..3 {
+            assert_eq!(error_kind(&verifier, &fixture.opaque()).await, None, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_pause_ends_soon_after_clerk_works_again() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    fixture.fail_verify_calls(429, Some(300));
+    assert_eq!(error_kind(&verifier, &fixture.opaque()).await, Some(Kind::Unavailable));
+    fixture.advance(30);
+    // One call is let through, and no second one.
+    for _ in 0..3 {
+        assert_eq!(error_kind(&verifier, &fixture.opaque()).await, Some(Kind::Unavailable));
+    }
+    assert_eq!(fixture.verify_calls(), 2);
+    fixture.clerk.heal_all();
+    fixture.advance(29);
+    let error = verify_clerk_token(&verifier, &fixture.opaque()).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(271)));
+    fixture.advance(1);
+    for _ in 0..3 {
+        assert_eq!(error_kind(&verifier, &fixture.opaque()).await, None);
+    }
+    assert_eq!(fixture.verify_calls(), 5);
+}
+
+/// A response that is neither a verdict nor an outage may be due to the token.
+#[tokio::test]
+async fn an_unusable_response_affects_only_its_token() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    for status in [400, 403, 422] {
+        let (odd, calls) = (fixture.opaque(), fixture.verify_calls());
+        fixture.fail_verify_calls(status, None);
+        for _ in 0..20 {
+            let error = verify_clerk_token(&verifier, &odd).await.unwrap_err();
+            let expected = (Kind::Unavailable, Some(Duration::from_secs(5)));
+            assert_eq!((error.kind(), error.retry_after()), expected, "{status}");
+        }
+        assert_eq!(fixture.verify_calls(), calls + 1, "{status}");
+        fixture.clerk.heal_all();
+        assert_eq!(error_kind(&verifier, &fixture.opaque()).await, None, "{status}");
+        fixture.advance(5);
+        assert_eq!(error_kind(&verifier, &odd).await, None, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_tokens_cannot_use_up_the_calls_of_known_ones() {
+    let fixture = Fixture::new().await;
+    let verifier =
+        fixture.rate_limited_builder().opaque_token_cache_ttl(Duration::ZERO).build().unwrap();
+    let known = fixture.opaque();
+    assert_eq!(error_kind(&verifier, &known).await, None);
+    for n in 0..100 {
+        let kind = if n < 19 { Kind::UnknownToken } else { Kind::Unavailable };
+        assert_eq!(error_kind(&verifier, &format!("oat_{n}")).await, Some(kind), "{n}");
+    }
+    let error = verify_clerk_token(&verifier, "oat_next").await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_millis(250)));
+    assert_eq!((fixture.verify_calls(), verifier.stats().rate_limited), (20, 82));
+    for n in 0..30 {
+        let expected = (n >= 20).then_some(Kind::Unavailable);
+        assert_eq!(error_kind(&verifier, &known).await, expected, "{n}");
+    }
+    // A token is no longer known once Clerk rejects it.
+    fixture.advance(10);
+    fixture.clerk.revoke(&known);
+    assert_eq!(error_kind(&verifier, &known).await, Some(Kind::Revoked));
+    for n in 0..19 {
+        assert_eq!(error_kind(&verifier, &format!("oat_{n}")).await, Some(Kind::UnknownToken));
+    }
+    fixture.clock.advance(Duration::from_millis(100));
+    assert_eq!(error_kind(&verifier, "oat_more").await, Some(Kind::Unavailable));
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_tokens_neither_spends_the_quota_nor_stops_others() {
+    let fixture = Fixture::new().await;
+    let verifier =
+        fixture.rate_limited_builder().opaque_token_cache_ttl(Duration::ZERO).build().unwrap();
+    let known = fixture.opaque();
+    for second in 0..20 {
+        assert_eq!(error_kind(&verifier, &known).await, None, "{second}");
+        for n in 0..40 {
+            assert!(error_kind(&verifier, &format!("oat_{second}_{n}")).await.is_some());
+            fixture.clock.advance(Duration::from_millis(25));
+        }
+        if second == 9 {
+            assert!(fixture.verify_calls() <= 80, "{} calls", fixture.verify_calls());
+            fixture.clerk.reset_calls();
+        }
+    }
+    assert!(fixture.verify_calls() <= 80, "{} calls", fixture.verify_calls());
+}
+
+#[test]
+fn the_rate_has_limits_and_follows_the_type_of_the_instance() {
+    let builder = || {
+        let api = clerk_mcp_tools::instance::FrontendApi::parse("https://clerk.example.com");
+        ClerkVerifier::builder().frontend_api(api.unwrap())
+    };
+    for calls in [0, 3, 1_000_001] {
+        let error = builder().max_calls_per_ten_seconds(calls).build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "max_calls_per_ten_seconds is not between 4 and 1,000,000",
+            "{calls}"
+        );
+    }
+    assert!(builder().max_calls_per_ten_seconds(4).build().is_ok());
+    assert!(builder().build().is_ok());
+}
+
+const STALE_TTL: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn an_accepted_token_stays_valid_in_an_outage_if_the_server_wants_it() {
+    let fixture = Fixture::new().await;
+    let (default, stale) = (
+        fixture.verifier(),
+        fixture.verifier_builder().opaque_token_stale_ttl(STALE_TTL).build().unwrap(),
+    );
+    let token = fixture.opaque();
+    for verifier in [&default, &stale] {
+        assert_eq!(error_kind(verifier, &token).await, None);
+    }
+    fixture.advance(60);
+    for (status, default_kind, stale_kind) in [
+        (500, Kind::Unavailable, None),
+        (429, Kind::Unavailable, None),
+        (401, Kind::Misconfigured, Some(Kind::Misconfigured)),
+    ] {
+        fixture.fail_verify_calls(status, None);
+        for _ in 0..2 {
+            assert_eq!(error_kind(&default, &token).await, Some(default_kind), "{status}");
+            assert_eq!(error_kind(&stale, &token).await, stale_kind, "{status}");
+        }
+        assert_eq!(error_kind(&stale, &fixture.opaque()).await, Some(default_kind), "another");
+        fixture.advance(30);
+    }
+    fixture.clerk.fault_all(Fault::Down);
+    fixture.advance(3600 - 60 - 3 * 30 - 1);
+    let caller = verify_clerk_token(&stale, &token).await.unwrap();
+    assert_eq!(caller.user_id(), fixture.clerk.default_user_id());
+    fixture.advance(1);
+    assert_eq!(error_kind(&stale, &token).await, Some(Kind::Unavailable));
+    // Clerk is asked first, also while a token could be used without.
+    fixture.clerk.heal_all();
+    fixture.advance(30);
+    assert_eq!(error_kind(&stale, &token).await, None);
+    fixture.advance(60);
+    assert!(fixture.clerk.revoke(&token));
+    assert_eq!(error_kind(&stale, &token).await, Some(Kind::Revoked));
+}
+
+#[tokio::test]
+async fn a_token_is_not_used_in_an_outage_after_it_has_expired() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier_builder().opaque_token_stale_ttl(STALE_TTL).build().unwrap();
+    let token = fixture.clerk.mint().audience(RESOURCE).expires_at(NOW + 120).opaque();
+    assert_eq!(error_kind(&verifier, &token).await, None);
+    fixture.clerk.fault_all(Fault::Down);
+    fixture.advance(119);
+    assert_eq!(error_kind(&verifier, &token).await, None);
+    fixture.advance(1);
+    assert_eq!(error_kind(&verifier, &token).await, Some(Kind::Unavailable));
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_not_used_in_an_outage_at_any_resource() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier_builder().opaque_token_stale_ttl(STALE_TTL).build().unwrap();
+    let resources: [ResourceUrl; 2] = [RESOURCE.parse().unwrap(), OTHER.parse().unwrap()];
+    let token = fixture.clerk.mint().audiences([RESOURCE, OTHER]).opaque();
+    let verify = async |resource: &ResourceUrl| {
+        let request = TokenRequest::new(&token).for_resource(resource);
+        verifier.verify_token(request).await.err().map(|error| error.kind())
+    };
+    for resource in &resources {
+        assert_eq!(verify(resource).await, None);
+    }
+    fixture.clerk.revoke(&token);
+    fixture.advance(60);
+    assert_eq!(verify(&resources[0]).await, Some(Kind::Revoked));
+    fixture.clerk.fault_all(Fault::Down);
+    fixture.advance(10);
+    for resource in &resources {
+        assert_eq!(verify(resource).await, Some(Kind::Unavailable));
+    }
 }

@@ -1,9 +1,11 @@
 //! Verifies opaque tokens through the Backend API (in the manner of RFC 7662), with shared calls,
-//! cached rejections and backoff.
+//! cached rejections, a limited rate and backoff.
 
 mod backoff;
+mod known_tokens;
 mod response;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +13,15 @@ use aws_lc_rs::digest::{Context, SHA256};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use backoff::Backoff;
+use backoff::{Attempt, Backoff};
+use known_tokens::KnownTokens;
 pub(super) use response::IntrospectionResponse;
 
 use super::audience::check_audience;
 use super::client::ClerkClient;
 use super::stats::Counters;
 use super::token_cache::{Lifetime, TokenCache};
-use crate::cache::{Interrupted, Key, SingleFlight};
+use crate::cache::{Interrupted, Key, RateLimit, Share, SingleFlight};
 use crate::clock::{Clock, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
 use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, OwnedTokenRequest, TokenRequest};
@@ -29,6 +32,9 @@ const MAX_IN_FLIGHT: usize = 1024;
 const MAX_PERMIT_WAIT: Duration = Duration::from_secs(5);
 /// Rejections that are cached. An entry takes some 300 bytes.
 const MAX_REJECTIONS: usize = 10_000;
+/// How long a token is not asked about again after a response that is neither a verdict nor an
+/// outage, such as a 400. It may be due to this token, so the others are not affected.
+const UNUSABLE_RESPONSE_TTL: Duration = Duration::from_secs(5);
 
 /// Verifies opaque tokens.
 pub(super) struct Introspection {
@@ -46,7 +52,12 @@ pub(super) struct IntrospectionConfig {
     pub(super) token_cache: Arc<TokenCache>,
     pub(super) token_cache_ttl: Duration,
     pub(super) rejection_cache_ttl: Duration,
+    /// How long an accepted token stays good in an outage. Zero for not at all.
+    pub(super) stale_ttl: Duration,
+    /// The size of the cache for that.
+    pub(super) stale_bytes: u64,
     pub(super) max_concurrent_calls: usize,
+    pub(super) max_calls_per_ten_seconds: u32,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Arc<Counters>,
 }
@@ -54,10 +65,13 @@ pub(super) struct IntrospectionConfig {
 struct Inner {
     config: IntrospectionConfig,
     rejections: Cache<Key, CachedRejection>,
+    known_tokens: KnownTokens,
     permits: Semaphore,
+    rate: RateLimit,
     backoff: Backoff,
 }
 
+/// A rejection, or the error of an [unusable response](UNUSABLE_RESPONSE_TTL).
 #[derive(Clone)]
 struct CachedRejection {
     error: VerifyError,
@@ -69,7 +83,9 @@ impl Introspection {
     pub(super) fn new(config: IntrospectionConfig) -> Self {
         let inner = Inner {
             rejections: Cache::new(MAX_REJECTIONS),
+            known_tokens: KnownTokens::new(config.stale_ttl, config.stale_bytes, &config.clock),
             permits: Semaphore::new(config.max_concurrent_calls),
+            rate: RateLimit::new(config.max_calls_per_ten_seconds),
             backoff: Backoff::default(),
             config,
         };
@@ -83,10 +99,18 @@ impl Introspection {
 
     /// Verifies a token that is not in the token cache.
     pub(super) async fn verify(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        let key = key(request);
+        let outcome = self.ask(key(request), request).await;
+        outcome.or_else(|error| match error.kind() {
+            VerifyErrorKind::Unavailable => self.inner.known_tokens.stale(request).ok_or(error),
+            _ => Err(error),
+        })
+    }
+
+    async fn ask(&self, key: Key, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         if let Some(error) = self.inner.cached_rejection(&key) {
             return Err(error);
         }
+        self.inner.backoff.check(self.inner.config.clock.monotonic())?;
         let call = || Arc::clone(&self.inner).call(key, request.into());
         self.calls.join(key, call).await.unwrap_or_else(|why| Err(interrupted(why)))
     }
@@ -99,16 +123,30 @@ impl Inner {
         request: OwnedTokenRequest,
     ) -> Result<AuthInfo, VerifyError> {
         let request = request.as_request();
-        let _permit = self.acquire_permit().await?;
         // An earlier call about this token may have ended between the caller's look-up and this
         // one.
         if let Some(outcome) = self.cached(&key, request) {
             return outcome;
         }
-        self.check_backoff()?;
+        // First of all, so that calls that may not be made take up no permits.
+        self.check_rate(request)?;
+        let _permit = self.acquire_permit().await?;
         let outcome = self.introspect(request).await;
         self.remember(key, request, &outcome);
         outcome
+    }
+
+    /// Counts a call. Unknown tokens may use a part of the rate only: made-up ones must not use up
+    /// that of good ones, whose time in the cache is over.
+    fn check_rate(&self, request: TokenRequest<'_>) -> Result<(), VerifyError> {
+        let is_known = self.known_tokens.contains(request);
+        let share = if is_known { Share::Whole } else { Share::Limited };
+        self.rate.take(share, self.config.clock.monotonic()).map_err(|wait| {
+            self.config.counters.rate_limited();
+            VerifyError::new(VerifyErrorKind::Unavailable)
+                .with_detail("the limit of calls to Clerk about opaque tokens is reached")
+                .with_retry_after(wait)
+        })
     }
 
     /// Waits for a concurrency permit, at most as long as one call may take.
@@ -133,33 +171,34 @@ impl Inner {
         (self.config.clock.monotonic() < rejection.evict_at).then_some(rejection.error)
     }
 
-    /// Rejects without a call while Clerk wants none (429 and 503 with `Retry-After`).
-    fn check_backoff(&self) -> Result<(), VerifyError> {
-        let Some(remaining) = self.backoff.remaining(self.config.clock.monotonic()) else {
-            return Ok(());
-        };
-        let error = ClerkError::new(ClerkErrorKind::Unavailable, "Clerk asked to retry later");
-        Err(error.with_retry_after(Some(remaining)).into())
-    }
-
     async fn introspect(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
+        let attempt = self.backoff.begin(self.config.clock.monotonic())?;
         let body = self.config.client.verify_access_token(request.token()).await;
         let failed = body.as_ref().is_err_and(|error| error.kind() != ClerkErrorKind::NotFound);
         self.config.counters.upstream_call(failed);
-        let body = body.map_err(|error| self.call_error(error))?;
+        let body = body.map_err(|error| self.call_error(error, attempt))?;
         let now = self.config.clock.unix_time().as_secs();
-        self.auth_info(request, IntrospectionResponse::parse(&body, now, self.config.leeway)?)
+        let response = IntrospectionResponse::parse(&body, now, self.config.leeway);
+        if response.as_ref().err().is_none_or(|error| error.kind().is_invalid_token()) {
+            self.backoff.succeeded(attempt);
+        }
+        self.auth_info(request, response.map_err(unusable_later)?)
     }
 
-    fn call_error(&self, error: ClerkError) -> VerifyError {
-        if error.kind() == ClerkErrorKind::NotFound {
-            return VerifyError::new(VerifyErrorKind::UnknownToken)
-                .with_detail("Clerk does not know the token");
+    fn call_error(&self, error: ClerkError, attempt: Attempt) -> VerifyError {
+        match error.kind() {
+            ClerkErrorKind::NotFound => {
+                self.backoff.succeeded(attempt);
+                VerifyError::new(VerifyErrorKind::UnknownToken)
+                    .with_detail("Clerk does not know the token")
+            }
+            ClerkErrorKind::Unavailable | ClerkErrorKind::Unauthorized => {
+                self.backoff.failed(attempt, error, self.config.clock.monotonic()).into()
+            }
+            ClerkErrorKind::InvalidResponse | ClerkErrorKind::InvalidRequest => {
+                unusable_later(error.into())
+            }
         }
-        if let Some(after) = error.retry_after() {
-            self.backoff.extend_to(self.config.clock.monotonic().saturating_add(after));
-        }
-        error.into()
     }
 
     fn auth_info(
@@ -178,7 +217,8 @@ impl Inner {
         check_audience(self.config.audience, builder, response.audience, request)
     }
 
-    /// Caches accepted and rejected tokens. Outages are never cached.
+    /// Caches accepted and rejected tokens, and for a moment those that Clerk's response said nothing
+    /// about. Outages are never cached.
     fn remember(
         &self,
         key: Key,
@@ -186,27 +226,45 @@ impl Inner {
         outcome: &Result<AuthInfo, VerifyError>,
     ) {
         let config = &self.config;
-        match outcome {
+        let ttl = match outcome {
             Ok(caller) => {
                 let lifetime = Lifetime {
                     ttl: config.token_cache_ttl,
-                    expires_at: caller
-                        .expires_at()
-                        .map(|at| at.saturating_add(config.leeway.as_secs())),
+                    // Without leeway: past it, Clerk is asked again.
+                    expires_at: caller.expires_at(),
                     key: None,
                 };
                 config.token_cache.entry(request).insert(caller, lifetime);
+                return self.known_tokens.accept(request, caller);
             }
             Err(error) if error.kind().is_invalid_token() => {
-                if config.rejection_cache_ttl.is_zero() {
-                    return;
-                }
-                let evict_at = config.clock.monotonic().saturating_add(config.rejection_cache_ttl);
-                self.rejections.insert(key, CachedRejection { error: error.clone(), evict_at });
+                self.known_tokens.reject(request, error.kind());
+                config.rejection_cache_ttl
             }
-            Err(_) => {}
+            Err(error) if is_unusable(error) => {
+                UNUSABLE_RESPONSE_TTL.min(config.rejection_cache_ttl)
+            }
+            Err(_) => return,
+        };
+        if let (Err(error), false) = (outcome, ttl.is_zero()) {
+            let evict_at = config.clock.monotonic().saturating_add(ttl);
+            self.rejections.insert(key, CachedRejection { error: error.clone(), evict_at });
         }
     }
+}
+
+/// Returns whether Clerk's response was neither a verdict nor an outage.
+fn is_unusable(error: &VerifyError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<ClerkError>());
+    source.is_some_and(|error| error.kind() == ClerkErrorKind::InvalidResponse)
+}
+
+/// Sets when the token is asked about again, unless the error is a verdict.
+fn unusable_later(error: VerifyError) -> VerifyError {
+    if error.kind().is_invalid_token() {
+        return error;
+    }
+    error.with_retry_after(UNUSABLE_RESPONSE_TTL)
 }
 
 /// Returns a digest of the token and of the resource that it is presented to: an outcome at one

@@ -95,7 +95,7 @@ fn reject_inactive(
     if is_sender_constrained(response) {
         return reject(
             VerifyErrorKind::InvalidClaim,
-            "Clerk says that the token is bound to a key (`cnf`), and only bearer tokens are accepted",
+            "Clerk says that `cnf` binds the token to a key, and only bearer tokens are accepted",
         );
     }
     match response.get("subject").and_then(Value::as_str) {

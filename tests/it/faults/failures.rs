@@ -23,6 +23,17 @@ pub(super) struct Case {
     pub(super) times_out: bool,
 }
 
+impl Case {
+    /// A call is made once more if a connection that may have been used before ends without a
+    /// response.
+    pub(super) fn requests_per_call(&self) -> usize {
+        match self.failure {
+            Connection(_) | Response(Fault::Down) => 2,
+            Response(_) => 1,
+        }
+    }
+}
+
 fn case(name: impl Into<String>, failure: Failure, kind: ClerkErrorKind) -> Case {
     Case {
         name: name.into(),
@@ -50,6 +61,8 @@ fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Fa
 const HTML: &str = "<!doctype html><title>Just a moment</title>";
 const CLERK_ERROR: &str =
     r#"{"errors":[{"code":"fault","message":"A fault","long_message":"A fault"}]}"#;
+const NOT_FOUND_ERROR: &str =
+    r#"{"errors":[{"code":"resource_not_found","message":"Unknown","long_message":"Unknown"}]}"#;
 
 /// Connections that are refused, closed, or carry something other than an HTTP response.
 pub(super) fn connections() -> Vec<Case> {
@@ -193,14 +206,15 @@ pub(super) fn statuses() -> Vec<Case> {
         kind_with_key: Unauthorized,
         ..case("401", response(401, &json, CLERK_ERROR), InvalidResponse)
     });
-    // Any web server may send 404; only Clerk's own error means that the resource is unknown.
+    // Any web server may send 404; only this error of Clerk means that the object is unknown.
     rows.push(case("404 in HTML", response(404, &json, HTML), InvalidResponse));
     rows.push(case(
         "404 in JSON",
         response(404, &json, r#"{"error":"not_found"}"#),
         InvalidResponse,
     ));
-    rows.push(case("404 with Clerk's error", response(404, &json, CLERK_ERROR), NotFound));
+    rows.push(case("404 with another error", response(404, &json, CLERK_ERROR), InvalidResponse));
+    rows.push(case("404 with Clerk's error", response(404, &json, NOT_FOUND_ERROR), NotFound));
     rows
 }
 
@@ -215,14 +229,14 @@ pub(super) fn retry_after_values() -> Vec<Case> {
         ("301", Some(300)),
         ("4294967296", Some(300)),
         ("18446744073709551615", Some(300)),
-        // Not a number of seconds.
-        ("18446744073709551616", None),
+        ("18446744073709551616", Some(300)),
+        ("1.5", Some(2)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some(300)),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+        // Neither a number of seconds nor a date.
         ("-5", None),
-        ("1.5", None),
         ("", None),
         ("soon", None),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
     ];
     let with = |status: u16, (value, retry_after): (&str, _)| {
         let response = response(status, &[("retry-after", value)], CLERK_ERROR);

@@ -4,6 +4,7 @@
 //! Clerk. A [`Case`](failures::Case) is one failure, which is tried on each of them.
 
 mod clocks;
+mod connections;
 mod failures;
 mod key_sets;
 mod memory;

@@ -41,7 +41,7 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
         let response = await_call(server, case, server.response(&server.token())).await;
         server.assert_rejection(&response, kind, case.retry_after, name);
         assert!(
-            server.fixture.proxy.requests() <= requests + 1,
+            server.fixture.proxy.requests() <= requests + case.requests_per_call(),
             "{upstream:?}, {name}: more than one call"
         );
     }
@@ -57,7 +57,7 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
     let is_of_keys = matches!(upstream, Upstream::PublicKeys | Upstream::BackendKeys);
     let expected = match case.retry_after {
         retry_after if is_of_keys => Some(retry_after.unwrap_or_default().clamp(1, 30)),
-        retry_after => retry_after,
+        retry_after => retry_after.max(upstream.min_retry_after(kind)),
     };
     assert_eq!(
         retry_after.map(|retry_after| retry_after.as_secs()),
@@ -65,12 +65,12 @@ async fn assert_fails(server: &Server<'_>, case: &Case) {
         "{upstream:?}, {name}"
     );
     assert!(
-        server.fixture.proxy.requests() <= requests + 2,
+        server.fixture.proxy.requests() <= requests + 2 * case.requests_per_call(),
         "{upstream:?}, {name}: more than one call each"
     );
     let sent = server.fixture.proxy.sent() - sent;
     assert!(
-        sent <= 2 * (MAX_RESPONSE_BYTES as u64 + MAX_BUFFERED_BYTES),
+        sent <= 4 * (MAX_RESPONSE_BYTES as u64 + MAX_BUFFERED_BYTES),
         "{upstream:?}, {name}: {sent} bytes were sent"
     );
 }

@@ -60,3 +60,20 @@ async fn no_request_is_sent_in_clear_text() {
         }
     }
 }
+
+/// Another crate enables HTTP/2 for this test. The first message of a handshake lists the protocols
+/// in clear text (RFC 7301 section 3.1).
+#[tokio::test]
+async fn only_http_1_1_is_offered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(serve(listener, 2, b""));
+    let api = FrontendApi::parse(&origin).unwrap();
+    let verifier = ClerkVerifier::builder().frontend_api(api).build().unwrap();
+    assert!(verifier.warm_up().await.is_err());
+    assert!(reqwest::get(&origin).await.is_err());
+    let received = server.await.unwrap();
+    let offers = |hello: &[u8], list: &[u8]| hello.windows(list.len()).any(|part| part == list);
+    assert!(offers(&received[0], b"\0\x10\0\x0b\0\x09\x08http/1.1"));
+    assert!(offers(&received[1], b"\x02h2\x08http/1.1"), "HTTP/2 is not enabled for this test");
+}

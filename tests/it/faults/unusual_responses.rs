@@ -95,7 +95,7 @@ async fn an_unsolicited_response_is_discarded() {
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
     };
     let unknown = framed("404 Not Found", r#"{"errors":[{"code":"resource_not_found"}]}"#);
-    let valid = r#"{"object":"clerk_idp_oauth_access_token","client_id":"c","subject":"u","scopes":["profile","email"],
+    let valid = r#"{"object":"clerk_idp_oauth_access_token","client_id":"c","subject":"user_1","scopes":["profile","email"],
         "revoked":false,"expired":false,"aud":"https://mcp.example.com/mcp"}"#;
     // By itself, the response is accepted.
     fixture.proxy.fail(ConnectionFault::sends(framed("200 OK", valid), End::Stall)).await;

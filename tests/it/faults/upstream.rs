@@ -53,6 +53,17 @@ impl Upstream {
         matches!(self, Self::BackendKeys | Self::OpaqueTokens | Self::Users)
     }
 
+    /// The `retry_after` of the error of a call, if Clerk sends none.
+    pub(super) fn min_retry_after(self, kind: ClerkErrorKind) -> Option<u64> {
+        match (self, kind) {
+            (Self::PublicKeys | Self::BackendKeys, _) => Some(1),
+            (Self::OpaqueTokens, ClerkErrorKind::NotFound) => None,
+            (Self::OpaqueTokens, ClerkErrorKind::InvalidResponse) => Some(5),
+            (Self::OpaqueTokens, _) => Some(1),
+            (Self::Metadata | Self::Users, _) => None,
+        }
+    }
+
     /// Whether responses are cached and served stale: keys and metadata.
     pub(super) fn is_cached(self) -> bool {
         matches!(self, Self::PublicKeys | Self::BackendKeys | Self::Metadata)
@@ -194,9 +205,12 @@ impl<'a> Server<'a> {
             ),
         };
         assert_rejection(response, status, code, description, None, &case);
-        // Values to cache are fetched again after a second at the earliest, and without an old value
-        // after thirty at the latest.
-        let (default, max) = if self.upstream.is_cached() { (1, 30) } else { (5, u64::MAX) };
+        // After an outage, a call is made again after a second at the earliest; values to cache,
+        // without an old value, after thirty at the latest.
+        let is_cached = self.upstream.is_cached();
+        let has_backoff = is_cached || kind == ClerkErrorKind::Unavailable;
+        let (default, max) =
+            (if has_backoff { 1 } else { 5 }, if is_cached { 30 } else { u64::MAX });
         let seconds = retry_after.unwrap_or(default).clamp(1, max).to_string();
         assert_eq!(
             response.header("retry-after"),

@@ -1,40 +1,42 @@
 //! HTTP calls to Clerk: bounded in time and size, never redirected.
 
+mod connections;
+mod retry_after;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, StatusCode, redirect, tls};
-use serde::Deserialize;
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use self::connections::Connections;
+use self::retry_after::retry_after;
 use crate::clock::{Clock, background, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::oauth::{is_loopback, parse_uri};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The whole call, from the first byte sent to the last one received.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clerk's largest response, a user, has a few kilobytes.
 const MAX_BODY_BYTES: usize = 512 * 1024;
-/// A longer `Retry-After` is cut to this.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
+/// The code of the Backend API's error for an object that does not exist.
+const NOT_FOUND_CODE: &str = "resource_not_found";
 
 /// A client for one origin. Clones share their connections.
 #[derive(Clone)]
 pub(super) struct Http {
-    client: Client,
+    connections: Arc<Connections>,
     base: String,
-    clock: Arc<dyn Clock>,
 }
 
-/// A request, for [`send`].
+/// A request that only reads, for [`send`].
 pub(super) struct HttpRequest {
     request: RequestBuilder,
-    clock: Arc<dyn Clock>,
+    connections: Arc<Connections>,
 }
 
 /// A response whose body was read to the end.
@@ -49,41 +51,26 @@ impl Http {
     pub(super) fn new(base: impl Into<String>, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let base = base.into();
         let on_loopback = parse_uri(&base).is_some_and(|uri| is_loopback(&uri));
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect could send the secret key or a token to another host.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            // Another crate may enable these features of the HTTP client for the whole process.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .tls_version_min(tls::Version::TLS_1_2)
-            .https_only(!on_loopback);
-        // A proxy would see plain HTTP to this machine, with its secrets.
-        let builder = if on_loopback { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(|_| {
+        let connections = Connections::new(on_loopback, clock).map_err(|_| {
             ConfigError::invalid(
                 "TLS",
                 "cannot be set up: the machine's root certificates could not be loaded",
             )
         })?;
-        Ok(Self { client, base, clock })
+        Ok(Self { connections: Arc::new(connections), base })
     }
 
     pub(super) fn get(&self, path: &str) -> HttpRequest {
-        self.request(self.client.get(format!("{}{path}", self.base)))
+        self.request(self.connections.client().get(format!("{}{path}", self.base)))
     }
 
+    /// Returns a `POST`, which must not change anything at Clerk: it may be sent twice.
     pub(super) fn post(&self, path: &str) -> HttpRequest {
-        self.request(self.client.post(format!("{}{path}", self.base)))
+        self.request(self.connections.client().post(format!("{}{path}", self.base)))
     }
 
     fn request(&self, request: RequestBuilder) -> HttpRequest {
-        HttpRequest { request, clock: Arc::clone(&self.clock) }
+        HttpRequest { request, connections: Arc::clone(&self.connections) }
     }
 }
 
@@ -115,22 +102,29 @@ impl fmt::Debug for Http {
 /// The call runs on the background thread, which has the timers and the I/O that the caller's
 /// runtime may lack, and drives the connections that the client keeps.
 pub(super) async fn send(request: HttpRequest) -> Result<FullResponse, ClerkError> {
-    let HttpRequest { request, clock } = request;
-    let call = async move { timeout(&*clock, CALL_TIMEOUT, exchange(request)).await };
-    match background::run(call).await {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => Err(ClerkError::new(ClerkErrorKind::Unavailable, "the call took too long")),
-        Err(error) => {
-            let unavailable = ClerkError::new(ClerkErrorKind::Unavailable, "the call was not made");
-            Err(unavailable.with_source(error))
-        }
-    }
+    let HttpRequest { request, connections } = request;
+    let call = async move {
+        let clock = connections.clock();
+        let outcome = timeout(clock, CALL_TIMEOUT, exchange(request, &connections)).await;
+        outcome.unwrap_or_else(|| {
+            connections.distrust_kept_ones();
+            Err(ClerkError::new(ClerkErrorKind::Unavailable, "the call took too long"))
+        })
+    };
+    background::run(call).await.unwrap_or_else(|error| {
+        let unavailable = ClerkError::new(ClerkErrorKind::Unavailable, "the call was not made");
+        Err(unavailable.with_source(error))
+    })
 }
 
-async fn exchange(request: RequestBuilder) -> Result<FullResponse, ClerkError> {
-    let response = request.send().await.map_err(call_error)?;
+async fn exchange(
+    request: RequestBuilder,
+    connections: &Connections,
+) -> Result<FullResponse, ClerkError> {
+    let request = request.build().map_err(call_error)?;
+    let response = connections.execute(request).await.map_err(call_error)?;
     let status = response.status();
-    let retry_after = retry_after(response.headers());
+    let retry_after = retry_after(response.headers(), connections.clock().unix_time());
     let body = read_body(response).await?;
     Ok(FullResponse { status, body, retry_after })
 }
@@ -168,9 +162,9 @@ impl FullResponse {
     pub(super) fn ok(self) -> Result<Bytes, ClerkError> {
         let kind = match self.status {
             StatusCode::OK => return Ok(self.body),
-            // Any web server may return a 404. Only one in the format of Clerk's API is about the
-            // requested object.
-            StatusCode::NOT_FOUND if is_clerk_error(&self.body) => ClerkErrorKind::NotFound,
+            // Any web server may return a 404, and so may Clerk for a path or an instance. Only the
+            // error about the requested object says something about it.
+            StatusCode::NOT_FOUND if is_not_found(&self.body) => ClerkErrorKind::NotFound,
             StatusCode::TOO_MANY_REQUESTS => ClerkErrorKind::Unavailable,
             status if status.is_server_error() => ClerkErrorKind::Unavailable,
             _ => ClerkErrorKind::InvalidResponse,
@@ -180,18 +174,12 @@ impl FullResponse {
     }
 }
 
-/// Returns whether the body is an error of the Backend API, `{"errors": [{"code": …}]}`.
-fn is_clerk_error(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<Error>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(rename = "code")]
-        _code: String,
-    }
-    serde_json::from_slice::<Errors>(body).is_ok_and(|body| !body.errors.is_empty())
+/// Returns whether the body is `{"errors": [{"code": "resource_not_found", …}]}`.
+fn is_not_found(body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let errors = body.get("errors").and_then(Value::as_array);
+    let is_code = |error: &Value| error.get("code").is_some_and(|code| code == NOT_FOUND_CODE);
+    errors.is_some_and(|errors| !errors.is_empty() && errors.iter().all(is_code))
 }
 
 /// Parses the JSON of a response. The error says where the JSON is wrong and contains nothing of
@@ -208,13 +196,36 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Resu
     })
 }
 
-/// Parses `Retry-After` in seconds. A date, which Clerk does not send, is ignored.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-}
-
 fn call_error(error: reqwest::Error) -> ClerkError {
     // The path may contain the id of a user.
     ClerkError::new(ClerkErrorKind::Unavailable, "the call failed").with_source(error.without_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_code_says_that_an_object_does_not_exist() {
+        let rows = [
+            (r#"{"errors":[{"code":"resource_not_found"}]}"#, true),
+            (
+                r#"{"errors":[{"message":"x","code":"resource_not_found"}],"clerk_trace_id":"x"}"#,
+                true,
+            ),
+            (r#"{"errors":[{"code":"url_not_found"}]}"#, false),
+            (r#"{"errors":[{"code":"instance_not_found"}]}"#, false),
+            (r#"{"errors":[{"code":"resource_not_found"},{"code":"url_not_found"}]}"#, false),
+            (r#"{"errors":[{"status":"404","title":"Not Found"}]}"#, false),
+            (r#"{"errors":[{"code":["resource_not_found"]}]}"#, false),
+            (r#"{"errors":{"code":"resource_not_found"}}"#, false),
+            (r#"{"errors":[]}"#, false),
+            (r#"[[["resource_not_found"]]]"#, false),
+            ("resource_not_found", false),
+            ("", false),
+        ];
+        for (body, expected) in rows {
+            assert_eq!(is_not_found(body.as_bytes()), expected, "{body}");
+        }
+    }
 }
