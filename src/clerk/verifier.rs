@@ -87,6 +87,8 @@ pub struct ClerkVerifier(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) instance: FrontendApi,
+    /// That of the tokens: the origin of the Frontend API, shared by all callers.
+    pub(super) issuer: Arc<str>,
     pub(super) jwt_keys: JwtKeys,
     pub(super) header_cache: HeaderCache,
     pub(super) client: Option<ClerkClient>,

@@ -339,6 +339,8 @@ impl AuthInfoBuilder {
 
 impl fmt::Debug for AuthInfoBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthInfoBuilder").field("principal", &self.0.principal).finish_non_exhaustive()
+        f.debug_struct("AuthInfoBuilder")
+            .field("principal", &self.0.principal)
+            .finish_non_exhaustive()
     }
 }
