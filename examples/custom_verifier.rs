@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn hello(Extension(caller): Extension<AuthInfo>) -> String {
-    format!("Hello, {}!", caller.user_id())
+    format!("Hello, {}!", caller.principal().id())
 }
 
 #[derive(Clone)]

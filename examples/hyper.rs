@@ -106,7 +106,7 @@ impl Tools {
         let caller = AuthInfo::from_parts(&parts)
             .ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))?;
         let client = caller.client_id().unwrap_or("an unknown client");
-        Ok(format!("{} with {client}", caller.user_id()))
+        Ok(format!("{} with {client}", caller.principal().id()))
     }
 }
 

@@ -156,7 +156,10 @@ impl Tools {
                 "user data requires the Backend API: set CLERK_SECRET_KEY and restart the server",
             ));
         };
-        match clerk.get_user(caller.user_id()).await {
+        let Some(user_id) = caller.user_id() else {
+            return Ok(failure("the caller is not a user, and has no user data"));
+        };
+        match clerk.get_user(user_id).await {
             Ok(user) => success(&to_json(&user)),
             Err(error) => {
                 tracing::warn!(%error, cause = ?error, "failed to fetch the user");

@@ -135,7 +135,8 @@ async fn serve_guarded(verifier: &ClerkVerifier) -> (u16, JoinHandle<()>) {
         .build()
         .unwrap();
     let echo_user = service_fn(|request: Request<Incoming>| async move {
-        let caller = request.extensions().get::<AuthInfo>().map_or("", AuthInfo::user_id);
+        let caller =
+            request.extensions().get::<AuthInfo>().and_then(AuthInfo::user_id).unwrap_or_default();
         Ok::<_, Infallible>(Response::new(Full::from(caller.to_owned())))
     });
     serve(clerk.well_known_layer().layer(clerk.auth_layer().layer(echo_user))).await

@@ -44,8 +44,8 @@
 //!     .layer(BearerAuthLayer::new(verify, resource).required_scopes(Scopes::parse("profile")?))
 //!     .service(service_fn(|request: Request<Full<Bytes>>| async move {
 //!         let caller = request.extensions().get::<AuthInfo>();
-//!         let caller = caller.map(|caller| caller.user_id().to_owned());
-//!         let body: Full<Bytes> = caller.unwrap_or_default().into();
+//!         let user = caller.and_then(AuthInfo::user_id).unwrap_or_default().to_owned();
+//!         let body: Full<Bytes> = user.into();
 //!         Ok::<_, std::convert::Infallible>(Response::new(body))
 //!     }));
 //!

@@ -99,12 +99,17 @@ impl SessionKey {
 
     fn mac(&self, id: &[u8], caller: Option<&AuthInfo>) -> String {
         let mut context = hmac::Context::with_key(&self.0);
-        // The length keeps id and caller apart, whatever bytes they hold.
-        context.update(&u64::try_from(id.len()).unwrap_or(u64::MAX).to_be_bytes());
-        context.update(id);
+        // The lengths keep the parts apart, whatever bytes they hold.
+        let mut update = |part: &[u8]| {
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        };
+        update(id);
         if let Some(caller) = caller {
-            context.update(b"user:");
-            context.update(caller.user_id().as_bytes());
+            let principal = caller.principal();
+            update(principal.issuer().unwrap_or_default().as_bytes());
+            update(principal.kind().to_string().as_bytes());
+            update(principal.id().as_bytes());
         }
         let tag = context.sign();
         URL_SAFE_NO_PAD.encode(tag.as_ref().get(..MAC_BYTES).unwrap_or_default())
@@ -133,6 +138,9 @@ mod tests {
     fn only_the_caller_that_got_an_id_can_use_it() {
         let (key, other_key) = (SessionKey::derive(b"secret"), SessionKey::derive(b"other"));
         let (alice, bob) = (user("alice"), user("bob"));
+        let elsewhere = AuthInfo::for_user("alice", "token".into()).issuer("https://b.example");
+        let machine = AuthInfo::for_machine("alice", "token".into());
+        let (elsewhere, machine) = (elsewhere.build(), machine.build());
         for id in ["0b6d", "a.b.c", "x"] {
             let mut sent = headers(id);
             key.bind(&mut sent, Some(&alice));
@@ -140,6 +148,8 @@ mod tests {
             let rows = [
                 (&key, Some(&alice), true),
                 (&key, Some(&bob), false),
+                (&key, Some(&elsewhere), false),
+                (&key, Some(&machine), false),
                 (&key, None, false),
                 (&other_key, Some(&alice), false),
             ];

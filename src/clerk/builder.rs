@@ -321,6 +321,7 @@ impl ClerkVerifierBuilder {
         let instance = self.instance()?;
         let clock: Arc<dyn Clock> =
             self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let issuer: Arc<str> = instance.issuer().into();
         let client = self.client(&clock)?;
         self.warn_without_secret_key();
         let frontend_http = Http::new(instance.issuer(), Arc::clone(&clock))?;
@@ -329,6 +330,7 @@ impl ClerkVerifierBuilder {
         let introspection = client.clone().map(|client| {
             Introspection::new(IntrospectionConfig {
                 client,
+                issuer: Arc::clone(&issuer),
                 audience: self.audience,
                 leeway: self.leeway,
                 token_cache: Arc::clone(&token_cache),
@@ -350,6 +352,7 @@ impl ClerkVerifierBuilder {
             introspection,
             frontend_http,
             resource: self.resource,
+            issuer,
             audience: self.audience,
             leeway: self.leeway,
             token_cache,

@@ -46,7 +46,7 @@ use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenReques
 /// # async fn example(token: &str) -> Result<(), clerk_mcp_tools::ConfigError> {
 /// let verifier = ClerkVerifier::from_env()?;
 /// match verify_clerk_token(&verifier, token).await {
-///     Ok(caller) => println!("{}, client {:?}", caller.user_id(), caller.client_id()),
+///     Ok(caller) => println!("{}, client {:?}", caller.principal(), caller.client_id()),
 ///     Err(error) if error.kind().is_invalid_token() => println!("401: {error}"),
 ///     Err(error) if error.kind() == VerifyErrorKind::Unavailable => println!("503: {error}"),
 ///     Err(error) => println!("500: {error}"),
@@ -87,6 +87,8 @@ pub struct ClerkVerifier(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) instance: FrontendApi,
+    /// That of the tokens: the origin of the Frontend API, shared by all callers.
+    pub(super) issuer: Arc<str>,
     pub(super) jwt_keys: JwtKeys,
     pub(super) header_cache: HeaderCache,
     pub(super) client: Option<ClerkClient>,
@@ -261,6 +263,7 @@ impl ClerkVerifier {
         claims: ValidClaims,
     ) -> Result<AuthInfo, VerifyError> {
         let builder = AuthInfo::for_user(claims.subject, request.token().into())
+            .issuer(Arc::clone(&self.0.issuer))
             .client_id(claims.client_id)
             .scopes(claims.scopes)
             .expires_at(claims.expires_at)

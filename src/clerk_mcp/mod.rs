@@ -125,7 +125,7 @@ impl ClerkMcp {
     ///     clerk
     ///         .authorize(request.method(), request.headers(), request.body(), Some(&caller))
     ///         .map_err(reject)?;
-    ///     Ok(format!("hello {}", caller.user_id()))
+    ///     Ok(format!("hello {}", caller.principal().id()))
     /// }
     /// ```
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<AuthInfo, Rejection> {

@@ -16,7 +16,9 @@ pub use access_token::AccessToken;
 pub(crate) use access_token::REDACTED;
 pub use audience::Audience;
 pub(crate) use audience::AudienceMismatch;
-pub use auth_info::{Actor, AuthInfo, AuthInfoBuilder, InsufficientScope};
+pub use auth_info::{
+    Actor, AuthInfo, AuthInfoBuilder, InsufficientScope, Principal, PrincipalKind,
+};
 pub use guard::NotGuarded;
 pub(crate) use guard::{Guarded, PolicyPending};
 pub use resolve::{ResolveResource, ResourcesByHost};

@@ -38,7 +38,7 @@ async fn assert_serves_all(fault: Fault, users: u64, failures: fn(u64) -> u64) {
         // They do not all begin in the same minute, and so leave the cache in different ones.
         for (user, token) in (0..users).zip(&tokens).filter(|(user, _)| user % 5 < minute) {
             let caller = verify_clerk_token(&verifier, token).await;
-            let user_id = caller.as_ref().map(|caller| caller.user_id());
+            let user_id = caller.as_ref().map(|caller| caller.principal().id());
             assert_eq!(user_id.ok(), Some(&*format!("user_{user}")), "{minute}: {caller:?}");
             requests += 1;
         }

@@ -83,7 +83,7 @@ async fn verify_and_get_user(server: &Server, verifier: &ClerkVerifier, client: 
     let id = fixture.clerk.default_user_id();
     for token in [fixture.jwt(), fixture.opaque()] {
         let caller = verify_clerk_token(verifier, &token).await.unwrap();
-        assert_eq!(caller.user_id(), id);
+        assert_eq!(caller.principal().id(), id);
     }
     assert_eq!(client.get_user(id).await.unwrap().id, id);
 }

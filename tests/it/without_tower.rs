@@ -77,7 +77,7 @@ async fn the_responses_are_those_of_the_layer() {
                 let by_hand = respond(&clerk, &Request::from_parts(parts(), body.clone())).await;
                 let case = format!("{name} {method} {body} {more:?}");
                 match by_hand {
-                    Ok(caller) => assert_eq!(expected.body, caller.user_id(), "{case}"),
+                    Ok(caller) => assert_eq!(expected.body, caller.principal().id(), "{case}"),
                     Err(response) => {
                         assert_eq!(response.status, expected.status, "{case}");
                         assert_eq!(response.body, expected.body, "{case}");

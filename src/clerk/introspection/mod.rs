@@ -45,6 +45,8 @@ pub(super) struct Introspection {
 /// The settings and collaborators of an [`Introspection`].
 pub(super) struct IntrospectionConfig {
     pub(super) client: ClerkClient,
+    /// The issuer of the instance's tokens.
+    pub(super) issuer: Arc<str>,
     pub(super) audience: Audience,
     pub(super) leeway: Duration,
     pub(super) token_cache: Arc<TokenCache>,
@@ -205,6 +207,7 @@ impl Inner {
         response: IntrospectionResponse,
     ) -> Result<AuthInfo, VerifyError> {
         let builder = AuthInfo::for_user(response.subject, request.token().into())
+            .issuer(Arc::clone(&self.config.issuer))
             .client_id(response.client_id)
             .scopes(response.scopes)
             .set_if_some(response.expires_at, AuthInfoBuilder::expires_at)

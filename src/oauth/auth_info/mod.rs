@@ -1,6 +1,7 @@
 //! The caller of a request, as the verified access token describes it.
 
 mod insufficient_scope;
+mod principal;
 mod serde_form;
 mod size;
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::oauth::{AccessToken, ScopeHierarchy, Scopes};
 
 pub use insufficient_scope::InsufficientScope;
+pub use principal::{Principal, PrincipalKind};
 
 /// The party that acts on behalf of the user (claim `act`, RFC 8693 section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +38,8 @@ pub struct Actor {
 ///
 /// **The serde form contains the token**: do not log it or store it in the clear. It is the
 /// `AuthInfo` of the TypeScript SDK for MCP, `{"token", "clientId", "scopes", "expiresAt",
-/// "resource", "extra": {"userId"}}`, with the further members `orgId`, `act`, `aud` and `claims`
-/// in `extra`.
+/// "resource", "extra": {"userId"}}`, with the further members `orgId`, `machineId`, `issuer`, `act`,
+/// `aud` and `claims` in `extra`.
 ///
 /// # Example
 ///
@@ -48,7 +50,7 @@ pub struct Actor {
 ///     .client_id("client_1")
 ///     .scopes(Scopes::parse("profile")?)
 ///     .build();
-/// assert_eq!(caller.user_id(), "user_1");
+/// assert_eq!(caller.user_id(), Some("user_1"));
 /// assert!(caller.scopes().contains("profile"));
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
 /// ```
@@ -58,7 +60,7 @@ pub struct AuthInfo(Arc<Inner>);
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
     token: AccessToken,
-    user_id: String,
+    principal: Principal,
     client_id: Option<String>,
     scopes: Scopes,
     expires_at: Option<u64>,
@@ -70,21 +72,22 @@ struct Inner {
 }
 
 impl AuthInfo {
-    /// Returns a builder for the caller whose token this is, for a custom
+    /// Returns a builder for the user whose token this is, for a custom
     /// [`VerifyToken`](crate::bearer_auth::VerifyToken).
     pub fn for_user(user_id: impl Into<String>, token: AccessToken) -> AuthInfoBuilder {
-        AuthInfoBuilder(Inner {
-            token,
-            user_id: user_id.into(),
-            client_id: None,
-            scopes: Scopes::none(),
-            expires_at: None,
-            resource: None,
-            audience: Vec::new(),
-            org_id: None,
-            actor: None,
-            claims: Map::new(),
-        })
+        AuthInfoBuilder::new(Principal::new(PrincipalKind::User, user_id.into()), token)
+    }
+
+    /// Returns a builder for the organization whose credential this is.
+    pub fn for_organization(org_id: impl Into<String>, token: AccessToken) -> AuthInfoBuilder {
+        let org_id = org_id.into();
+        let principal = Principal::new(PrincipalKind::Organization, org_id.clone());
+        AuthInfoBuilder::new(principal, token).org_id(org_id)
+    }
+
+    /// Returns a builder for the machine whose credential this is.
+    pub fn for_machine(machine_id: impl Into<String>, token: AccessToken) -> AuthInfoBuilder {
+        AuthInfoBuilder::new(Principal::new(PrincipalKind::Machine, machine_id.into()), token)
     }
 
     /// Returns the caller from the extensions of a request. `None` if the request came without a
@@ -95,7 +98,7 @@ impl AuthInfo {
     /// use clerk_mcp_tools::AuthInfo;
     ///
     /// fn user_id(parts: &http::request::Parts) -> Option<&str> {
-    ///     AuthInfo::from_parts(parts).map(AuthInfo::user_id)
+    ///     AuthInfo::from_parts(parts).and_then(AuthInfo::user_id)
     /// }
     /// ```
     #[must_use]
@@ -109,10 +112,18 @@ impl AuthInfo {
         &self.0.token
     }
 
-    /// Returns the id of the user who authorized the client, such as `user_2abc` (claim `sub`).
+    /// Returns who calls, as a key that is the same for all tokens of this caller.
     #[must_use]
-    pub fn user_id(&self) -> &str {
-        &self.0.user_id
+    pub fn principal(&self) -> &Principal {
+        &self.0.principal
+    }
+
+    /// Returns the id of the user who authorized the client, such as `user_2abc` (claim `sub`).
+    /// `None` if the caller is not a user, but an organization or a machine.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        let principal = self.principal();
+        (principal.kind() == PrincipalKind::User).then(|| principal.id())
     }
 
     /// Returns the id of the OAuth client that the token was issued to. `None` if the verifier does
@@ -192,7 +203,8 @@ impl AuthInfo {
         &self.0.audience
     }
 
-    /// Returns the organization that the user selected, if the scope `user:org:read` was granted.
+    /// Returns the organization that the user selected, if the scope `user:org:read` was granted; of
+    /// an organization's credential, that organization.
     #[must_use]
     pub fn org_id(&self) -> Option<&str> {
         self.0.org_id.as_deref()
@@ -216,7 +228,7 @@ impl fmt::Debug for AuthInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthInfo")
             .field("token", &self.0.token)
-            .field("user_id", &self.0.user_id)
+            .field("principal", &self.0.principal)
             .field("client_id", &self.0.client_id)
             .field("scopes", &self.0.scopes)
             .field("expires_at", &self.0.expires_at)
@@ -233,6 +245,27 @@ impl fmt::Debug for AuthInfo {
 pub struct AuthInfoBuilder(Inner);
 
 impl AuthInfoBuilder {
+    fn new(principal: Principal, token: AccessToken) -> Self {
+        Self(Inner {
+            token,
+            principal,
+            client_id: None,
+            scopes: Scopes::none(),
+            expires_at: None,
+            resource: None,
+            audience: Vec::new(),
+            org_id: None,
+            actor: None,
+            claims: Map::new(),
+        })
+    }
+
+    /// Sets the issuer of the token (claim `iss`). Defaults to none.
+    pub fn issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
+        self.0.principal.set_issuer(issuer.into());
+        self
+    }
+
     /// Sets the id of the OAuth client that the token was issued to. Defaults to none.
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.0.client_id = Some(client_id.into());
@@ -306,6 +339,8 @@ impl AuthInfoBuilder {
 
 impl fmt::Debug for AuthInfoBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthInfoBuilder").field("user_id", &self.0.user_id).finish_non_exhaustive()
+        f.debug_struct("AuthInfoBuilder")
+            .field("principal", &self.0.principal)
+            .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,12 @@
 //! The serde form of `AuthInfo`: that of the TypeScript SDK for MCP (`server/auth/types.ts`), with
 //! Clerk's `extra.userId`.
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Actor, AuthInfo, AuthInfoBuilder};
-use crate::oauth::Scopes;
+use super::{Actor, AuthInfo, AuthInfoBuilder, PrincipalKind};
+use crate::oauth::{AccessToken, Scopes};
 
 /// `S` is `&str` for writing and `String` for reading.
 #[derive(Serialize, Deserialize)]
@@ -25,9 +26,14 @@ struct TypeScriptAuthInfo<S> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Extra<S> {
-    user_id: S,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    user_id: Option<S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     org_id: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    machine_id: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    issuer: Option<S>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     act: Option<Actor>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -46,6 +52,8 @@ impl Serialize for AuthInfo {
         let extra = Extra {
             user_id: self.user_id(),
             org_id: self.org_id(),
+            machine_id: machine_id(self),
+            issuer: self.principal().issuer(),
             act: self.actor().cloned(),
             aud: self.audience().to_vec(),
             claims: self.claims().clone(),
@@ -65,7 +73,9 @@ impl Serialize for AuthInfo {
 impl<'de> Deserialize<'de> for AuthInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = TypeScriptAuthInfo::<String>::deserialize(deserializer)?;
-        Ok(AuthInfo::for_user(form.extra.user_id, form.token.into())
+        Ok(builder(&form.extra, form.token.into())
+            .ok_or_else(|| D::Error::missing_field("userId"))?
+            .set_if_some(form.extra.issuer, AuthInfoBuilder::issuer)
             .set_if_some(form.client_id, AuthInfoBuilder::client_id)
             .scopes(form.scopes)
             .set_if_some(form.expires_at, AuthInfoBuilder::expires_at)
@@ -76,4 +86,21 @@ impl<'de> Deserialize<'de> for AuthInfo {
             .claims(form.extra.claims)
             .build())
     }
+}
+
+fn machine_id(caller: &AuthInfo) -> Option<&str> {
+    let principal = caller.principal();
+    (principal.kind() == PrincipalKind::Machine).then(|| principal.id())
+}
+
+/// Returns a builder for the caller that the members name: a user, who may have selected an
+/// organization, or else a machine, or else an organization.
+fn builder(extra: &Extra<String>, token: AccessToken) -> Option<AuthInfoBuilder> {
+    if let Some(user_id) = &extra.user_id {
+        return Some(AuthInfo::for_user(user_id, token));
+    }
+    if let Some(machine_id) = &extra.machine_id {
+        return Some(AuthInfo::for_machine(machine_id, token));
+    }
+    extra.org_id.as_ref().map(|org_id| AuthInfo::for_organization(org_id, token))
 }

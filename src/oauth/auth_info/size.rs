@@ -22,7 +22,7 @@ impl AuthInfo {
             .claims()
             .iter()
             .map(|(name, value)| MEMBER_OVERHEAD + name.len() + value_size(value));
-        self.user_id().len()
+        self.principal().id().len()
             + scopes_size(self.scopes())
             + actors_size(self.actor())
             + optional.into_iter().chain(audience).chain(claims).sum::<usize>()

@@ -22,7 +22,7 @@ use clerk_mcp_tools::services::{
 use clerk_mcp_tools::testing::{FakeClerk, Fault, ManualClock, Route, TokenFormat};
 use clerk_mcp_tools::{
     AccessPolicy, Audience, AuthInfo, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind,
-    InsufficientScope, JwtKey, MessageError, PublishableKey, Rejection, ResourceUrl,
+    InsufficientScope, JwtKey, MessageError, PrincipalKind, PublishableKey, Rejection, ResourceUrl,
     ScopeHierarchy, Scopes, SecretKey, VerifyErrorKind, verify_clerk_token,
 };
 use http::{Method, Request, Response};
@@ -104,6 +104,8 @@ fn values(output: &mut DebugOutput, token: &str) {
         .client_id("client_1")
         .claims(json!({"password": PASSWORD}).as_object().unwrap().clone());
     output.add("AuthInfoBuilder", &caller);
+    output.add("Principal", caller.clone().build().principal());
+    output.add("PrincipalKind", &PrincipalKind::User);
     output.add("AuthInfo", &caller.build());
     output.add(
         "Actor",

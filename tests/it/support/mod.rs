@@ -179,7 +179,7 @@ impl<B> Service<Request<B>> for EchoUser {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let caller = request.extensions().get::<AuthInfo>();
-        let user = caller.map_or(ANONYMOUS, AuthInfo::user_id).to_owned();
+        let user = caller.map_or(ANONYMOUS, |caller| caller.principal().id()).to_owned();
         std::future::ready(Ok(Response::new(Full::from(user))))
     }
 }
