@@ -1,6 +1,7 @@
 //! The access policy with the bearer-auth layer, in `ClerkMcp`, and in a handler.
 
 use super::*;
+use crate::support::NOW;
 
 #[tokio::test]
 async fn the_bearer_auth_layer_adds_the_scopes_of_the_operation_in_the_headers() {
@@ -12,7 +13,8 @@ async fn the_bearer_auth_layer_adds_the_scopes_of_the_operation_in_the_headers()
             .required_scopes(scopes("profile email"))
             .access_policy(policy()),
     );
-    let invalid = format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).foreign_key().jwt());
+    let foreign = fixture.clerk.mint().audience(RESOURCE).issued_at(NOW - 3600).foreign_key();
+    let invalid = format!("Bearer {}", foreign.jwt());
     let narrow =
         format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt());
     const CALL: (&str, &str) = ("mcp-method", "tools/call");
