@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use clerk_mcp_tools::access_policy::RequestBody;
 use clerk_mcp_tools::testing::FakeClerk;
 use clerk_mcp_tools::{AuthInfo, ClerkMcp, ClerkVerifier, Scopes, verify_clerk_token};
 use http::{Request, Response};
@@ -134,7 +135,7 @@ async fn serve_guarded(verifier: &ClerkVerifier) -> (u16, JoinHandle<()>) {
         .scopes(Scopes::parse("profile").unwrap())
         .build()
         .unwrap();
-    let echo_user = service_fn(|request: Request<Incoming>| async move {
+    let echo_user = service_fn(|request: Request<RequestBody<Incoming>>| async move {
         let caller =
             request.extensions().get::<AuthInfo>().and_then(AuthInfo::user_id).unwrap_or_default();
         Ok::<_, Infallible>(Response::new(Full::from(caller.to_owned())))

@@ -171,6 +171,10 @@ impl TokenBuilder {
     }
 
     /// Signs with a key that the instance never publishes, under the `kid` of its current key.
+    ///
+    /// A verifier fetches the key set for the first such token, and rejects it. For 30 seconds more
+    /// it answers [`Unavailable`](crate::VerifyErrorKind::Unavailable) to others, since a newer key
+    /// could have signed them, unless [`issued_at`](Self::issued_at) is more than 10 minutes ago.
     pub fn foreign_key(mut self) -> Self {
         self.signer = Signer::Foreign;
         self

@@ -5,7 +5,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Full;
 use tower::Layer;
 
-use crate::support::{EchoUser, Fixture, NOW, RESOURCE, TestResponse, collect_responses, request, send};
+use crate::support::{
+    EchoUser, Fixture, NOW, RESOURCE, TestResponse, collect_responses, request, send,
+};
 
 fn scopes(list: &str) -> Scopes {
     Scopes::parse(list).unwrap()

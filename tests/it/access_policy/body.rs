@@ -197,7 +197,8 @@ async fn a_body_is_not_read_before_the_token_is_verified() {
     let received = Received::default();
     let layer = AuthLayer::new(fixture.layer(), layer());
     let service = layer.layer(recording_service(&received));
-    let forged = format!("Bearer {}", fixture.clerk.mint().issued_at(NOW - 3600).foreign_key().jwt());
+    let forged =
+        format!("Bearer {}", fixture.clerk.mint().issued_at(NOW - 3600).foreign_key().jwt());
     for credentials in [None, Some("Bearer abc"), Some(forged.as_str())] {
         let request = Request::post("/mcp").header("mcp-method", "tools/call");
         let request = credentials.into_iter().fold(request, |r, c| r.header("authorization", c));

@@ -13,7 +13,8 @@ async fn the_bearer_auth_layer_adds_the_scopes_of_the_operation_in_the_headers()
         AccessPolicyLayer::with_resolver(policy(), several())
             .required_scopes(scopes("profile email")),
     ));
-    let invalid = format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).issued_at(NOW - 3600).foreign_key().jwt());
+    let foreign = fixture.clerk.mint().audience(RESOURCE).issued_at(NOW - 3600).foreign_key();
+    let invalid = format!("Bearer {}", foreign.jwt());
     let narrow =
         format!("Bearer {}", fixture.clerk.mint().audience(RESOURCE).scopes(["profile"]).jwt());
     const CALL: (&str, &str) = ("mcp-method", "tools/call");

@@ -24,8 +24,8 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
-    Fixture, NOW, RESOURCE, TestResponse, TestService, collect_responses, guarded, request, resource,
-    send,
+    Fixture, NOW, RESOURCE, TestResponse, TestService, collect_responses, guarded, request,
+    resource, send,
 };
 
 const METADATA: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";

@@ -26,6 +26,8 @@ use crate::support::proxy::{ConnectionFault, Proxy};
 
 /// The timeout of a call, from the first byte sent to the last byte received.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long, in seconds, a failure lets a server use old keys without waiting for newer ones.
+const FAILURE_IS_RECENT: u64 = 120;
 /// The bound on the body of a response from Clerk.
 const MAX_RESPONSE_BYTES: usize = 512 * 1024;
 

@@ -2,7 +2,7 @@
 
 use super::failures::{self, Case};
 use super::upstream::{Server, Upstream};
-use super::{MAX_RESPONSE_BYTES, ProxiedFixture};
+use super::{FAILURE_IS_RECENT, MAX_RESPONSE_BYTES, ProxiedFixture};
 
 /// The size of the socket buffers, which hold bytes that were sent and not read.
 const MAX_BUFFERED_BYTES: u64 = 8 * 1024 * 1024;
@@ -24,7 +24,7 @@ async fn assert_survives(upstream: Upstream, cases: Vec<Case>, fixture: &Proxied
         }
 
         fixture.heal();
-        fixture.advance(case.retry_after.unwrap_or_default().max(30));
+        fixture.advance(case.retry_after.unwrap_or_default().max(FAILURE_IS_RECENT));
         for server in [&old, &new] {
             server.assert_works(&format!("after {}", case.name)).await;
         }
