@@ -35,6 +35,8 @@
 //! - A duplicate member, also one that differs in case (`Method`), is rejected, and so are
 //!   parameters by position, and a `method`, name or URI that is not a string. A call without a
 //!   name reaches the service if the caller may call every tool, and the service answers it.
+//! - Some servers read a body line by line, as they read standard input. A line of the body that is
+//!   a message by itself therefore counts as one, besides the message that all lines are together.
 //! - Every body is read, whatever the method and the content type, since not every server checks
 //!   them. A body that is not JSON passes only if its content type is another one, no `Mcp-` header
 //!   names an operation, and it contains no `{`. Then it is not a call, however leniently it is

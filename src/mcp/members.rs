@@ -14,7 +14,7 @@ use serde::de::{
 use super::RequestId;
 
 /// The number of messages that a batch may have.
-const MAX_BATCH_MESSAGES: usize = 100;
+pub(super) const MAX_BATCH_MESSAGES: usize = 100;
 
 /// The number of URIs that are read of one subscription. One with more may mean any resource.
 const MAX_SUBSCRIPTION_URIS: usize = 256;

@@ -3,12 +3,14 @@
 //! Whatever the server could take for a call has to be seen here as the same call. Therefore input
 //! that JSON parsers read differently is rejected: duplicate members, members whose names differ in
 //! case only (Go's `encoding/json` accepts them), and parameters by position (serde fills a struct
-//! from an array).
+//! from an array). Some servers read a body as they read standard input, one message a line, so each
+//! line that is a message by itself counts as well.
 
 use serde_json::error::Category;
 
 use super::members::{
-    Maybe, MaybeString, NamedParams, RawBody, RawMessage, RawNotifications, RawParams, RawReference,
+    MAX_BATCH_MESSAGES, Maybe, MaybeString, NamedParams, RawBody, RawMessage, RawNotifications,
+    RawParams, RawReference,
 };
 use super::{Operation, OperationTarget, RequestId};
 
@@ -42,10 +44,9 @@ impl<'a> Message<'a> {
                 Category::Data => InvalidBody::NotAMessage(None),
                 Category::Syntax | Category::Eof | Category::Io => InvalidBody::NotJson,
             })?;
-        match body {
-            RawBody::Single(message) => message.parse(),
-            RawBody::Batch(batch) => Self::parse_batch(batch),
-        }
+        let mut message = body.parse()?;
+        message.add_lines(text)?;
+        Ok(message)
     }
 
     fn parse_batch(batch: Vec<RawMessage<'a>>) -> Result<Self, InvalidBody> {
@@ -55,6 +56,33 @@ impl<'a> Message<'a> {
             operations.extend(message.operations);
         }
         Ok(Self { operations, id: None, is_batch: true })
+    }
+
+    /// Adds what the lines of the body ask for that are messages by themselves.
+    fn add_lines(&mut self, text: &'a str) -> Result<(), InvalidBody> {
+        if !text.trim_ascii().contains('\n') {
+            return Ok(());
+        }
+        let mut messages = 0;
+        for line in text.split('\n') {
+            let operations =
+                operations_of_line(line).map_err(|Ambiguous| InvalidBody::NotAMessage(None))?;
+            messages += usize::from(!operations.is_empty());
+            if messages > MAX_BATCH_MESSAGES {
+                return Err(InvalidBody::NotAMessage(None));
+            }
+            self.operations.extend(operations);
+        }
+        Ok(())
+    }
+}
+
+impl<'a> RawBody<'a> {
+    fn parse(self) -> Result<Message<'a>, InvalidBody> {
+        match self {
+            Self::Single(message) => message.parse(),
+            Self::Batch(batch) => Message::parse_batch(batch),
+        }
     }
 }
 
@@ -69,6 +97,29 @@ impl<'a> RawMessage<'a> {
 }
 
 struct Ambiguous;
+
+/// Returns what a line asks for by itself: nothing if no server can take it for a message, as those
+/// of JSON that is written over several lines.
+fn operations_of_line(line: &str) -> Result<Vec<Operation<'_>>, Ambiguous> {
+    let line = line.trim_ascii();
+    if !line.starts_with(['{', '[']) {
+        return Ok(Vec::new());
+    }
+    match serde_json::from_str::<RawBody<'_>>(line) {
+        Ok(body) => body.parse().map(|message| message.operations).map_err(|_| Ambiguous),
+        Err(error) if error.classify() == Category::Data && may_be_a_message(line) => {
+            Err(Ambiguous)
+        }
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+/// Returns whether some parser may take JSON that is not read here for a message: a list of strings
+/// or numbers is none.
+fn may_be_a_message(line: &str) -> bool {
+    let names_a_method = || line.to_ascii_lowercase().contains("method");
+    line.contains("2.0") || line.contains("\\u") || (line.contains('{') && names_a_method())
+}
 
 fn operations<'a>(
     method: Option<MaybeString<'a>>,
@@ -373,6 +424,73 @@ mod tests {
                 parse(body)
             );
         }
+    }
+
+    #[test]
+    fn returns_what_the_lines_of_a_body_ask_for_by_themselves() {
+        let discover = || Operation::new("server/discover");
+        let call = |name: &'static str| Operation::new("tools/call").named(name);
+        let line = r#"{"method":"tools/call","params":{"name":"a"}}"#;
+        let rows = [
+            ("", vec![]),
+            ("\n{}\n", vec![]),
+            ("\n{\"a\":1}\n", vec![]),
+            ("\n{\"id\":1,\"result\":{}}\n", vec![]),
+            ("\n[1,\"a\"]\n", vec![]),
+            ("\n[]\n", vec![]),
+            ("\n[\"method\",\"url\"]\n", vec![]),
+            ("\n[[1,2],{\"a\":1,\"A\":2}]\n", vec![]),
+            ("{\n\"method\":\"tools/call\"}", vec![]),
+            ("\n{\"method\":\"x/y\"}", vec![]),
+            ("\r\n \t{\"method\":\"x/y\"}\t\r\n", vec![Operation::new("x/y")]),
+            ("\n{line}\n", vec![call("a")]),
+            ("[\n{line}\n,\n{line}\n]", vec![call("a"), call("a")]),
+            ("\n[{line},{\"method\":\"ping\"}]\n", vec![call("a"), Operation::new("ping")]),
+        ];
+        for (lines, expected) in rows {
+            let lines = if lines.is_empty() { "1" } else { lines }.replace("{line}", line);
+            let body = format!(r#"{{"id":1,"method":"server/discover","params":{{"x":{lines}}}}}"#);
+            let expected: Vec<_> = [discover()].into_iter().chain(expected).collect();
+            let message = parse(&body).unwrap();
+            assert_eq!((message.operations, message.is_batch), (expected, false), "{body}");
+        }
+        // One line, and white space around it.
+        for body in [format!("{line}\n"), format!("\n\n{line}\r\n\n")] {
+            assert_eq!(parse(&body).unwrap().operations, [call("a")], "{body:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_lines_that_parsers_read_differently() {
+        let rows = [
+            r#"{"method":"ping","method":"tools/call"}"#,
+            r#"{"method":"ping","Method":"tools/call"}"#,
+            r#"{"METHOD":"tools/call"}"#,
+            r#"{"method":1}"#,
+            r#"["2.0",1,"tools/call",{"name":"a"}]"#,
+            r#"["\u0032.0",1,"tools/call",["a"]]"#,
+            r#"{"\u006dethod":"ping","id":1,"id":2}"#,
+            r#"{"method":"tools/call","params":["a"]}"#,
+        ];
+        for line in rows {
+            let body = format!("{{\"id\":1,\"method\":\"ping\",\"x\":\n{line}\n}}");
+            assert_eq!(parse(&body), Err(InvalidBody::NotAMessage(None)), "{body}");
+        }
+    }
+
+    #[test]
+    fn bounds_the_messages_on_lines() {
+        let of = |count: usize| {
+            let lines = vec!["\n{\"method\":\"ping\"}\n"; count].join(",");
+            format!("{{\"id\":1,\"method\":\"ping\",\"x\":[{lines}]}}")
+        };
+        assert_eq!(parse(&of(100)).unwrap().operations.len(), 101);
+        for count in [101, 10_000] {
+            assert_eq!(parse(&of(count)), Err(InvalidBody::NotAMessage(None)), "{count}");
+        }
+        let harmless = vec!["\n{}\n"; 10_000].join(",");
+        let body = format!("{{\"method\":\"ping\",\"x\":[{harmless}]}}");
+        assert_eq!(parse(&body).unwrap().operations, [Operation::new("ping")]);
     }
 
     #[test]

@@ -372,11 +372,13 @@ mod tests {
             .resource("notes://{id}/body{?rev}", scopes("note"))
             .resource("pairs://{a,b}", scopes("pair"))
             .resource("gh://owner/*", scopes("gh"))
+            .resource("gh://owner", scopes("owner"))
+            .resource("gh://owner/repo/", scopes("repo"))
             .resource("dirs://*/", scopes("dir"))
             .resource("*", scopes("any"))
             .build()
             .unwrap();
-        let every = "secret md user note pair gh dir any";
+        let every = "secret md user note pair gh owner repo dir any";
         let rows = [
             ("file:///vault/secret", "secret"),
             ("file:///vault/secret?x", "secret any"),
@@ -394,6 +396,12 @@ mod tests {
             ("pairs://1,2", "pair"),
             ("pairs://1/2", "any pair"),
             ("gh://Owner/x", "any gh"),
+            ("gh://owner", "owner"),
+            ("gh://OWNER", "owner any gh"),
+            ("gh://Owner?x", "owner any gh"),
+            ("gh://owner/repo", "repo gh"),
+            ("gh://Owner/repo", "repo any gh"),
+            ("gh://owner/Repo", "gh"),
             ("dirs://a/", "dir"),
             ("dirs://a", "any dir"),
             ("other:x", "any"),

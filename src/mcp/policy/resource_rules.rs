@@ -123,10 +123,9 @@ impl ResourceRules {
             needed.add(exact);
             return Ok(());
         }
-        if let Some(rule) = self.by_stem.get(canonical::stem(uri)) {
-            needed.add(rule);
-        }
         let mut others = canonical::variants(uri);
+        let stems = others.iter().map(|variant| canonical::stem(variant));
+        stems.filter_map(|stem| self.by_stem.get(stem)).for_each(|rule| needed.add(rule));
         others.retain(|variant| variant != uri);
         for template_rule in [TemplateRule::Rfc6570, TemplateRule::Lenient] {
             let as_written = self.matching(uri, template_rule, budget)?;

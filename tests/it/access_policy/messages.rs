@@ -131,6 +131,50 @@ async fn large_and_unusual_but_valid_messages_are_checked_as_usual() {
     }
 }
 
+/// rust-mcp-sdk reads a body line by line.
+#[tokio::test]
+async fn a_line_that_is_a_message_by_itself_is_judged_as_well() {
+    let around = |lines: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":{{"x":{lines}}}}}"#)
+    };
+    let open = around(&format!("\n{}\n", call("open")));
+    let pretty: serde_json::Value = serde_json::from_str(&call("open")).unwrap();
+    let pretty = serde_json::to_string_pretty(&pretty).unwrap();
+    let rows = [
+        ("a line", around(&format!("\n{}\n", call("delete_file"))), Some("files:write")),
+        (
+            "with white space",
+            around(&format!("\r\n\t {}\r\n", call("delete_file"))),
+            Some("files:write"),
+        ),
+        ("in a list", around(&format!("[\n{}\n]", call("delete_file"))), Some("files:write")),
+        ("a batch", around(&format!("\n[{}]\n", call("delete_file"))), Some("files:write")),
+        (
+            "in a batch",
+            format!("[{},\n{}\n]", call("open"), call("delete_file")),
+            Some("files:write"),
+        ),
+        ("not by itself", around(&format!("\n[{}\n]", call("delete_file"))), None),
+        ("one that the caller may use", open, None),
+        ("JSON over several lines", pretty, None),
+    ];
+    for (case, body, needed) in rows {
+        let (response, received) =
+            send_to(&layer(), post(&[JSON], body.clone(), Some("profile"))).await;
+        match needed {
+            Some(needed) => {
+                assert_insufficient(&response, &format!("profile email {needed}"), case);
+            }
+            None => assert_eq!(received, [body], "{case}"),
+        }
+    }
+    let ambiguous = around("\n{\"method\":\"ping\",\"METHOD\":\"tools/call\"}\n");
+    let (response, received) = send_to(&layer(), post(&[JSON], ambiguous, Some("profile"))).await;
+    let expected = json_rpc(-32600, None, "The body is not a valid, unambiguous JSON-RPC message");
+    assert_eq!((response.status.as_u16(), response.body), (400, expected));
+    assert!(received.is_empty());
+}
+
 #[tokio::test]
 async fn other_content_passes_only_if_no_server_could_read_it_as_a_message() {
     const TEXT: (&str, &str) = ("content-type", "text/plain");
