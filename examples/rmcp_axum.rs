@@ -75,10 +75,13 @@ pub fn router(clerk: &ClerkMcp) -> Router {
     // rmcp rejects requests whose `Host` is not on this list. Behind a proxy, that is the public
     // host of the resource URL.
     let host = clerk.resource().host();
+    // And requests of web pages whose `Origin` is not on this one. Add those of browser clients.
+    let origins = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", host]);
+        .with_allowed_hosts(["localhost", "127.0.0.1", "[::1]", host])
+        .with_allowed_origins(origins);
     let mcp = StreamableHttpService::new(
         move || Ok(tools.clone()),
         NeverSessionManager::default().into(),

@@ -6,19 +6,20 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 
-import { startExample } from './support/example.js';
+import { startExample, startServer } from './support/example.js';
 import { withoutResourceMetadata } from './support/recorder.js';
 import { SDKS, Session } from './support/sdks.js';
-import { REDIRECT_URI, User, claims, tampered } from './support/user.js';
+import { REDIRECT_URI, User, claims } from './support/user.js';
 
 const SCOPES = ['profile', 'email'];
 const OFFLINE = 'profile email offline_access';
+const MORE_THAN_A_DAY_S = 25 * 60 * 60; // Clerk's tokens live for a day.
 
 let server;
 let lenient;
 
 before(async () => {
-  server = await startExample();
+  server = await startServer();
   lenient = await startExample({ MCP_AUDIENCE: 'if-present' });
 });
 
@@ -92,12 +93,12 @@ for (const sdk of SDKS) {
       assert.equal(client.recorder.statuses(server.endpoint).filter((status) => status >= 400).length, 1);
     });
 
-    it('refreshes a token with an invalid signature', async () => {
+    it('refreshes an expired token', async () => {
       // The 1.x client does not ask for `offline_access` by itself.
       const user = await signedInWith(sdk, OFFLINE);
       const client = session(user);
       const good = user.tokens();
-      user.saveTokens({ ...good, access_token: tampered(good.access_token) });
+      await server.advance(MORE_THAN_A_DAY_S);
 
       await client.connect(server.endpoint);
       assert.equal((await client.call('whoami')).userId, claims(good.access_token).sub);
@@ -121,7 +122,9 @@ for (const sdk of SDKS) {
       const client = session(user);
       await client.signIn(server.endpoint);
       const { refresh_token: _, ...tokens } = user.tokens();
-      user.saveTokens({ ...tokens, access_token: tampered(tokens.access_token) });
+      user.saveTokens(tokens);
+      await client.recorder.idle();
+      await server.advance(MORE_THAN_A_DAY_S);
 
       await client.signIn(server.endpoint);
       assert.equal((await client.call('whoami')).userId, claims(user.tokens().access_token).sub);
@@ -178,6 +181,33 @@ for (const sdk of SDKS) {
         assert.equal((await client.call('whoami')).clientId, user.clientInformation().client_id);
       });
     }
+
+    it('keeps the scope that a tool required when its token has expired', async () => {
+      const user = await signedInWith(sdk, SCOPES.join(' '));
+      const client = session(user);
+      const call = () => client.call('get_public_metadata');
+      await client.connect(server.endpoint);
+      await assert.rejects(call(), sdk.api.UnauthorizedError);
+      await sdk.finishAuth(client.transport, user.callback);
+      const { sub } = claims(user.tokens().access_token);
+      assert.deepEqual(await call(), { id: sub, publicMetadata: {} });
+      await client.recorder.idle();
+      client.recorder.exchanges = [];
+
+      await server.advance(MORE_THAN_A_DAY_S);
+      // The 1.x client does not ask for `offline_access` by itself, so that it has to sign in again.
+      const refreshes = user.tokens().refresh_token !== undefined;
+      assert.equal(refreshes, sdk.stepsUp);
+      if (!refreshes) {
+        await assert.rejects(call(), sdk.api.UnauthorizedError);
+        await sdk.finishAuth(client.transport, user.callback);
+      }
+      assert.deepEqual(await call(), { id: sub, publicMetadata: {} });
+      const [rejected] = client.recorder.of('POST', server.endpoint);
+      assert.equal(rejected.status, 401);
+      assert.match(rejected.challenge, /^Bearer error="invalid_token", .*scope="profile email public_metadata"$/);
+      assert.equal(user.authorizations.length, refreshes ? 1 : 2);
+    });
 
     it('is identified by a client metadata document', async () => {
       const documents = await serveClientDocument();

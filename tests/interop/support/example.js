@@ -1,4 +1,4 @@
-// Starts the example server with cargo, and stops it.
+// Starts a server with cargo, and stops it: the example, or the program in `server`.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,14 +8,48 @@ import { fileURLToPath } from 'node:url';
 const CRATE = fileURLToPath(new URL('../../..', import.meta.url));
 const EXAMPLE_VARIABLES = /^(NEXT_PUBLIC_)?CLERK_|^MCP_|^RUST_LOG$/;
 const START_TIMEOUT_MS = 15 * 60_000; // The first start may compile the example.
+const CLERK = /stand-in for Clerk runs at (http:\/\/[^\s/]+:\d+)/;
 
 /** Starts the example with only these settings. Resolves when it is listening. */
 export async function startExample(settings = {}) {
+  const { lineWith, origin, stop } = await start('rmcp_axum', settings);
+  const startsFakeClerk = !('CLERK_FAPI' in settings);
+  const clerk = startsFakeClerk ? (await lineWith(CLERK))[1] : settings.CLERK_FAPI;
+  return { origin, clerk, endpoint: `${origin}/mcp`, stop };
+}
+
+/**
+ * Starts the program in `server`: the example with a clock that `advance` advances, and in `suite` the
+ * services for the conformance suite. `takeExchanges` returns the requests to the example since the
+ * last time, with their status.
+ */
+export async function startServer() {
+  const { lineWith, lines, origin, send, stop } = await start('interop');
+  const [, clerk] = await lineWith(CLERK);
+  const [, token] = await lineWith(/^listening on \S+ with the token (\S+)$/);
+  const [, suiteOrigin, suiteToken] = await lineWith(/^suite on (\S+) with the token (\S+)$/);
+  const suite = { guarded: `${suiteOrigin}/mcp`, unguarded: `${suiteOrigin}/unguarded`, token: suiteToken };
+  const exchanges = [];
+  lines.on('line', (line) => {
+    if (line.startsWith('{')) exchanges.push(JSON.parse(line));
+  });
+  let commands = 0;
+  const advance = async (seconds) => {
+    commands += 1;
+    send(`advance ${seconds}`);
+    await lineWith(new RegExp(`^command ${commands} done$`));
+  };
+  // The lines of the requests so far come before that of the command.
+  const takeExchanges = () => advance(0).then(() => exchanges.splice(0));
+  return { origin, clerk, endpoint: `${origin}/mcp`, token, suite, advance, takeExchanges, stop };
+}
+
+async function start(example, settings = {}) {
   const inherited = Object.entries(process.env).filter(([name]) => !EXAMPLE_VARIABLES.test(name));
-  const child = spawn('cargo', ['run', '--quiet', '--locked', '--example', 'rmcp_axum'], {
+  const child = spawn('cargo', ['run', '--quiet', '--locked', '--example', example], {
     cwd: CRATE,
     env: { ...Object.fromEntries(inherited), MCP_BIND: '127.0.0.1:0', ...settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
@@ -25,26 +59,24 @@ export async function startExample(settings = {}) {
   const lines = createInterface({ input: child.stdout });
   const printed = [];
   lines.on('line', (line) => printed.push(line));
+  const lineWith = (pattern) => findLine(child, lines, printed, pattern);
   try {
-    const origin = await lineWith(child, lines, printed, /^listening on (http:\/\/\S+)$/);
-    const startsFakeClerk = !('CLERK_FAPI' in settings);
-    const clerk = startsFakeClerk
-      ? await lineWith(child, lines, printed, /stand-in for Clerk runs at (http:\/\/[^\s/]+:\d+)/)
-      : settings.CLERK_FAPI;
-    return { origin, clerk, endpoint: `${origin}/mcp`, stop: () => stop(child) };
+    const [, origin] = await lineWith(/^listening on (http:\/\/\S+)/);
+    const send = (command) => child.stdin.write(`${command}\n`);
+    return { origin, lineWith, lines, send, stop: () => stop(child) };
   } catch (error) {
     await stop(child);
     throw new Error(`the example did not start: ${error.message}\n${log.join('')}`);
   }
 }
 
-function lineWith(child, lines, printed, pattern) {
+function findLine(child, lines, printed, pattern) {
   return new Promise((resolve, reject) => {
     const look = (line) => {
       const found = pattern.exec(line);
       if (!found) return;
       settle();
-      resolve(found[1]);
+      resolve(found);
     };
     const exited = () => fail('it exited');
     const fail = (why) => {

@@ -1,10 +1,19 @@
 // A `fetch` that records requests and responses.
 
+import { setImmediate } from 'node:timers/promises';
+
 export class Recorder {
   exchanges = [];
+  underWay = new Set();
 
   /** The `fetch` option of the SDKs. */
-  fetch = async (input, init) => {
+  fetch = (input, init) => {
+    const exchange = this.exchange(input, init).finally(() => this.underWay.delete(exchange));
+    this.underWay.add(exchange);
+    return exchange;
+  };
+
+  async exchange(input, init) {
     const request = new Request(input, init);
     const body = request.method === 'POST' ? await request.clone().text() : undefined;
     const response = await fetch(input, init);
@@ -17,7 +26,15 @@ export class Recorder {
       challenge: response.headers.get('www-authenticate'),
     });
     return response;
-  };
+  }
+
+  /** Waits for the requests that the client makes without waiting for them itself. */
+  async idle() {
+    do {
+      await Promise.allSettled(this.underWay);
+      await setImmediate();
+    } while (this.underWay.size > 0);
+  }
 
   /** Returns the exchanges with a URL, in order. */
   of(method, url) {

@@ -58,11 +58,3 @@ export function claims(token) {
   assert.deepEqual(more, []);
   return JSON.parse(Buffer.from(payload, 'base64url'));
 }
-
-/** Returns the token with one bit of its signature flipped. */
-export function tampered(token) {
-  const [header, payload, encoded] = token.split('.');
-  const signature = Buffer.from(encoded, 'base64url');
-  signature[0] ^= 1;
-  return [header, payload, signature.toString('base64url')].join('.');
-}
