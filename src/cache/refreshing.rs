@@ -30,6 +30,11 @@ pub(crate) trait Source: Send + Sync + 'static {
 
     async fn fetch(&self) -> Result<Self::Value, Self::Error>;
 
+    /// Called when the outcome of a fetch is known to the cache.
+    fn recorded(&self, failed: bool) {
+        let _ = failed;
+    }
+
     /// Returns the value to cache when `new` replaces `old`.
     fn reconcile(&self, old: &Self::Value, new: Self::Value) -> Self::Value {
         let _ = old;
@@ -184,7 +189,10 @@ impl<V: Send + Sync + 'static, E: RefreshError> Inner<V, E> {
         let fetch = self.write().begin(reason, self.now());
         let fetched = timeout(&*self.clock, MAX_FETCH_TIME, self.source.fetch()).await;
         let outcome = fetched.unwrap_or_else(|| Err(E::interrupted(Interrupted::TimedOut)));
-        self.record(outcome, &fetch)
+        let failed = outcome.is_err();
+        let outcome = self.record(outcome, &fetch);
+        self.source.recorded(failed);
+        outcome
     }
 
     fn settled(&self, seen: Option<&Arc<V>>) -> Option<Result<Arc<V>, E>> {

@@ -131,10 +131,13 @@ impl Source for JwksFetcher {
             JwksEndpoint::FrontendApi(http) => fetch_public(http).await,
             JwksEndpoint::BackendApi(client) => client.key_set().await,
         };
-        self.counters.upstream_call(fetched.is_err());
         fetched.inspect_err(|error| {
             tracing::warn!(%error, cause = ?error, "failed to fetch the key set");
         })
+    }
+
+    fn recorded(&self, failed: bool) {
+        self.counters.upstream_call(failed);
     }
 
     fn reconcile(&self, old: &KeySet, new: KeySet) -> KeySet {
