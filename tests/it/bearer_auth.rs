@@ -105,6 +105,13 @@ async fn each_host_has_its_own_resource_and_audience() {
             "{host}: {challenge}"
         );
     }
+    // The service behind may read another one of several hosts.
+    let (a, b) = (("host", "a.example.com"), ("host", "b.example.com"));
+    for (hosts, status) in [([a, a], 200), ([a, b], 421), ([b, a], 421)] {
+        let headers = [&hosts[..], &[("authorization", for_a.as_str())]].concat();
+        let response = send(&service, request(Method::POST, "/mcp", &headers)).await;
+        assert_eq!(response.status.as_u16(), status, "{hosts:?}");
+    }
     let unknown =
         send(&service, request(Method::POST, "/mcp", &[("host", "evil.example.com")])).await;
     assert_eq!(

@@ -84,6 +84,26 @@ async fn clerk_mcp_uses_one_policy_for_both_layers_and_the_document() {
 }
 
 #[tokio::test]
+async fn clerk_mcp_gives_the_hierarchy_to_both_layers() {
+    let fixture = Fixture::new().await;
+    let hierarchy = ScopeHierarchy::new().implies("all", ["profile", "email"]).unwrap();
+    let hierarchy = hierarchy.implies("files", ["files:write"]).unwrap();
+    let clerk = fixture.clerk_mcp_builder().scope_hierarchy(hierarchy).access_policy(
+        AccessPolicy::deny_by_default().tool("delete_file", scopes("files:write")).build().unwrap(),
+    );
+    let clerk = clerk.build().unwrap();
+    let service: TestService =
+        collect_responses(clerk.auth_layer().layer(recording_service(&Received::default())));
+    for (granted, status) in [("all files", 200), ("all", 403), ("files", 403)] {
+        let token = fixture.clerk.mint().audience(RESOURCE).scopes(granted.split(' ')).jwt();
+        let credentials = format!("Bearer {token}");
+        let headers = [JSON, ("authorization", credentials.as_str())];
+        let response = send(&service, post(&headers, call("delete_file"), None)).await;
+        assert_eq!(response.status.as_u16(), status, "{granted}");
+    }
+}
+
+#[tokio::test]
 async fn each_host_has_its_own_challenge() {
     let hosts = || {
         ResourcesByHost::new(["https://a.example.com/mcp", "https://b.example.com/mcp"]).unwrap()
