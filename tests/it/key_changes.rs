@@ -128,7 +128,7 @@ async fn a_token_of_a_new_key_is_unavailable_while_the_key_set_cannot_be_fetched
             (html(), 1),
         ] {
             let case = format!("keeps its id: {keeps_id}, {fault:?}");
-            let calls = clerk.calls();
+            let calls = clerk.verifier.stats().upstream_calls;
             let (cached, retired) = (clerk.token(), clerk.token());
             let foreign = clerk.forged().issued_at(NOW - MARGIN - 1).jwt();
             clerk.assert_accepts(&cached, &case).await;
@@ -139,7 +139,7 @@ async fn a_token_of_a_new_key_is_unavailable_while_the_key_set_cannot_be_fetched
             clerk.assert_unavailable(&clerk.token(), wait, &case).await;
             clerk.assert_invalid(&foreign, &case).await;
             clerk.assert_accepts(&retired, &case).await;
-            assert_eq!(clerk.calls(), calls + 1, "{case}");
+            assert_eq!(clerk.verifier.stats().upstream_calls, calls + 1, "{case}");
             if wait > 1 {
                 clerk.fixture.advance(wait - 1);
                 clerk.assert_unavailable(&new, 1, &case).await;
