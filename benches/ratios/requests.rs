@@ -12,7 +12,7 @@ use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::services::ProtectedResourceService;
-use clerk_mcp_tools::{AccessPolicy, AuthInfo, Scopes, verify_clerk_token};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, JwtKey, Scopes, verify_clerk_token};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, Service};
@@ -24,19 +24,11 @@ use crate::support::table::{print_head, print_row};
 const TOKENS: usize = 500;
 const ROUNDS: usize = 15;
 
-pub(crate) fn run() {
-    let fixture = Fixture::new();
+pub(crate) fn verification() {
+    let fixture = &Fixture::new();
     let tokens: Vec<String> = (0..TOKENS * (ROUNDS + 1)).map(|_| fixture.jwt()).collect();
     println!("inputs: RSA-2048, {} distinct JWTs of {} bytes", tokens.len(), tokens[0].len());
-    verification(&fixture, &tokens);
-    layer(&fixture, &tokens[0]);
-    operations();
-    worst_case();
-    metadata();
-}
-
-fn verification(fixture: &Fixture, tokens: &[String]) {
-    let (key, signed) = baseline_input(fixture, tokens);
+    let (key, signed) = baseline_input(fixture, &tokens);
     // As in a server that has run for a while, the cache is full from the first round on, and each
     // new token evicts another.
     let full = fixture.warm_up(fixture.builder().token_cache_bytes(1024 * 1024));
@@ -99,15 +91,66 @@ fn baseline_input(
     (key, signed.collect())
 }
 
+/// From the settings to the first verdict, with a PEM key: nothing is fetched.
+pub(crate) fn cold_start() {
+    let fixture = Fixture::new();
+    let (key, token) = (fixture.clerk.jwt_key(), fixture.jwt());
+    let times = measure(
+        ROUNDS,
+        vec![Case::new(3, |_| {
+            let key = JwtKey::parse(&key).unwrap();
+            let verifier = fixture.builder().jwt_key(key).build().unwrap();
+            drop(black_box(poll_once(verify_clerk_token(&verifier, &token)).unwrap()));
+        })],
+    );
+    print_head("A cold start with a PEM key");
+    let milliseconds = times[0] / 1e6;
+    let is_met = milliseconds <= 20.0;
+    let text = format!("{milliseconds:.2} ms");
+    print_row("from the settings to the first verdict", &text, "at most 20 ms", is_met);
+}
+
+/// The look-up of cached tokens by two threads at once, each with its own token.
+pub(crate) fn threads() {
+    let fixture = Fixture::new();
+    let verifier = fixture.warm_verifier();
+    let tokens = [fixture.jwt(), fixture.jwt()];
+    for token in &tokens {
+        poll_once(verify_clerk_token(&verifier, token)).unwrap();
+    }
+    let look_up = |token: &String| {
+        (0..200_000).for_each(|_| {
+            drop(black_box(poll_once(verify_clerk_token(&verifier, token)).unwrap()));
+        });
+    };
+    let times = measure(
+        ROUNDS,
+        vec![
+            Case::new(1, |_| look_up(&tokens[0])),
+            Case::new(1, |_| {
+                std::thread::scope(|scope| {
+                    scope.spawn(|| look_up(&tokens[0]));
+                    scope.spawn(|| look_up(&tokens[1]));
+                });
+            }),
+        ],
+    );
+    // Two threads do twice the work.
+    let ratio = 2.0 * times[0] / times[1];
+    print_head("Two threads; the baseline is one");
+    print_row("cached token", &format!("{ratio:.2} x"), "at least 1.9 x", ratio >= 1.9);
+}
+
 fn request(credentials: &HeaderValue) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
     request.headers_mut().insert("authorization", credentials.clone());
     request
 }
 
-fn layer(fixture: &Fixture, token: &str) {
-    let verifier = fixture.warm_verifier();
-    poll_once(verify_clerk_token(&verifier, token)).unwrap();
+pub(crate) fn layer() {
+    let fixture = Fixture::new();
+    let (verifier, token) = (fixture.warm_verifier(), fixture.jwt());
+    poll_once(verify_clerk_token(&verifier, &token)).unwrap();
     let good = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     let garbage = HeaderValue::try_from(format!("Bearer {}", "g".repeat(1024))).unwrap();
     let mut empty = empty_service();
@@ -140,7 +183,7 @@ fn layer(fixture: &Fixture, token: &str) {
 }
 
 /// One tool requires no scopes and the other a granted one, so that both calls reach the service.
-fn operations() {
+pub(crate) fn policy() {
     let scopes = |list| Scopes::parse(list).unwrap();
     let policy = AccessPolicy::baseline_by_default()
         .tool("write", scopes("files:write"))
@@ -191,7 +234,7 @@ fn operations() {
 
 /// A batch of URIs and a policy whose comparison would take minutes without a bound. Each row is
 /// built to make the steps that the bound counts as slow as they can be.
-fn worst_case() {
+pub(crate) fn matching() {
     let scopes = |list| Scopes::parse(list).unwrap();
     let caller = AuthInfo::for_user("user_1", "token".into()).scopes(scopes("r")).build();
     print_head("A batch of 100 URIs of 2 KiB, with 200 patterns of four wildcards each");
@@ -231,7 +274,7 @@ fn worst_case() {
     }
 }
 
-fn metadata() {
+pub(crate) fn metadata() {
     let document = ProtectedResourceMetadata::builder(&resource())
         .authorization_server("https://clerk.example.com")
         .build()

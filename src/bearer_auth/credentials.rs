@@ -30,6 +30,14 @@ use crate::response::{Rejection, RejectionReason};
 /// assert_eq!(bearer_token(&headers).ok(), Some("oat_abc"));
 /// ```
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
+    let token = presented_token(headers)?;
+    check_token68(token)?;
+    Ok(token)
+}
+
+/// Returns the bearer token of a request, whose syntax is still to be checked. A token that is known
+/// to be valid needs no check.
+pub(super) fn presented_token(headers: &HeaderMap) -> Result<&str, Rejection> {
     let missing = || Rejection::new(RejectionReason::MissingToken);
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or_else(missing)?;
@@ -38,10 +46,7 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
         return Err(Rejection::new(RejectionReason::AmbiguousCredentials));
     }
     let token = strip_bearer(value.as_bytes()).ok_or_else(missing)?;
-    let token =
-        std::str::from_utf8(token).map_err(|_| VerifyError::new(VerifyErrorKind::Malformed))?;
-    check_token68(token)?;
-    Ok(token)
+    std::str::from_utf8(token).map_err(|_| VerifyError::new(VerifyErrorKind::Malformed).into())
 }
 
 /// Returns what follows the scheme, or `None` for another scheme and for an empty token.

@@ -9,9 +9,9 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::authenticator::{AuthVerdict, Authenticator};
-use super::credentials::bearer_token;
+use super::credentials::presented_token;
 use super::future::{BearerAuthFuture, UnverifiedRequest, Verification};
-use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken};
+use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken, check_token68};
 use crate::response::{ResponseBody, unknown_host};
 
 /// Middleware that passes only requests with a valid bearer token. See the [module's
@@ -91,14 +91,18 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
         if authenticator.passes_without_token(parts) {
             return AuthDecision::Verdict(authenticator.pass(&resource, parts, None));
         }
-        let token = match bearer_token(&parts.headers) {
+        let token = match presented_token(&parts.headers) {
             Ok(token) => token,
             Err(rejection) => {
                 return respond(authenticator.respond(&resource, &parts.headers, rejection));
             }
         };
-        match self.verifier.cached(TokenRequest::new(token).for_resource(&resource)) {
-            Some(cached) => AuthDecision::Verdict(authenticator.verdict(cached, &resource, parts)),
+        let request = TokenRequest::new(token).for_resource(&resource);
+        let outcome = self.verifier.cached(request).or_else(|| check_token68(token).err().map(Err));
+        match outcome {
+            Some(outcome) => {
+                AuthDecision::Verdict(authenticator.verdict(outcome, &resource, parts))
+            }
             None => AuthDecision::Verify { token: AccessToken::from(token), resource },
         }
     }

@@ -5,12 +5,12 @@
 //! clocks: the monotonic one may stand still while the machine is suspended, and the wall clock may
 //! be set back.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::clock::{Clock, Moment};
 use crate::jwt::VerificationKey;
@@ -21,14 +21,14 @@ use crate::oauth::{AuthInfo, ResourceUrl, TokenRequest};
 const ENTRY_BYTES: u64 = 1024;
 
 /// How many bytes of a token are hashed, from its end. In a JWT these belong to the signature, and
-/// no two valid tokens have the same one; an opaque token is about this long.
-const HASHED_BYTES: usize = 32;
+/// no two valid tokens have the same one; an opaque token is random.
+const HASHED_BYTES: usize = 16;
 
 /// Verified tokens, bounded by the memory that they take.
 pub(super) struct TokenCache {
     /// By a keyed hash (SipHash, with a key of this process). Hash collisions are harmless: a hit
     /// is compared with the full token.
-    entries: Cache<u64, Arc<CachedToken>, ByBytes>,
+    entries: Cache<u64, Arc<CachedToken>, ByBytes, BuildHasherDefault<HashedBefore>>,
     hasher: RandomState,
     clock: Arc<dyn Clock>,
 }
@@ -65,7 +65,13 @@ impl TokenCache {
     pub(super) fn new(bytes: u64, clock: Arc<dyn Clock>) -> Self {
         let items = usize::try_from(bytes / (2 * ENTRY_BYTES)).unwrap_or(usize::MAX).max(1);
         Self {
-            entries: Cache::with_weighter(items, bytes, ByBytes),
+            entries: Cache::with(
+                items,
+                bytes,
+                ByBytes,
+                BuildHasherDefault::default(),
+                DefaultLifecycle::default(),
+            ),
             hasher: RandomState::new(),
             clock,
         }
@@ -133,10 +139,30 @@ impl Entry<'_> {
 struct Presented<'a>(TokenRequest<'a>);
 
 impl Hash for Presented<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         let token = self.0.token().as_bytes();
         token.get(token.len().saturating_sub(HASHED_BYTES)..).hash(state);
         self.0.resource().map(ResourceUrl::as_str).hash(state);
+    }
+}
+
+/// The hasher of a key that is a hash itself.
+#[derive(Default)]
+struct HashedBefore(u64);
+
+impl Hasher for HashedBefore {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

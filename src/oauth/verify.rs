@@ -132,7 +132,7 @@ impl fmt::Debug for TokenRequest<'_> {
 /// ```
 #[async_trait]
 pub trait VerifyToken: Send + Sync + 'static {
-    /// Verifies a token.
+    /// Verifies a token, which is a `token68` (RFC 9110 section 11.2) of at most 16 KiB.
     ///
     /// An implementation must check that the token has not expired and that it was issued for
     /// [`TokenRequest::resource`]; the layer checks the scopes and nothing else.
@@ -148,6 +148,8 @@ pub trait VerifyToken: Send + Sync + 'static {
     /// Returns the cached outcome for a token, or `None` if there is no such outcome and
     /// [`verify_token`](Self::verify_token) has to be called. Must neither block nor verify a
     /// signature. Defaults to `None`.
+    ///
+    /// It is asked first, before the syntax of the token is checked: compare the whole token.
     fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         let _ = request;
         None
