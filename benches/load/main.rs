@@ -6,7 +6,7 @@
 //! ```
 //!
 //! It fails if a response is wrong, if memory grows, or if a task is left behind. With 30 seconds or
-//! more it also simulates a day without Clerk.
+//! more it also simulates a day without Clerk and a flood of unknown tokens.
 //! `cargo test --bench load -- 3` does the same in a build with debug assertions.
 
 #![allow(
@@ -23,8 +23,11 @@ mod client;
 mod day;
 mod fast_clock;
 mod phases;
+mod quota;
+mod relay;
 mod report;
 mod requests;
+mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -48,8 +51,10 @@ use tower::{Layer, service_fn};
 
 use crate::fast_clock::FastClock;
 use crate::phases::Phases;
+use crate::relay::Relay;
 use crate::report::{Report, Tally};
 use crate::requests::Requests;
+use crate::runtimes::Runtimes;
 use crate::support::fixture::{Fixture, RESOURCE};
 use crate::support::server::serve;
 
@@ -82,13 +87,20 @@ fn main() -> ExitCode {
     };
     support::table::print_machine();
     let clock = FastClock::new();
-    let fixture = Fixture::with(|clerk| clerk.clock(clock.clone()).token_lifetime(MONTH));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let relay = runtime.block_on(Relay::start());
+    let clerk = FakeClerk::builder().clock(clock.clone()).token_lifetime(MONTH);
+    let clerk = runtime.block_on(clerk.origin(&relay.origin).start()).unwrap();
+    relay.lead_to(clerk.address().port());
+    let fixture = Fixture { clerk, runtime };
     let verifier =
         fixture.builder().clock(clock.clone()).token_cache_bytes(512 * 1024).build().unwrap();
     let Fixture { clerk, runtime } = fixture;
-    let mut report = runtime.block_on(run(clerk, verifier, clock, Duration::from_secs(seconds)));
+    let mut report =
+        runtime.block_on(run(clerk, relay, verifier, clock, Duration::from_secs(seconds)));
     if seconds >= SECONDS {
         day::run(&mut report);
+        quota::run(&mut report);
     }
     report.print();
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -96,6 +108,7 @@ fn main() -> ExitCode {
 
 async fn run(
     clerk: FakeClerk,
+    relay: Relay,
     verifier: ClerkVerifier,
     clock: FastClock,
     time: Duration,
@@ -112,17 +125,21 @@ async fn run(
     let (heap, rss) = (heap_bytes(), rss());
     let began = Instant::now();
     let connections = connect(&load);
-    let unrecovered = load.phases.drive(&clerk, &verifier, &load.requests.changing_key, time).await;
+    let runtimes = Runtimes::start(&verifier);
+    let changing_key = &load.requests.changing_key;
+    let unrecovered = load.phases.drive(&clerk, &relay, &verifier, changing_key, time).await;
+    let ended_runtimes = runtimes.finish();
     let tally = finish(&load, connections).await;
     let took = began.elapsed();
     let mut report = Report::new(tally, took, &load.phases, &clerk, &verifier);
     report.add_key_changes(load.requests.changing_key.changes());
     report.add_unrecovered(unrecovered);
+    report.add_runtimes(ended_runtimes);
     report.add_growth(heap_bytes() - heap, MAX_HEAP_GROWTH, self::rss() - rss, MAX_RSS_GROWTH);
 
     // All users of background tasks are dropped; tasks that still run have been left behind.
     accepting.abort();
-    drop((load, verifier, clerk));
+    drop((load, verifier, clerk, relay));
     report.add_remaining_tasks(remaining_tasks().await);
     report
 }

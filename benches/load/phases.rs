@@ -10,6 +10,7 @@ use clerk_mcp_tools::{ClerkVerifier, verify_clerk_token};
 use http::Response;
 
 use crate::changing_key::ChangingKey;
+use crate::relay::Relay;
 
 /// The time until calls that a fault has affected have ended.
 const RECOVERY: Duration = Duration::from_millis(150);
@@ -31,11 +32,18 @@ pub(crate) struct Tolerated {
 
 struct Failure {
     name: &'static str,
-    /// Without one, the keys change and nothing else.
-    fault: Option<Fault>,
+    cause: Cause,
     lasts: Duration,
     recovery: Duration,
     key_rejected: bool,
+}
+
+/// What happens, besides a change of the keys.
+enum Cause {
+    Nothing,
+    Fault(Fault),
+    /// The open connections no longer respond.
+    Deaf,
 }
 
 /// The phases since the start. A response may be any that a phase during its request tolerates.
@@ -72,6 +80,7 @@ impl Phases {
     pub(crate) async fn drive(
         &self,
         clerk: &FakeClerk,
+        relay: &Relay,
         verifier: &ClerkVerifier,
         changing_key: &ChangingKey,
         time: Duration,
@@ -94,8 +103,10 @@ impl Phases {
                 failure.name,
                 Tolerated { outage: true, key_rejected: failure.key_rejected },
             );
-            if let Some(fault) = &failure.fault {
-                clerk.fault_all(fault.clone());
+            match &failure.cause {
+                Cause::Nothing => {}
+                Cause::Fault(fault) => clerk.fault_all(fault.clone()),
+                Cause::Deaf => relay.deafen(),
             }
             changing_key.change(clerk);
             tokio::time::sleep(failure.lasts).await;
@@ -143,14 +154,15 @@ fn failures() -> Vec<Failure> {
     let status = |status, retry_after| Fault::Status { status, retry_after };
     let short = |name, fault| Failure {
         name,
-        fault: Some(fault),
+        cause: Cause::Fault(fault),
         lasts: SHORT,
         recovery: RECOVERY,
         key_rejected: false,
     };
     let slow = |name, fault| Failure { recovery: CALL_TIMEOUT, ..short(name, fault) };
     vec![
-        Failure { fault: None, ..short("a changed key", Fault::Down) },
+        Failure { cause: Cause::Nothing, ..short("a changed key", Fault::Down) },
+        Failure { cause: Cause::Deaf, ..slow("connections that no longer respond", Fault::Hang) },
         short("closed connections", Fault::Down),
         short("HTML", Fault::Answer(html.unwrap())),
         Failure { key_rejected: true, ..short("401", status(401, None)) },

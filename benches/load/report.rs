@@ -112,6 +112,34 @@ impl Report {
         self.lines.push(line);
     }
 
+    /// Reports a flood of unknown tokens, and the bound on the calls in ten seconds.
+    pub(crate) fn add_quota(
+        &mut self,
+        requests: u64,
+        rejected: u64,
+        limited: u64,
+        calls: usize,
+        max_calls: usize,
+        took: Duration,
+    ) {
+        let line = format!(
+            "ten minutes of unknown tokens, in {:.1} s: {requests} requests of users, {rejected} rejected, {limited} unknown tokens without a call, at most {calls} calls in 10 s, of {max_calls}",
+            took.as_secs_f64()
+        );
+        if rejected > 0 || calls > max_calls {
+            self.failures.push(line.clone());
+        }
+        self.lines.push(line);
+    }
+
+    /// Reports runtimes that ended in the middle of calls.
+    pub(crate) fn add_runtimes(&mut self, ended: u64) {
+        self.lines.push(format!("{ended} runtimes ended in the middle of their calls"));
+        if ended == 0 {
+            self.failures.push("no runtime has ended".to_owned());
+        }
+    }
+
     pub(crate) fn add_key_changes(&mut self, changes: usize) {
         self.lines.push(format!("{changes} changes of the key under the same id"));
     }
