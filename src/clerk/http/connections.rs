@@ -1,6 +1,6 @@
 //! Connections to one origin: how they are made, kept and given up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Request, Response, redirect, tls};
@@ -17,10 +17,19 @@ const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 /// The connections of one origin.
 pub(super) struct Connections {
     keeping: Client,
-    /// Makes a new connection for every request.
-    fresh: Client,
+    /// Makes a new connection for every request. Built when it is first needed: it loads the root
+    /// certificates once more, which takes milliseconds.
+    fresh: OnceLock<Client>,
+    origin: Origin,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+}
+
+/// What the clients depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) on_loopback: bool,
+    pub(super) has_tls: bool,
 }
 
 /// Times of the monotonic clock.
@@ -32,10 +41,11 @@ struct State {
 }
 
 impl Connections {
-    pub(super) fn new(on_loopback: bool, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(origin: Origin, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            keeping: client(on_loopback, MAX_KEPT)?,
-            fresh: client(on_loopback, 0)?,
+            keeping: client(origin, MAX_KEPT)?,
+            fresh: OnceLock::new(),
+            origin,
             clock,
             state: Mutex::default(),
         })
@@ -55,15 +65,23 @@ impl Connections {
     /// section 9.2.2): the server has closed the connection while the request was on its way.
     pub(super) async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
         if self.are_kept_ones_distrusted() {
-            return self.responded(self.fresh.execute(request).await);
+            return self.responded(self.fresh()?.execute(request).await);
         }
         let again = self.may_be_kept().then(|| request.try_clone()).flatten();
         match (self.keeping.execute(request).await, again) {
             (Err(error), Some(again)) if has_ended(&error) => {
-                self.responded(self.fresh.execute(again).await)
+                self.responded(self.fresh()?.execute(again).await)
             }
             (outcome, _) => self.responded(outcome),
         }
+    }
+
+    fn fresh(&self) -> Result<&Client, reqwest::Error> {
+        if let Some(client) = self.fresh.get() {
+            return Ok(client);
+        }
+        let client = client(self.origin, 0)?;
+        Ok(self.fresh.get_or_init(|| client))
     }
 
     /// Uses new connections until all that are kept now are closed. One that is open and does not
@@ -105,7 +123,7 @@ fn has_ended(error: &reqwest::Error) -> bool {
     error.is_request() && !error.is_connect() && !error.is_timeout()
 }
 
-fn client(on_loopback: bool, max_kept: usize) -> Result<Client, reqwest::Error> {
+fn client(origin: Origin, max_kept: usize) -> Result<Client, reqwest::Error> {
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -129,11 +147,13 @@ fn client(on_loopback: bool, max_kept: usize) -> Result<Client, reqwest::Error> 
         .no_hickory_dns()
         .tls_backend_rustls()
         .tls_version_min(tls::Version::TLS_1_2)
-        .https_only(!on_loopback);
+        .https_only(!origin.on_loopback);
+    // Without TLS no certificates are needed. Loading those of the machine takes milliseconds.
+    let builder = if origin.has_tls { builder } else { builder.tls_certs_only([]) };
     // Sent bytes that nobody acknowledges for this long end the connection.
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let builder = builder.tcp_user_timeout(super::CALL_TIMEOUT);
     // A proxy would see plain HTTP to this machine, with its secrets.
-    let builder = if on_loopback { builder.no_proxy() } else { builder };
+    let builder = if origin.on_loopback { builder.no_proxy() } else { builder };
     builder.build()
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::uri::Scheme;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::connections::Connections;
+use self::connections::{Connections, Origin};
 use self::retry_after::retry_after;
 use crate::clock::{Clock, background, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
@@ -50,8 +51,12 @@ impl Http {
     /// Builds a client for an origin that was checked before: https, or http on a loopback host.
     pub(super) fn new(base: impl Into<String>, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let base = base.into();
-        let on_loopback = parse_uri(&base).is_some_and(|uri| is_loopback(&uri));
-        let connections = Connections::new(on_loopback, clock).map_err(|_| {
+        let uri = parse_uri(&base);
+        let origin = Origin {
+            on_loopback: uri.as_ref().is_some_and(is_loopback),
+            has_tls: uri.is_none_or(|uri| uri.scheme() != Some(&Scheme::HTTP)),
+        };
+        let connections = Connections::new(origin, clock).map_err(|_| {
             ConfigError::invalid(
                 "TLS",
                 "cannot be set up: the machine's root certificates could not be loaded",
