@@ -9,14 +9,14 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
-use super::body::{BodyBudget, BodyReader};
+use super::body::{BodyBudget, BodyReader, FREE_BYTES};
 use crate::clock::Clock;
 use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Requirement};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionReason, ResponseBody,
-    unknown_host,
+    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionFormat, RejectionReason,
+    ResponseBody, ToolResultForm, unknown_host,
 };
 
 /// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
@@ -31,12 +31,15 @@ pub(super) struct Enforcer {
     /// The resources; of one, the URL of its metadata.
     pub(super) resources: Resources<String>,
     pub(super) required_scopes: Scopes,
+    /// For the challenges only: what a first sign-in should ask for besides `required_scopes`.
+    pub(super) initial_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) budget: Arc<BodyBudget>,
     pub(super) body_timeout: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_upgrades: bool,
+    pub(super) rejection_format: RejectionFormat,
     pub(super) cors: bool,
 }
 
@@ -53,8 +56,22 @@ impl Enforcer {
         !self.policy.is_empty()
     }
 
-    pub(super) fn body_reader(&self) -> BodyReader {
-        BodyReader::new(self.max_body_bytes, &self.budget, self.body_timeout, &self.clock)
+    /// Returns the number of bytes that a body may have.
+    ///
+    /// Where the bearer layer has rejected a token that Clerk did not issue, or found none, the body
+    /// only says how to respond. Anybody can send such requests, so no more of it is read than takes
+    /// nothing from the budget of the others.
+    pub(super) fn max_body_bytes(&self, pending: Option<&Rejection>) -> usize {
+        match pending {
+            Some(rejection) if !rejection.depends_on_operation() => {
+                self.max_body_bytes.min(FREE_BYTES)
+            }
+            Some(_) | None => self.max_body_bytes,
+        }
+    }
+
+    pub(super) fn body_reader(&self, max_bytes: usize) -> BodyReader {
+        BodyReader::new(max_bytes, &self.budget, self.body_timeout, &self.clock)
     }
 
     /// Decides about a request once its body was read.
@@ -65,17 +82,17 @@ impl Enforcer {
     ) -> PolicyVerdict<B> {
         if let Some(PendingRejection(rejection)) = parts.extensions.get().cloned() {
             let body = body.as_deref().unwrap_or_default();
-            let response = self.respond_naming_operation(parts, body, rejection);
-            return PolicyVerdict::Respond(response);
+            return PolicyVerdict::Respond(self.respond_to_pending(parts, body, rejection));
         }
-        let caller = parts.extensions.get();
-        let checked = body.map_err(Rejection::from).and_then(|body| {
-            self.check(&parts.method, &parts.headers, &body, caller)?;
-            Ok(body)
-        });
-        match checked {
-            Ok(body) => PolicyVerdict::Pass(body),
-            Err(rejection) => PolicyVerdict::Respond(self.respond(parts, rejection)),
+        match body {
+            Ok(body) => match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
+                Ok(()) => PolicyVerdict::Pass(body),
+                Err(rejection) => {
+                    let form = self.form(parts, &body);
+                    PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
+                }
+            },
+            Err(error) => PolicyVerdict::Respond(self.respond(parts, None, error.into())),
         }
     }
 
@@ -126,20 +143,34 @@ impl Enforcer {
     }
 
     /// Builds the response to a request that the bearer layer has rejected.
-    pub(super) fn respond_naming_operation<B>(
+    pub(super) fn respond_to_pending<B>(
         &self,
         parts: &Parts,
         body: &[u8],
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        let needed = self.needed_if_rejected(&parts.headers, body);
-        self.respond(parts, rejection.needing(&needed))
+        let rejection = if rejection.depends_on_operation() {
+            rejection.needing(&self.needed_if_rejected(&parts.headers, body))
+        } else {
+            rejection
+        };
+        self.respond(parts, self.form(parts, body).as_ref(), rejection)
+    }
+
+    /// Returns the form of the response to a tool call, if it is a result.
+    fn form(&self, parts: &Parts, body: &[u8]) -> Option<ToolResultForm> {
+        if parts.method != Method::POST || !self.rejection_format.is_tool_result(&parts.headers) {
+            return None;
+        }
+        let message = parse(&parts.headers, body).ok()??;
+        ToolResultForm::of(&parts.headers, &message)
     }
 
     /// Builds the response to a rejected request.
     pub(super) fn respond<B>(
         &self,
         parts: &Parts,
+        form: Option<&ToolResultForm>,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         tracing::debug!(reason = ?rejection.reason(), "rejected a request");
@@ -150,9 +181,18 @@ impl Enforcer {
                 None => return unknown_host(self.cors),
             },
         };
-        let scopes = self.required_scopes.clone();
-        ChallengeContext { resource_metadata, scopes, cors: self.cors }.respond(rejection)
+        let context = ChallengeContext {
+            resource_metadata,
+            scopes: self.required_scopes.clone(),
+            initial_scopes: self.initial_scopes.clone(),
+            cors: self.cors,
+        };
+        context.respond_in(form, rejection)
     }
+}
+
+fn caller_of(parts: &Parts) -> Option<&AuthInfo> {
+    parts.extensions.get()
 }
 
 /// Parses the message in the body, and checks that the headers agree with it. Returns `None` for a

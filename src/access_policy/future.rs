@@ -57,8 +57,8 @@ where
         Self { state: AccessPolicyState::Ready { response: Some(response) } }
     }
 
-    pub(super) fn reading(body: ReqBody, pending: UnreadRequest<S>) -> Self {
-        let reader = pending.enforcer.body_reader();
+    pub(super) fn reading(body: ReqBody, max_bytes: usize, pending: UnreadRequest<S>) -> Self {
+        let reader = pending.enforcer.body_reader(max_bytes);
         Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
     }
 

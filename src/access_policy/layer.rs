@@ -13,7 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
-use crate::response::{MessageError, Rejection};
+use crate::response::{MessageError, Rejection, RejectionFormat};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -49,12 +49,14 @@ impl AccessPolicyLayer {
                 policy,
                 resources,
                 required_scopes: Scopes::none(),
+                initial_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
                 body_timeout: DEFAULT_BODY_TIMEOUT,
                 clock: Arc::new(SystemClock::new()),
                 allow_upgrades: false,
+                rejection_format: RejectionFormat::HttpStatus,
                 cors: true,
             },
         }
@@ -62,6 +64,10 @@ impl AccessPolicyLayer {
 
     pub(crate) fn policy(&self) -> &AccessPolicy {
         &self.enforcer.policy
+    }
+
+    pub(crate) fn format(&self) -> RejectionFormat {
+        self.enforcer.rejection_format
     }
 
     /// Returns an error unless the caller may do what the body asks for.
@@ -87,6 +93,26 @@ impl AccessPolicyLayer {
     /// the operation, so that one consent is enough.
     pub fn required_scopes(mut self, scopes: Scopes) -> Self {
         self.enforcer.required_scopes = scopes;
+        self
+    }
+
+    /// Sets the scopes that a client should ask for at its first sign-in, for the challenge of a
+    /// request without a token where tokens are optional; see
+    /// [`BearerAuthLayer::initial_scopes`](crate::bearer_auth::BearerAuthLayer::initial_scopes).
+    /// Defaults to none.
+    pub fn initial_scopes(mut self, scopes: Scopes) -> Self {
+        self.enforcer.initial_scopes = scopes;
+        self
+    }
+
+    /// Sets how rejected tool calls are answered. Defaults to
+    /// [`HttpStatus`](RejectionFormat::HttpStatus).
+    ///
+    /// Joined by [`AuthLayer::new`](crate::AuthLayer::new), it also applies to calls whose token is
+    /// missing or not valid. Their bodies are then read where the answer is a tool result: up to 16
+    /// KiB, and within [`body_timeout`](Self::body_timeout). A longer one is answered by status.
+    pub fn rejection_format(mut self, format: RejectionFormat) -> Self {
+        self.enforcer.rejection_format = format;
         self
     }
 

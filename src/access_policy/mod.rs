@@ -23,6 +23,9 @@
 //! | without a token (where tokens are optional), an operation that needs scopes | 401 and a challenge without `error` |
 //! | everything else | the service's; it gets the body byte for byte |
 //!
+//! A rejected tool call may be answered [with a tool result](AccessPolicyLayer::rejection_format) in
+//! place of the 401 or 403.
+//!
 //! # What counts as the operation
 //!
 //! The body decides: `method`, and the name or URI in `params`. [`AccessPolicy`](crate::AccessPolicy)
@@ -55,7 +58,9 @@
 //!
 //! A body is kept in memory once, up to the limit, and is not copied if it arrives in one frame.
 //! All bodies that are being read at the same time share a budget, and each has a time limit. Only
-//! requests that the bearer layer has passed get this far, and those with a token that has expired.
+//! requests that the bearer layer has passed get this far, and those with a token that has expired
+//! or lacks a scope. Where a rejected call is answered with a tool result, so do calls without a
+//! valid token; of their bodies 16 KiB are read, which do not count against the budget.
 //!
 //! # Example
 //!

@@ -31,7 +31,7 @@ pub struct AccessPolicyService<S> {
 enum ReadDecision {
     PassUnread,
     Reject(Rejection),
-    Read,
+    Read { max_bytes: usize },
 }
 
 impl<S> AccessPolicyService<S> {
@@ -39,8 +39,13 @@ impl<S> AccessPolicyService<S> {
         Self { inner, enforcer }
     }
 
-    fn decide<B: Body>(&self, parts: &Parts, body: &B) -> ReadDecision {
-        if !self.enforcer.has_rules() {
+    fn decide<B: Body>(
+        &self,
+        parts: &Parts,
+        body: &B,
+        pending: Option<&Rejection>,
+    ) -> ReadDecision {
+        if !self.enforcer.has_rules() && pending.is_none() {
             return ReadDecision::PassUnread;
         }
         if is_upgrade(parts) && !self.enforcer.allow_upgrades {
@@ -52,10 +57,11 @@ impl<S> AccessPolicyService<S> {
         if parts.method != Method::POST && !has_body {
             return ReadDecision::PassUnread;
         }
-        if announced > self.enforcer.max_body_bytes {
+        let max_bytes = self.enforcer.max_body_bytes(pending);
+        if announced > max_bytes {
             return ReadDecision::Reject(MessageError::TooLarge.into());
         }
-        ReadDecision::Read
+        ReadDecision::Read { max_bytes }
     }
 }
 
@@ -75,19 +81,20 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         parts.extensions.remove::<PolicyPending>();
-        let pending = parts.extensions.get::<PendingRejection>().cloned();
-        match (self.decide(&parts, &body), pending) {
-            (ReadDecision::Read, _) => {
+        let pending = parts.extensions.get().cloned().map(|PendingRejection(rejection)| rejection);
+        match (self.decide(&parts, &body, pending.as_ref()), pending) {
+            (ReadDecision::Read { max_bytes }, _) => {
                 let service = self.inner.clone();
                 let enforcer = Arc::clone(&self.enforcer);
-                AccessPolicyFuture::reading(body, UnreadRequest { service, parts, enforcer })
+                let request = UnreadRequest { service, parts, enforcer };
+                AccessPolicyFuture::reading(body, max_bytes, request)
             }
             // The bearer layer has rejected the token, whatever else is wrong with the request.
-            (_, Some(PendingRejection(rejection))) => AccessPolicyFuture::ready(
-                self.enforcer.respond_naming_operation(&parts, &[], rejection),
-            ),
+            (_, Some(rejection)) => {
+                AccessPolicyFuture::ready(self.enforcer.respond_to_pending(&parts, &[], rejection))
+            }
             (ReadDecision::Reject(rejection), None) => {
-                AccessPolicyFuture::ready(self.enforcer.respond(&parts, rejection))
+                AccessPolicyFuture::ready(self.enforcer.respond(&parts, None, rejection))
             }
             (ReadDecision::PassUnread, None) => {
                 let request = Request::from_parts(parts, RequestBody::unread(body));

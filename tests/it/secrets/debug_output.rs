@@ -15,7 +15,7 @@ use clerk_mcp_tools::clerk::{ClerkClient, User, fetch_clerk_authorization_server
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{BackendApi, FrontendApi, InstanceType};
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
-use clerk_mcp_tools::response::{BearerChallenge, NoInner};
+use clerk_mcp_tools::response::{BearerChallenge, NoInner, RejectionFormat};
 use clerk_mcp_tools::services::{
     AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownService,
 };
@@ -118,6 +118,7 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("ConfigErrorKind", &ConfigErrorKind::Invalid);
     output.add("VerifyErrorKind", &VerifyErrorKind::Expired);
     output.add("MessageError", &MessageError::TooLarge);
+    output.add("RejectionFormat", &RejectionFormat::ByClient);
     output.add("NotGuarded", &NotGuarded::NoLayer);
     output.add("InsufficientScope", &InsufficientScope::new(Scopes::parse("profile").unwrap()));
     output.add("Scopes", &Scopes::parse("profile").unwrap());
