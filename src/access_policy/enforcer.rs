@@ -10,6 +10,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
 use super::body::{BodyBudget, BodyReader, FREE_BYTES};
+use super::rewriter::ResponseRewriter;
+use super::step_up::StepUp;
 use crate::clock::Clock;
 use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Requirement};
 use crate::metadata::protected_resource_metadata_url;
@@ -40,13 +42,14 @@ pub(super) struct Enforcer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_upgrades: bool,
     pub(super) rejection_format: RejectionFormat,
+    pub(super) step_up: bool,
     pub(super) cors: bool,
 }
 
 /// Whether a request reaches the service.
 pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
-    Pass(Bytes),
+    Pass(Bytes, Option<Box<ResponseRewriter>>),
     Respond(Response<ResponseBody<ResBody>>),
 }
 
@@ -54,6 +57,11 @@ impl Enforcer {
     /// Returns whether there is a policy to enforce.
     pub(super) fn has_rules(&self) -> bool {
         !self.policy.is_empty()
+    }
+
+    /// Returns whether the body of a request that passes is read.
+    pub(super) fn reads_bodies(&self) -> bool {
+        self.has_rules() || self.step_up
     }
 
     /// Returns the number of bytes that a body may have.
@@ -84,48 +92,91 @@ impl Enforcer {
             let body = body.as_deref().unwrap_or_default();
             return PolicyVerdict::Respond(self.respond_to_pending(parts, body, rejection));
         }
-        match body {
-            Ok(body) => match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
-                Ok(()) => PolicyVerdict::Pass(body),
-                Err(rejection) => {
-                    let form = self.form(parts, &body);
-                    PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
-                }
-            },
-            Err(error) => PolicyVerdict::Respond(self.respond(parts, None, error.into())),
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return PolicyVerdict::Respond(self.respond(parts, None, error.into())),
+        };
+        match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
+            Ok(message) => {
+                let rewriter = self.rewriter(parts, message.as_ref());
+                PolicyVerdict::Pass(body, rewriter)
+            }
+            Err(rejection) => {
+                let form = self.form(parts, &body);
+                PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
+            }
         }
     }
 
-    /// Returns an error unless the caller may do what the body asks for.
-    pub(super) fn check(
+    /// Returns what is to be done with the response to a request that passes.
+    fn rewriter(
+        &self,
+        parts: &Parts,
+        message: Option<&Message<'_>>,
+    ) -> Option<Box<ResponseRewriter>> {
+        if !self.step_up || parts.method != Method::POST {
+            return None;
+        }
+        let (caller, hierarchy) = (caller_of(parts).cloned(), self.hierarchy.clone());
+        let is_single = message.is_some_and(|message| !message.is_batch);
+        let form = message.filter(|_| self.rejection_format.is_tool_result(&parts.headers));
+        Some(Box::new(ResponseRewriter {
+            challenge_context: self.challenge_context(parts)?,
+            form: form.and_then(|message| ToolResultForm::of(&parts.headers, message)),
+            step_up: if is_single {
+                StepUp::new(caller, hierarchy)
+            } else {
+                StepUp::for_several(caller, hierarchy)
+            },
+        }))
+    }
+
+    /// Returns an error unless the caller may do what the body asks for, and otherwise the message in
+    /// it, if there is one.
+    pub(super) fn check<'a>(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        body: &[u8],
+        body: &'a [u8],
         caller: Option<&AuthInfo>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Option<Message<'a>>, Rejection> {
+        if !self.has_rules() {
+            // Nothing can be wrong with a body that no rule judges.
+            return Ok(parse(headers, body).unwrap_or_default());
+        }
         if *method != Method::POST && body.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         if WITHOUT_BODY.contains(method) {
             return Err(MessageError::InvalidRequest.into());
         }
         let Some(message) = parse(headers, body)? else {
-            return Ok(());
+            return Ok(None);
         };
+        self.judge(&message, caller)?;
+        Ok(Some(message))
+    }
+
+    fn judge(&self, message: &Message<'_>, caller: Option<&AuthInfo>) -> Result<(), Rejection> {
         let needed = match self.policy.required_by_all(&message.operations) {
             Requirement::Denied => {
                 let denied = Rejection::new(RejectionReason::OperationDenied);
-                return Err(denied.about_request(message.id));
+                return Err(denied.about_request(message.id.clone()));
             }
             Requirement::Scopes(needed) if needed.is_empty() => return Ok(()),
             Requirement::Scopes(needed) => needed,
         };
         let rejection = match caller {
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
-            Some(caller) => Rejection::new(RejectionReason::InsufficientScope)
-                .granted(caller.scopes().clone())
-                .keep_granted(&self.policy.scopes()),
+            Some(caller) => {
+                let rejection = Rejection::new(RejectionReason::InsufficientScope)
+                    .granted(caller.scopes().clone());
+                if self.step_up {
+                    rejection.keep_all_granted()
+                } else {
+                    rejection.keep_granted(&self.policy.scopes())
+                }
+            }
             None => Rejection::new(RejectionReason::MissingToken),
         };
         Err(rejection.needing(&needed))
@@ -174,20 +225,26 @@ impl Enforcer {
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         tracing::debug!(reason = ?rejection.reason(), "rejected a request");
+        match self.challenge_context(parts) {
+            Some(context) => context.respond_in(form, rejection),
+            None => unknown_host(self.cors),
+        }
+    }
+
+    /// Returns the contents of the challenges of the resource that a request is for.
+    fn challenge_context(&self, parts: &Parts) -> Option<ChallengeContext> {
         let resource_metadata = match &self.resources {
             Resources::One(resource_metadata) => resource_metadata.clone(),
-            Resources::ByRequest(resolver) => match resolver.resolve(parts) {
-                Some(resource) => protected_resource_metadata_url(&resource),
-                None => return unknown_host(self.cors),
-            },
+            Resources::ByRequest(resolver) => {
+                protected_resource_metadata_url(&resolver.resolve(parts)?)
+            }
         };
-        let context = ChallengeContext {
+        Some(ChallengeContext {
             resource_metadata,
             scopes: self.required_scopes.clone(),
             initial_scopes: self.initial_scopes.clone(),
             cors: self.cors,
-        };
-        context.respond_in(form, rejection)
+        })
     }
 }
 

@@ -57,6 +57,7 @@ impl AccessPolicyLayer {
                 clock: Arc::new(SystemClock::new()),
                 allow_upgrades: false,
                 rejection_format: RejectionFormat::HttpStatus,
+                step_up: false,
                 cors: true,
             },
         }
@@ -64,6 +65,10 @@ impl AccessPolicyLayer {
 
     pub(crate) fn policy(&self) -> &AccessPolicy {
         &self.enforcer.policy
+    }
+
+    pub(crate) fn steps_up(&self) -> bool {
+        self.enforcer.step_up
     }
 
     pub(crate) fn format(&self) -> RejectionFormat {
@@ -84,7 +89,7 @@ impl AccessPolicyLayer {
         if body.len() > self.enforcer.max_body_bytes {
             return Err(MessageError::TooLarge.into());
         }
-        self.enforcer.check(method, headers, body, caller)
+        self.enforcer.check(method, headers, body, caller).map(|_| ())
     }
 
     /// Sets the scopes that every request needs. Defaults to none.
@@ -113,6 +118,17 @@ impl AccessPolicyLayer {
     /// KiB, and within [`body_timeout`](Self::body_timeout). A longer one is answered by status.
     pub fn rejection_format(mut self, format: RejectionFormat) -> Self {
         self.enforcer.rejection_format = format;
+        self
+    }
+
+    /// Lets handlers ask for further scopes while they run, by [`StepUp`](super::StepUp) in the
+    /// request's extensions. Defaults to not doing so.
+    ///
+    /// The body of every `POST` is then read, as with rules. A challenge names every scope that the
+    /// token has, besides those that are needed: the layer does not know which of them the handlers
+    /// require.
+    pub fn step_up_from_handlers(mut self) -> Self {
+        self.enforcer.step_up = true;
         self
     }
 

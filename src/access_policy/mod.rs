@@ -106,11 +106,14 @@ mod enforcer;
 mod future;
 mod layer;
 mod request_body;
+mod rewriter;
 mod service;
+mod step_up;
 
 pub use future::AccessPolicyFuture;
 pub use layer::AccessPolicyLayer;
 pub use request_body::RequestBody;
 pub use service::AccessPolicyService;
+pub use step_up::StepUp;
 
 pub use crate::mcp::{AccessPolicyBuilder, Operation, Requirement};

@@ -45,16 +45,17 @@ impl<S> AccessPolicyService<S> {
         body: &B,
         pending: Option<&Rejection>,
     ) -> ReadDecision {
-        if !self.enforcer.has_rules() && pending.is_none() {
+        let has_rules = self.enforcer.has_rules();
+        if !self.enforcer.reads_bodies() && pending.is_none() {
             return ReadDecision::PassUnread;
         }
-        if is_upgrade(parts) && !self.enforcer.allow_upgrades {
+        if has_rules && is_upgrade(parts) && !self.enforcer.allow_upgrades {
             tracing::warn!("rejected an upgrade: the access policy could not see the calls on it");
             return ReadDecision::Reject(Rejection::new(RejectionReason::UpgradeNotAllowed));
         }
         let announced = announced_length(&parts.headers, body);
         let has_body = !body.is_end_stream() || announced > 0;
-        if parts.method != Method::POST && !has_body {
+        if parts.method != Method::POST && !(has_body && has_rules) {
             return ReadDecision::PassUnread;
         }
         let max_bytes = self.enforcer.max_body_bytes(pending);

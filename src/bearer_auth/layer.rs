@@ -163,8 +163,12 @@ impl<V> BearerAuthLayer<V> {
     /// the operation as well, so that one consent is enough. The body is not read before the token
     /// has been verified; until then the headers `Mcp-Method` and `Mcp-Name` name the operation
     /// (MCP 2026-07-28).
-    pub(crate) fn access_policy(mut self, policy: AccessPolicy) -> Self {
-        self.requirements.set_policy(policy);
+    pub(crate) fn access_policy(
+        mut self,
+        policy: AccessPolicy,
+        step_up_from_handlers: bool,
+    ) -> Self {
+        self.requirements.set_policy(policy, step_up_from_handlers);
         self
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Requirements {
     policy: AccessPolicy,
     /// The scopes that the policy names.
     policy_scopes: Scopes,
+    /// Handlers may require scopes that the policy does not name.
+    step_up_from_handlers: bool,
 }
 
 impl Requirements {
@@ -28,10 +30,12 @@ impl Requirements {
             hierarchy: ScopeHierarchy::new(),
             policy: AccessPolicy::empty(),
             policy_scopes: Scopes::none(),
+            step_up_from_handlers: false,
         }
     }
 
-    pub(super) fn set_policy(&mut self, policy: AccessPolicy) {
+    pub(super) fn set_policy(&mut self, policy: AccessPolicy, step_up_from_handlers: bool) {
+        self.step_up_from_handlers = step_up_from_handlers;
         self.policy_scopes = policy.scopes();
         self.policy = policy;
     }
@@ -55,7 +59,11 @@ impl Requirements {
             }
             Err(error) => Rejection::from(error),
         };
-        Err(rejection.keep_granted(&self.policy_scopes))
+        Err(if self.step_up_from_handlers {
+            rejection.keep_all_granted()
+        } else {
+            rejection.keep_granted(&self.policy_scopes)
+        })
     }
 
     /// Returns the contents of the challenges of a resource.

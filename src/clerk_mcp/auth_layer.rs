@@ -55,7 +55,8 @@ impl<V> AuthLayer<V> {
     /// The scopes that every request needs, the hierarchy and the CORS setting have to be set on
     /// both.
     pub fn new(bearer_auth: BearerAuthLayer<V>, access_policy: AccessPolicyLayer) -> Self {
-        let bearer_auth = bearer_auth.access_policy(access_policy.policy().clone());
+        let policy = access_policy.policy().clone();
+        let bearer_auth = bearer_auth.access_policy(policy, access_policy.steps_up());
         Self { bearer_auth, access_policy }
     }
 

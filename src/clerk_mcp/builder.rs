@@ -30,6 +30,7 @@ pub struct ClerkMcpBuilder {
     scopes_supported: Option<Scopes>,
     initial_scopes: Option<Scopes>,
     rejection_format: RejectionFormat,
+    step_up_from_handlers: bool,
     hierarchy: ScopeHierarchy,
     policy: AccessPolicy,
     optional: bool,
@@ -53,6 +54,7 @@ impl ClerkMcpBuilder {
             scopes_supported: None,
             initial_scopes: None,
             rejection_format: RejectionFormat::HttpStatus,
+            step_up_from_handlers: false,
             hierarchy: ScopeHierarchy::new(),
             policy: AccessPolicy::empty(),
             optional: false,
@@ -169,6 +171,13 @@ impl ClerkMcpBuilder {
     /// See [`AccessPolicyLayer::rejection_format`].
     pub fn rejection_format(mut self, format: RejectionFormat) -> Self {
         self.rejection_format = format;
+        self
+    }
+
+    /// Lets tools ask for further scopes while they run, where only the arguments say what a call needs;
+    /// see [`StepUp`](crate::access_policy::StepUp). Defaults to not doing so.
+    pub fn step_up_from_handlers(mut self) -> Self {
+        self.step_up_from_handlers = true;
         self
     }
 
@@ -321,6 +330,11 @@ impl ClerkMcpBuilder {
             .required_scopes(self.scopes.clone())
             .initial_scopes(initial_scopes.clone())
             .scope_hierarchy(self.hierarchy.clone());
+        let access_policy = if self.step_up_from_handlers {
+            access_policy.step_up_from_handlers()
+        } else {
+            access_policy
+        };
         Ok(if self.cors {
             AuthLayer::new(bearer_auth, access_policy)
         } else {

@@ -38,6 +38,7 @@ mod rmcp_client;
 mod runtimes;
 mod secrets;
 mod sessions;
+mod step_up;
 mod token_cache;
 mod users;
 mod wiring;

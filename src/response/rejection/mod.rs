@@ -219,6 +219,14 @@ impl Rejection {
         self
     }
 
+    /// Adds all scopes of the rejected token, where not only the rules know what they are for.
+    pub(crate) fn keep_all_granted(mut self) -> Self {
+        if let Some(details) = &mut self.details {
+            details.further_scopes = details.further_scopes.union(&details.granted);
+        }
+        self
+    }
+
     /// Sets the id of the request in the message that is at fault.
     pub(crate) fn about_request(mut self, id: Option<RequestId>) -> Self {
         if id.is_some() {
