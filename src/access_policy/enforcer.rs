@@ -10,10 +10,13 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
 use super::body::{BodyBudget, BodyReader, FREE_BYTES};
-use super::rewriter::ResponseRewriter;
+use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
 use crate::clock::Clock;
-use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Requirement};
+use crate::mcp::{
+    AccessPolicy, InvalidBody, ListKind, ListRewrite, McpHeaders, Message, Requirement,
+    SecuritySchemes,
+};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
@@ -43,6 +46,12 @@ pub(super) struct Enforcer {
     pub(super) allow_upgrades: bool,
     pub(super) rejection_format: RejectionFormat,
     pub(super) step_up: bool,
+    /// Whether lists leave out what the caller may not use.
+    pub(super) filter_lists: bool,
+    /// Whether `tools/list` says what each tool needs.
+    pub(super) security_schemes: bool,
+    /// Whether the bearer layer passes requests without a token.
+    pub(super) optional: bool,
     pub(super) cors: bool,
 }
 
@@ -61,7 +70,7 @@ impl Enforcer {
 
     /// Returns whether the body of a request that passes is read.
     pub(super) fn reads_bodies(&self) -> bool {
-        self.has_rules() || self.step_up
+        self.has_rules() || self.step_up || self.security_schemes
     }
 
     /// Returns the number of bytes that a body may have.
@@ -114,13 +123,41 @@ impl Enforcer {
         parts: &Parts,
         message: Option<&Message<'_>>,
     ) -> Option<Box<ResponseRewriter>> {
-        if !self.step_up || parts.method != Method::POST {
+        if parts.method != Method::POST {
             return None;
         }
+        let list = message.and_then(|message| self.list_rewrite(parts, message));
+        let step_up = if self.step_up { Some(self.step_up(parts, message)?) } else { None };
+        (list.is_some() || step_up.is_some()).then(|| Box::new(ResponseRewriter { list, step_up }))
+    }
+
+    /// Returns how the list is changed that a message asks for.
+    fn list_rewrite(&self, parts: &Parts, message: &Message<'_>) -> Option<ListRewrite> {
+        let filter = self.filter_lists && self.has_rules();
+        if !filter && !self.security_schemes {
+            return None;
+        }
+        let kind = ListKind::of(message)?;
+        let schemes = (self.security_schemes && kind == ListKind::Tools).then(|| SecuritySchemes {
+            baseline: self.required_scopes.clone(),
+            optional: self.optional,
+        });
+        (filter || schemes.is_some()).then(|| ListRewrite {
+            kind,
+            policy: self.policy.clone(),
+            hierarchy: self.hierarchy.clone(),
+            granted: caller_of(parts).map(|caller| caller.scopes().clone()),
+            filter,
+            schemes,
+        })
+    }
+
+    /// Returns what a handler asks for further scopes with, and the response to that.
+    fn step_up(&self, parts: &Parts, message: Option<&Message<'_>>) -> Option<StepUpResponse> {
         let (caller, hierarchy) = (caller_of(parts).cloned(), self.hierarchy.clone());
         let is_single = message.is_some_and(|message| !message.is_batch);
         let form = message.filter(|_| self.rejection_format.is_tool_result(&parts.headers));
-        Some(Box::new(ResponseRewriter {
+        Some(StepUpResponse {
             challenge_context: self.challenge_context(parts)?,
             form: form.and_then(|message| ToolResultForm::of(&parts.headers, message)),
             step_up: if is_single {
@@ -128,7 +165,7 @@ impl Enforcer {
             } else {
                 StepUp::for_several(caller, hierarchy)
             },
-        }))
+        })
     }
 
     /// Returns an error unless the caller may do what the body asks for, and otherwise the message in

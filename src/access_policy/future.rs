@@ -83,8 +83,8 @@ impl<S> UnreadRequest<S> {
     {
         match self.enforcer.verdict(&self.parts, body) {
             PolicyVerdict::Pass(body, rewriter) => {
-                if let Some(rewriter) = &rewriter {
-                    self.parts.extensions.insert(rewriter.step_up.clone());
+                if let Some(step_up) = rewriter.as_ref().and_then(|rewriter| rewriter.step_up()) {
+                    self.parts.extensions.insert(step_up);
                 }
                 let request = Request::from_parts(self.parts, RequestBody::from_bytes(body));
                 AccessPolicyState::Inner { future: Oneshot::new(self.service, request), rewriter }
@@ -110,7 +110,7 @@ where
                 AccessPolicyStateProj::Ready { response } => return take_once(response).map(Ok),
                 AccessPolicyStateProj::Inner { future, rewriter } => {
                     let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(match rewriter {
+                    return Poll::Ready(Ok(match rewriter.take() {
                         Some(rewriter) => rewriter.rewrite(response),
                         None => response.map(ResponseBody::inner),
                     }));

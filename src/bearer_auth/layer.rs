@@ -191,6 +191,10 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional
+    }
+
     fn authenticator(&self, inside: PolicyInside) -> Authenticator {
         let resources = match &self.resources {
             Resources::One(resource) => Resources::One(self.prepare(resource)),

@@ -57,6 +57,7 @@ impl<V> AuthLayer<V> {
     pub fn new(bearer_auth: BearerAuthLayer<V>, access_policy: AccessPolicyLayer) -> Self {
         let policy = access_policy.policy().clone();
         let bearer_auth = bearer_auth.access_policy(policy, access_policy.steps_up());
+        let access_policy = access_policy.with_optional_tokens(bearer_auth.is_optional());
         Self { bearer_auth, access_policy }
     }
 

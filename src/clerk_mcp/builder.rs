@@ -31,6 +31,8 @@ pub struct ClerkMcpBuilder {
     initial_scopes: Option<Scopes>,
     rejection_format: RejectionFormat,
     step_up_from_handlers: bool,
+    security_schemes_in_lists: bool,
+    filter_lists: bool,
     hierarchy: ScopeHierarchy,
     policy: AccessPolicy,
     optional: bool,
@@ -55,6 +57,8 @@ impl ClerkMcpBuilder {
             initial_scopes: None,
             rejection_format: RejectionFormat::HttpStatus,
             step_up_from_handlers: false,
+            security_schemes_in_lists: false,
+            filter_lists: false,
             hierarchy: ScopeHierarchy::new(),
             policy: AccessPolicy::empty(),
             optional: false,
@@ -181,6 +185,21 @@ impl ClerkMcpBuilder {
         self
     }
 
+    /// Writes into `tools/list` what each tool needs by the [access policy](Self::access_policy), as
+    /// ChatGPT expects it; see [`AccessPolicyLayer::security_schemes_in_lists`]. Defaults to leaving
+    /// lists as they are.
+    pub fn security_schemes_in_lists(mut self) -> Self {
+        self.security_schemes_in_lists = true;
+        self
+    }
+
+    /// Leaves out of lists what the [access policy](Self::access_policy) does not allow the caller; see
+    /// [`AccessPolicyLayer::filter_lists`]. Defaults to leaving lists as they are. It protects nothing.
+    pub fn filter_lists(mut self) -> Self {
+        self.filter_lists = true;
+        self
+    }
+
     /// Sets which scopes imply others. Defaults to none.
     pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
         self.hierarchy = hierarchy;
@@ -273,7 +292,7 @@ impl ClerkMcpBuilder {
     /// # Errors
     ///
     /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
-    /// another resource, if a scope that every request needs is not advertised or not among the
+    /// another resource, if a setting has nothing to apply to, if a scope that every request needs is not advertised or not among the
     /// initial ones, or if a variable of the environment is invalid.
     pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
@@ -291,6 +310,8 @@ impl ClerkMcpBuilder {
         check_resource(&resource, &verifier)?;
         check_metadata_path(&resource, self.root_metadata)?;
         check_grantable(&self.scopes.union(&self.policy.scopes()).union(&initial))?;
+        check_filter(self.filter_lists, &self.policy)?;
+        check_restricted(self.restrict_advertised_scopes, self.authorization_server_metadata)?;
         check_contains("initial_scopes", &initial, &self.scopes, &self.hierarchy)?;
         check_contains("scopes_supported", &advertised, &self.scopes, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
@@ -330,11 +351,14 @@ impl ClerkMcpBuilder {
             .required_scopes(self.scopes.clone())
             .initial_scopes(initial_scopes.clone())
             .scope_hierarchy(self.hierarchy.clone());
-        let access_policy = if self.step_up_from_handlers {
-            access_policy.step_up_from_handlers()
-        } else {
-            access_policy
-        };
+        type Setting = fn(AccessPolicyLayer) -> AccessPolicyLayer;
+        let settings: [(bool, Setting); 3] = [
+            (self.step_up_from_handlers, AccessPolicyLayer::step_up_from_handlers),
+            (self.security_schemes_in_lists, AccessPolicyLayer::security_schemes_in_lists),
+            (self.filter_lists, AccessPolicyLayer::filter_lists),
+        ];
+        let settings = settings.into_iter().filter(|(is_on, _)| *is_on);
+        let access_policy = settings.fold(access_policy, |layer, (_, set)| set(layer));
         Ok(if self.cors {
             AuthLayer::new(bearer_auth, access_policy)
         } else {
@@ -417,6 +441,26 @@ fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {
         "scopes",
         "cannot contain offline_access: it concerns client and authorization server only, and no \
          challenge may name it (MCP 2026-07-28, authorization)",
+    ))
+}
+
+fn check_restricted(restrict: bool, serves_metadata: bool) -> Result<(), ConfigError> {
+    if !restrict || serves_metadata {
+        return Ok(());
+    }
+    Err(ConfigError::conflict(
+        "restrict_advertised_scopes",
+        "concerns a document that without_authorization_server_metadata leaves out: set one of them",
+    ))
+}
+
+fn check_filter(filter_lists: bool, policy: &AccessPolicy) -> Result<(), ConfigError> {
+    if !filter_lists || !policy.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::conflict(
+        "filter_lists",
+        "has no rules to filter by: set an access_policy, or leave it out",
     ))
 }
 

@@ -4,6 +4,7 @@ mod body;
 mod challenge;
 pub(crate) mod cors;
 mod format;
+mod list_body;
 mod once;
 mod oneshot;
 pub(crate) mod rejection;
@@ -16,6 +17,7 @@ pub(crate) use cors::{
 };
 pub use format::RejectionFormat;
 pub(crate) use format::ToolResultForm;
+pub(crate) use list_body::ListBody;
 pub(crate) use once::take_once;
 pub(crate) use oneshot::Oneshot;
 pub(crate) use rejection::{

@@ -134,6 +134,8 @@ async fn the_metadata_names_the_initial_scopes_unless_others_are_set() {
 async fn the_authorization_server_metadata_can_be_left_out() {
     let fixture = Fixture::new().await;
     let clerk = fixture.clerk_mcp_builder().without_authorization_server_metadata();
+    let error = clerk.clone().restrict_advertised_scopes().build().unwrap_err();
+    assert_eq!(error.setting(), "restrict_advertised_scopes");
     let clerk = clerk.build().unwrap();
     let paths: Vec<_> = clerk.well_known_routes().into_iter().map(|(path, _)| path).collect();
     assert!(!paths.is_empty());

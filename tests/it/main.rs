@@ -27,6 +27,7 @@ mod introspection;
 mod jwks;
 mod jwt;
 mod key_changes;
+mod lists;
 mod logs;
 mod metadata;
 mod metrics;
