@@ -90,13 +90,17 @@ impl ListBody {
 /// Returns the end of the first event (HTML standard, section "Parsing an event stream"): an empty
 /// line, at the earliest from this byte on.
 fn event_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    let ends: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
-    (0..rest.len()).find_map(|at| {
-        let end =
-            ends.iter().find(|end| rest.get(at..).is_some_and(|rest| rest.starts_with(end)))?;
-        Some(from + at + end.len())
-    })
+    const ENDS: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
+    let mut at = from;
+    loop {
+        let rest = bytes.get(at..)?;
+        at += rest.iter().position(|b| matches!(b, b'\n' | b'\r'))?;
+        let rest = bytes.get(at..)?;
+        if let Some(end) = ENDS.iter().find(|end| rest.starts_with(end)) {
+            return Some(at + end.len());
+        }
+        at += 1;
+    }
 }
 
 #[cfg(test)]
