@@ -22,7 +22,7 @@ const MAX_EMPTY_FRAMES: usize = 1024;
 
 /// The bytes of each body that do not count: most messages have fewer, and so are read even while
 /// large bodies use up the budget.
-const FREE_BYTES: usize = 16 * 1024;
+pub(super) const FREE_BYTES: usize = 16 * 1024;
 
 /// The memory for the bodies that are being read.
 #[derive(Debug)]

@@ -9,14 +9,19 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
-use super::body::{BodyBudget, BodyReader};
+use super::body::{BodyBudget, BodyReader, FREE_BYTES};
+use super::rewriter::{ResponseRewriter, StepUpResponse};
+use super::step_up::StepUp;
 use crate::clock::Clock;
-use crate::mcp::{AccessPolicy, InvalidBody, McpHeaders, Message, Requirement};
+use crate::mcp::{
+    AccessPolicy, InvalidBody, ListKind, ListRewrite, McpHeaders, Message, Requirement,
+    SecuritySchemes,
+};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionReason, ResponseBody,
-    unknown_host,
+    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionFormat, RejectionReason,
+    ResponseBody, ToolResultForm, unknown_host,
 };
 
 /// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
@@ -31,19 +36,29 @@ pub(super) struct Enforcer {
     /// The resources; of one, the URL of its metadata.
     pub(super) resources: Resources<String>,
     pub(super) required_scopes: Scopes,
+    /// For the challenges only: what a first sign-in should ask for besides `required_scopes`.
+    pub(super) initial_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) budget: Arc<BodyBudget>,
     pub(super) body_timeout: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_upgrades: bool,
+    pub(super) rejection_format: RejectionFormat,
+    pub(super) step_up: bool,
+    /// Whether lists leave out what the caller may not use.
+    pub(super) filter_lists: bool,
+    /// Whether `tools/list` says what each tool needs.
+    pub(super) security_schemes: bool,
+    /// Whether the bearer layer passes requests without a token.
+    pub(super) optional: bool,
     pub(super) cors: bool,
 }
 
 /// Whether a request reaches the service.
 pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
-    Pass(Bytes),
+    Pass(Bytes, Option<Box<ResponseRewriter>>),
     Respond(Response<ResponseBody<ResBody>>),
 }
 
@@ -53,8 +68,27 @@ impl Enforcer {
         !self.policy.is_empty()
     }
 
-    pub(super) fn body_reader(&self) -> BodyReader {
-        BodyReader::new(self.max_body_bytes, &self.budget, self.body_timeout, &self.clock)
+    /// Returns whether the body of a request that passes is read.
+    pub(super) fn reads_bodies(&self) -> bool {
+        self.has_rules() || self.step_up || self.security_schemes
+    }
+
+    /// Returns the number of bytes that a body may have.
+    ///
+    /// Where the bearer layer has rejected a token that Clerk did not issue, or found none, the body
+    /// only says how to respond. Anybody can send such requests, so no more of it is read than takes
+    /// nothing from the budget of the others.
+    pub(super) fn max_body_bytes(&self, pending: Option<&Rejection>) -> usize {
+        match pending {
+            Some(rejection) if !rejection.depends_on_operation() => {
+                self.max_body_bytes.min(FREE_BYTES)
+            }
+            Some(_) | None => self.max_body_bytes,
+        }
+    }
+
+    pub(super) fn body_reader(&self, max_bytes: usize) -> BodyReader {
+        BodyReader::new(max_bytes, &self.budget, self.body_timeout, &self.clock)
     }
 
     /// Decides about a request once its body was read.
@@ -65,50 +99,121 @@ impl Enforcer {
     ) -> PolicyVerdict<B> {
         if let Some(PendingRejection(rejection)) = parts.extensions.get().cloned() {
             let body = body.as_deref().unwrap_or_default();
-            let response = self.respond_naming_operation(parts, body, rejection);
-            return PolicyVerdict::Respond(response);
+            return PolicyVerdict::Respond(self.respond_to_pending(parts, body, rejection));
         }
-        let caller = parts.extensions.get();
-        let checked = body.map_err(Rejection::from).and_then(|body| {
-            self.check(&parts.method, &parts.headers, &body, caller)?;
-            Ok(body)
-        });
-        match checked {
-            Ok(body) => PolicyVerdict::Pass(body),
-            Err(rejection) => PolicyVerdict::Respond(self.respond(parts, rejection)),
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return PolicyVerdict::Respond(self.respond(parts, None, error.into())),
+        };
+        match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
+            Ok(message) => {
+                let rewriter = self.rewriter(parts, message.as_ref());
+                PolicyVerdict::Pass(body, rewriter)
+            }
+            Err(rejection) => {
+                let form = self.form(parts, &body);
+                PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
+            }
         }
     }
 
-    /// Returns an error unless the caller may do what the body asks for.
-    pub(super) fn check(
+    /// Returns what is to be done with the response to a request that passes.
+    fn rewriter(
+        &self,
+        parts: &Parts,
+        message: Option<&Message<'_>>,
+    ) -> Option<Box<ResponseRewriter>> {
+        if parts.method != Method::POST {
+            return None;
+        }
+        let list = message.and_then(|message| self.list_rewrite(parts, message));
+        let step_up = if self.step_up { Some(self.step_up(parts, message)?) } else { None };
+        (list.is_some() || step_up.is_some()).then(|| Box::new(ResponseRewriter { list, step_up }))
+    }
+
+    /// Returns how the list is changed that a message asks for.
+    fn list_rewrite(&self, parts: &Parts, message: &Message<'_>) -> Option<ListRewrite> {
+        let filter = self.filter_lists && self.has_rules();
+        if !filter && !self.security_schemes {
+            return None;
+        }
+        let kind = ListKind::of(message)?;
+        let schemes = (self.security_schemes && kind == ListKind::Tools).then(|| SecuritySchemes {
+            baseline: self.required_scopes.clone(),
+            optional: self.optional,
+        });
+        (filter || schemes.is_some()).then(|| ListRewrite {
+            kind,
+            policy: self.policy.clone(),
+            hierarchy: self.hierarchy.clone(),
+            granted: caller_of(parts).map(|caller| caller.scopes().clone()),
+            filter,
+            schemes,
+        })
+    }
+
+    /// Returns what a handler asks for further scopes with, and the response to that.
+    fn step_up(&self, parts: &Parts, message: Option<&Message<'_>>) -> Option<StepUpResponse> {
+        let (caller, hierarchy) = (caller_of(parts).cloned(), self.hierarchy.clone());
+        let is_single = message.is_some_and(|message| !message.is_batch);
+        let form = message.filter(|_| self.rejection_format.is_tool_result(&parts.headers));
+        Some(StepUpResponse {
+            challenge_context: self.challenge_context(parts)?,
+            form: form.and_then(|message| ToolResultForm::of(&parts.headers, message)),
+            step_up: if is_single {
+                StepUp::new(caller, hierarchy)
+            } else {
+                StepUp::for_several(caller, hierarchy)
+            },
+        })
+    }
+
+    /// Returns an error unless the caller may do what the body asks for, and otherwise the message in
+    /// it, if there is one.
+    pub(super) fn check<'a>(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        body: &[u8],
+        body: &'a [u8],
         caller: Option<&AuthInfo>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Option<Message<'a>>, Rejection> {
+        if !self.has_rules() {
+            // Nothing can be wrong with a body that no rule judges.
+            return Ok(parse(headers, body).unwrap_or_default());
+        }
         if *method != Method::POST && body.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         if WITHOUT_BODY.contains(method) {
             return Err(MessageError::InvalidRequest.into());
         }
         let Some(message) = parse(headers, body)? else {
-            return Ok(());
+            return Ok(None);
         };
+        self.judge(&message, caller)?;
+        Ok(Some(message))
+    }
+
+    fn judge(&self, message: &Message<'_>, caller: Option<&AuthInfo>) -> Result<(), Rejection> {
         let needed = match self.policy.required_by_all(&message.operations) {
             Requirement::Denied => {
                 let denied = Rejection::new(RejectionReason::OperationDenied);
-                return Err(denied.about_request(message.id));
+                return Err(denied.about_request(message.id.clone()));
             }
             Requirement::Scopes(needed) if needed.is_empty() => return Ok(()),
             Requirement::Scopes(needed) => needed,
         };
         let rejection = match caller {
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
-            Some(caller) => Rejection::new(RejectionReason::InsufficientScope)
-                .granted(caller.scopes().clone())
-                .keep_granted(&self.policy.scopes()),
+            Some(caller) => {
+                let rejection = Rejection::new(RejectionReason::InsufficientScope)
+                    .granted(caller.scopes().clone());
+                if self.step_up {
+                    rejection.keep_all_granted()
+                } else {
+                    rejection.keep_granted(&self.policy.scopes())
+                }
+            }
             None => Rejection::new(RejectionReason::MissingToken),
         };
         Err(rejection.needing(&needed))
@@ -126,33 +231,62 @@ impl Enforcer {
     }
 
     /// Builds the response to a request that the bearer layer has rejected.
-    pub(super) fn respond_naming_operation<B>(
+    pub(super) fn respond_to_pending<B>(
         &self,
         parts: &Parts,
         body: &[u8],
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        let needed = self.needed_if_rejected(&parts.headers, body);
-        self.respond(parts, rejection.needing(&needed))
+        let rejection = if rejection.depends_on_operation() {
+            rejection.needing(&self.needed_if_rejected(&parts.headers, body))
+        } else {
+            rejection
+        };
+        self.respond(parts, self.form(parts, body).as_ref(), rejection)
+    }
+
+    /// Returns the form of the response to a tool call, if it is a result.
+    fn form(&self, parts: &Parts, body: &[u8]) -> Option<ToolResultForm> {
+        if parts.method != Method::POST || !self.rejection_format.is_tool_result(&parts.headers) {
+            return None;
+        }
+        let message = parse(&parts.headers, body).ok()??;
+        ToolResultForm::of(&parts.headers, &message)
     }
 
     /// Builds the response to a rejected request.
     pub(super) fn respond<B>(
         &self,
         parts: &Parts,
+        form: Option<&ToolResultForm>,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         tracing::debug!(reason = ?rejection.reason(), "rejected a request");
+        match self.challenge_context(parts) {
+            Some(context) => context.respond_in(form, rejection),
+            None => unknown_host(self.cors),
+        }
+    }
+
+    /// Returns the contents of the challenges of the resource that a request is for.
+    fn challenge_context(&self, parts: &Parts) -> Option<ChallengeContext> {
         let resource_metadata = match &self.resources {
             Resources::One(resource_metadata) => resource_metadata.clone(),
-            Resources::ByRequest(resolver) => match resolver.resolve(parts) {
-                Some(resource) => protected_resource_metadata_url(&resource),
-                None => return unknown_host(self.cors),
-            },
+            Resources::ByRequest(resolver) => {
+                protected_resource_metadata_url(&resolver.resolve(parts)?)
+            }
         };
-        let scopes = self.required_scopes.clone();
-        ChallengeContext { resource_metadata, scopes, cors: self.cors }.respond(rejection)
+        Some(ChallengeContext {
+            resource_metadata,
+            scopes: self.required_scopes.clone(),
+            initial_scopes: self.initial_scopes.clone(),
+            cors: self.cors,
+        })
     }
+}
+
+fn caller_of(parts: &Parts) -> Option<&AuthInfo> {
+    parts.extensions.get()
 }
 
 /// Parses the message in the body, and checks that the headers agree with it. Returns `None` for a

@@ -16,6 +16,7 @@ use tower_service::Service;
 use super::body::BodyReader;
 use super::enforcer::{Enforcer, PolicyVerdict};
 use super::request_body::RequestBody;
+use super::rewriter::ResponseRewriter;
 use crate::response::{MessageError, Oneshot, ResponseBody, take_once};
 
 pin_project! {
@@ -38,7 +39,11 @@ pin_project! {
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
         Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<UnreadRequest<S>> },
-        Inner { #[pin] future: Oneshot<S, RequestBody<ReqBody>> },
+        Inner {
+            #[pin] future: Oneshot<S, RequestBody<ReqBody>>,
+            // Boxed, since most requests have none.
+            rewriter: Option<Box<ResponseRewriter>>,
+        },
     }
 }
 
@@ -57,29 +62,32 @@ where
         Self { state: AccessPolicyState::Ready { response: Some(response) } }
     }
 
-    pub(super) fn reading(body: ReqBody, pending: UnreadRequest<S>) -> Self {
-        let reader = pending.enforcer.body_reader();
+    pub(super) fn reading(body: ReqBody, max_bytes: usize, pending: UnreadRequest<S>) -> Self {
+        let reader = pending.enforcer.body_reader(max_bytes);
         Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
     }
 
     pub(super) fn inner(service: S, request: Request<RequestBody<ReqBody>>) -> Self {
         let future = Oneshot::new(service, request);
-        Self { state: AccessPolicyState::Inner { future } }
+        Self { state: AccessPolicyState::Inner { future, rewriter: None } }
     }
 }
 
 impl<S> UnreadRequest<S> {
     fn resume<ReqBody, ResBody>(
-        self,
+        mut self,
         body: Result<Bytes, MessageError>,
     ) -> AccessPolicyState<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     {
         match self.enforcer.verdict(&self.parts, body) {
-            PolicyVerdict::Pass(body) => {
+            PolicyVerdict::Pass(body, rewriter) => {
+                if let Some(step_up) = rewriter.as_ref().and_then(|rewriter| rewriter.step_up()) {
+                    self.parts.extensions.insert(step_up);
+                }
                 let request = Request::from_parts(self.parts, RequestBody::from_bytes(body));
-                AccessPolicyState::Inner { future: Oneshot::new(self.service, request) }
+                AccessPolicyState::Inner { future: Oneshot::new(self.service, request), rewriter }
             }
             PolicyVerdict::Respond(response) => {
                 AccessPolicyState::Ready { response: Some(response) }
@@ -100,8 +108,12 @@ where
         loop {
             let next = match state.as_mut().project() {
                 AccessPolicyStateProj::Ready { response } => return take_once(response).map(Ok),
-                AccessPolicyStateProj::Inner { future } => {
-                    return Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)));
+                AccessPolicyStateProj::Inner { future, rewriter } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(match rewriter.take() {
+                        Some(rewriter) => rewriter.rewrite(response),
+                        None => response.map(ResponseBody::inner),
+                    }));
                 }
                 AccessPolicyStateProj::Reading { body, reader, pending } => {
                     let body = ready!(reader.poll(body, cx));

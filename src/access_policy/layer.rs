@@ -13,7 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
-use crate::response::{MessageError, Rejection};
+use crate::response::{MessageError, Rejection, RejectionFormat};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -49,12 +49,18 @@ impl AccessPolicyLayer {
                 policy,
                 resources,
                 required_scopes: Scopes::none(),
+                initial_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
                 body_timeout: DEFAULT_BODY_TIMEOUT,
                 clock: Arc::new(SystemClock::new()),
                 allow_upgrades: false,
+                rejection_format: RejectionFormat::HttpStatus,
+                step_up: false,
+                filter_lists: false,
+                security_schemes: false,
+                optional: false,
                 cors: true,
             },
         }
@@ -62,6 +68,20 @@ impl AccessPolicyLayer {
 
     pub(crate) fn policy(&self) -> &AccessPolicy {
         &self.enforcer.policy
+    }
+
+    /// Sets whether the bearer layer passes requests without a token.
+    pub(crate) fn with_optional_tokens(mut self, optional: bool) -> Self {
+        self.enforcer.optional = optional;
+        self
+    }
+
+    pub(crate) fn steps_up(&self) -> bool {
+        self.enforcer.step_up
+    }
+
+    pub(crate) fn format(&self) -> RejectionFormat {
+        self.enforcer.rejection_format
     }
 
     /// Returns an error unless the caller may do what the body asks for.
@@ -78,7 +98,7 @@ impl AccessPolicyLayer {
         if body.len() > self.enforcer.max_body_bytes {
             return Err(MessageError::TooLarge.into());
         }
-        self.enforcer.check(method, headers, body, caller)
+        self.enforcer.check(method, headers, body, caller).map(|_| ())
     }
 
     /// Sets the scopes that every request needs. Defaults to none.
@@ -87,6 +107,77 @@ impl AccessPolicyLayer {
     /// the operation, so that one consent is enough.
     pub fn required_scopes(mut self, scopes: Scopes) -> Self {
         self.enforcer.required_scopes = scopes;
+        self
+    }
+
+    /// Sets the scopes that a client should ask for at its first sign-in, for the challenge of a
+    /// request without a token where tokens are optional; see
+    /// [`BearerAuthLayer::initial_scopes`](crate::bearer_auth::BearerAuthLayer::initial_scopes).
+    /// Defaults to none.
+    pub fn initial_scopes(mut self, scopes: Scopes) -> Self {
+        self.enforcer.initial_scopes = scopes;
+        self
+    }
+
+    /// Sets how rejected tool calls are answered. Defaults to
+    /// [`HttpStatus`](RejectionFormat::HttpStatus).
+    ///
+    /// Joined by [`AuthLayer::new`](crate::AuthLayer::new), it also applies to calls whose token is
+    /// missing or not valid. Their bodies are then read where the answer is a tool result: up to 16
+    /// KiB, and within [`body_timeout`](Self::body_timeout). A longer one is answered by status.
+    pub fn rejection_format(mut self, format: RejectionFormat) -> Self {
+        self.enforcer.rejection_format = format;
+        self
+    }
+
+    /// Lets handlers ask for further scopes while they run, by [`StepUp`](super::StepUp) in the
+    /// request's extensions. Defaults to not doing so.
+    ///
+    /// The body of every `POST` is then read, as with rules. A challenge names every scope that the
+    /// token has, besides those that are needed: the layer does not know which of them the handlers
+    /// require.
+    pub fn step_up_from_handlers(mut self) -> Self {
+        self.enforcer.step_up = true;
+        self
+    }
+
+    /// Writes into `tools/list` what each tool needs by the policy, as `securitySchemes` of the tool
+    /// and again under its `_meta`. Defaults to leaving lists as they are.
+    ///
+    /// ```json
+    /// "securitySchemes": [{"type": "oauth2", "scopes": ["profile", "files:write"]}]
+    /// ```
+    ///
+    /// ChatGPT asks its user only for tools that have it (OpenAI Apps SDK, "Authentication"). Where
+    /// tokens are optional (known if the layers are joined by
+    /// [`AuthLayer::new`](crate::AuthLayer::new)), a tool that needs no scopes of its own begins with
+    /// `{"type": "noauth"}`. A `securitySchemes` that the server wrote itself stays, and so does a
+    /// tool that the policy denies.
+    ///
+    /// The rest of the response stays as it is, byte for byte, but for its `Content-Length`. So does
+    /// a response that is not HTTP 200 with JSON or an event stream, that is compressed, malformed or
+    /// larger than 4 MiB (of an event stream, the event), or in which an object that has to be read
+    /// has duplicate members; and the list in a response to a batch. Without rules, the body of every
+    /// `POST` is then read, as with rules.
+    pub fn security_schemes_in_lists(mut self) -> Self {
+        self.enforcer.security_schemes = true;
+        self
+    }
+
+    /// Leaves out of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`
+    /// what the policy does not allow the caller. Defaults to leaving lists as they are.
+    ///
+    /// **This hides names, and protects nothing**: every call is judged by the policy, whether or not
+    /// a list has its target. A client that would step up does not learn of the tools that it could
+    /// ask scopes for.
+    ///
+    /// Responses get `Vary: Authorization` and, if the version of MCP has it, `"cacheScope":
+    /// "private"`. A page of a list may become empty; its `nextCursor` stays. A response that is not
+    /// read passes unfiltered; [`security_schemes_in_lists`](Self::security_schemes_in_lists) says
+    /// which those are. So does an element without a name or URI, and one whose URI would take too long
+    /// to compare. A template stays if some rule may allow a resource that it expands to.
+    pub fn filter_lists(mut self) -> Self {
+        self.enforcer.filter_lists = true;
         self
     }
 

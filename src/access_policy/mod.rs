@@ -23,6 +23,11 @@
 //! | without a token (where tokens are optional), an operation that needs scopes | 401 and a challenge without `error` |
 //! | everything else | the service's; it gets the body byte for byte |
 //!
+//! A rejected tool call may be answered [with a tool result](AccessPolicyLayer::rejection_format) in
+//! place of the 401 or 403. Lists pass as the service writes them, unless the layer is told to [declare
+//! what tools need](AccessPolicyLayer::security_schemes_in_lists) or to [leave out what the caller may
+//! not use](AccessPolicyLayer::filter_lists).
+//!
 //! # What counts as the operation
 //!
 //! The body decides: `method`, and the name or URI in `params`. [`AccessPolicy`](crate::AccessPolicy)
@@ -55,7 +60,9 @@
 //!
 //! A body is kept in memory once, up to the limit, and is not copied if it arrives in one frame.
 //! All bodies that are being read at the same time share a budget, and each has a time limit. Only
-//! requests that the bearer layer has passed get this far, and those with a token that has expired.
+//! requests that the bearer layer has passed get this far, and those with a token that has expired
+//! or lacks a scope. Where a rejected call is answered with a tool result, so do calls without a
+//! valid token; of their bodies 16 KiB are read, which do not count against the budget.
 //!
 //! # Example
 //!
@@ -101,11 +108,14 @@ mod enforcer;
 mod future;
 mod layer;
 mod request_body;
+mod rewriter;
 mod service;
+mod step_up;
 
 pub use future::AccessPolicyFuture;
 pub use layer::AccessPolicyLayer;
 pub use request_body::RequestBody;
 pub use service::AccessPolicyService;
+pub use step_up::StepUp;
 
 pub use crate::mcp::{AccessPolicyBuilder, Operation, Requirement};

@@ -31,7 +31,7 @@ pub struct AccessPolicyService<S> {
 enum ReadDecision {
     PassUnread,
     Reject(Rejection),
-    Read,
+    Read { max_bytes: usize },
 }
 
 impl<S> AccessPolicyService<S> {
@@ -39,23 +39,30 @@ impl<S> AccessPolicyService<S> {
         Self { inner, enforcer }
     }
 
-    fn decide<B: Body>(&self, parts: &Parts, body: &B) -> ReadDecision {
-        if !self.enforcer.has_rules() {
+    fn decide<B: Body>(
+        &self,
+        parts: &Parts,
+        body: &B,
+        pending: Option<&Rejection>,
+    ) -> ReadDecision {
+        let has_rules = self.enforcer.has_rules();
+        if !self.enforcer.reads_bodies() && pending.is_none() {
             return ReadDecision::PassUnread;
         }
-        if is_upgrade(parts) && !self.enforcer.allow_upgrades {
+        if has_rules && is_upgrade(parts) && !self.enforcer.allow_upgrades {
             tracing::warn!("rejected an upgrade: the access policy could not see the calls on it");
             return ReadDecision::Reject(Rejection::new(RejectionReason::UpgradeNotAllowed));
         }
         let announced = announced_length(&parts.headers, body);
         let has_body = !body.is_end_stream() || announced > 0;
-        if parts.method != Method::POST && !has_body {
+        if parts.method != Method::POST && !(has_body && has_rules) {
             return ReadDecision::PassUnread;
         }
-        if announced > self.enforcer.max_body_bytes {
+        let max_bytes = self.enforcer.max_body_bytes(pending);
+        if announced > max_bytes {
             return ReadDecision::Reject(MessageError::TooLarge.into());
         }
-        ReadDecision::Read
+        ReadDecision::Read { max_bytes }
     }
 }
 
@@ -75,19 +82,20 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         parts.extensions.remove::<PolicyPending>();
-        let pending = parts.extensions.get::<PendingRejection>().cloned();
-        match (self.decide(&parts, &body), pending) {
-            (ReadDecision::Read, _) => {
+        let pending = parts.extensions.get().cloned().map(|PendingRejection(rejection)| rejection);
+        match (self.decide(&parts, &body, pending.as_ref()), pending) {
+            (ReadDecision::Read { max_bytes }, _) => {
                 let service = self.inner.clone();
                 let enforcer = Arc::clone(&self.enforcer);
-                AccessPolicyFuture::reading(body, UnreadRequest { service, parts, enforcer })
+                let request = UnreadRequest { service, parts, enforcer };
+                AccessPolicyFuture::reading(body, max_bytes, request)
             }
             // The bearer layer has rejected the token, whatever else is wrong with the request.
-            (_, Some(PendingRejection(rejection))) => AccessPolicyFuture::ready(
-                self.enforcer.respond_naming_operation(&parts, &[], rejection),
-            ),
+            (_, Some(rejection)) => {
+                AccessPolicyFuture::ready(self.enforcer.respond_to_pending(&parts, &[], rejection))
+            }
             (ReadDecision::Reject(rejection), None) => {
-                AccessPolicyFuture::ready(self.enforcer.respond(&parts, rejection))
+                AccessPolicyFuture::ready(self.enforcer.respond(&parts, None, rejection))
             }
             (ReadDecision::PassUnread, None) => {
                 let request = Request::from_parts(parts, RequestBody::unread(body));

@@ -14,8 +14,8 @@ use crate::error::VerifyError;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Guarded, PolicyPending, ResourceUrl, Resources};
 use crate::response::{
-    ChallengeContext, PendingRejection, Rejection, RejectionReason, ResponseBody,
-    ResponseTemplates, add_cors_headers, add_vary_origin, is_preflight, preflight_response,
+    PendingRejection, Rejection, RejectionFormat, RejectionReason, ResponseBody, ResponseTemplates,
+    add_cors_headers, add_vary_origin, is_preflight, preflight_response,
     uncached_preflight_response,
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Authenticator {
     pub(super) cors: bool,
     /// The inner service is the one that applies the policy.
     pub(super) policy_is_inside: bool,
+    /// The form in which that service answers tool calls.
+    pub(super) rejection_format: RejectionFormat,
     pub(super) session_key: Option<SessionKey>,
 }
 
@@ -111,14 +113,33 @@ impl Authenticator {
     ) -> AuthVerdict<ResBody> {
         match self.requirements.check(verified) {
             Ok(caller) => self.pass(resource, parts, Some(caller)),
-            Err(rejection) if self.policy_is_inside && rejection.depends_on_operation() => {
-                parts.extensions.insert(PendingRejection(rejection));
-                AuthVerdict::Pass(PassedRequest::default())
-            }
-            Err(rejection) => {
-                AuthVerdict::Respond(self.respond(resource, &parts.headers, rejection))
-            }
+            Err(rejection) => self.reject(resource, parts, rejection),
         }
+    }
+
+    /// Responds to a rejected request, or has the inner service respond that applies the policy,
+    /// where the body says what the response is.
+    pub(super) fn reject<ResBody>(
+        &self,
+        resource: &ResourceUrl,
+        parts: &mut Parts,
+        rejection: Rejection,
+    ) -> AuthVerdict<ResBody> {
+        let rejection = if self.policy_is_inside && rejection.depends_on_operation() {
+            rejection
+        } else if self.may_be_tool_result(parts, &rejection) {
+            self.requirements.name_operation(rejection, &parts.headers)
+        } else {
+            return AuthVerdict::Respond(self.respond(resource, &parts.headers, rejection));
+        };
+        parts.extensions.insert(PendingRejection(rejection));
+        AuthVerdict::Pass(PassedRequest::default())
+    }
+
+    fn may_be_tool_result(&self, parts: &Parts, rejection: &Rejection) -> bool {
+        rejection.asks_user()
+            && parts.method == Method::POST
+            && self.rejection_format.is_tool_result(&parts.headers)
     }
 
     /// Builds the response to a rejected request.
@@ -134,8 +155,8 @@ impl Authenticator {
             Resources::One(prepared) => prepared.templates.respond(rejection),
             Resources::ByRequest(_) => {
                 let resource_metadata = protected_resource_metadata_url(resource);
-                let scopes = self.requirements.scopes.clone();
-                ChallengeContext { resource_metadata, scopes, cors: self.cors }.respond(rejection)
+                let requirements = &self.requirements;
+                requirements.challenge_context(resource_metadata, self.cors).respond(rejection)
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::oauth::{
     AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes, TokenRequest,
     VerifyToken,
 };
-use crate::response::{ChallengeContext, Rejection, ResponseTemplates};
+use crate::response::{Rejection, RejectionFormat, ResponseTemplates};
 
 /// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an
 /// example.
@@ -30,6 +30,13 @@ pub struct BearerAuthLayer<V> {
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
+}
+
+/// What the service inside does, if it is the one that applies the policy.
+#[derive(Clone, Copy, Default)]
+struct PolicyInside {
+    has_policy: bool,
+    rejection_format: RejectionFormat,
 }
 
 impl<V: VerifyToken> BearerAuthLayer<V> {
@@ -78,6 +85,16 @@ impl<V> BearerAuthLayer<V> {
     /// Sets the scopes that every request needs. Defaults to none. Every challenge names them.
     pub fn required_scopes(mut self, scopes: Scopes) -> Self {
         self.requirements.scopes = scopes;
+        self
+    }
+
+    /// Sets the scopes that a client should ask for at its first sign-in, besides the [required
+    /// ones](Self::required_scopes). Defaults to none.
+    ///
+    /// The challenge of a 401 names them, unless the token has merely expired. No request needs them:
+    /// they are for clients that never ask for more scopes later.
+    pub fn initial_scopes(mut self, scopes: Scopes) -> Self {
+        self.requirements.initial_scopes = scopes;
         self
     }
 
@@ -146,8 +163,12 @@ impl<V> BearerAuthLayer<V> {
     /// the operation as well, so that one consent is enough. The body is not read before the token
     /// has been verified; until then the headers `Mcp-Method` and `Mcp-Name` name the operation
     /// (MCP 2026-07-28).
-    pub(crate) fn access_policy(mut self, policy: AccessPolicy) -> Self {
-        self.requirements.set_policy(policy);
+    pub(crate) fn access_policy(
+        mut self,
+        policy: AccessPolicy,
+        step_up_from_handlers: bool,
+    ) -> Self {
+        self.requirements.set_policy(policy, step_up_from_handlers);
         self
     }
 
@@ -170,7 +191,11 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
-    fn authenticator(&self, policy_is_inside: bool) -> Authenticator {
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional
+    }
+
+    fn authenticator(&self, inside: PolicyInside) -> Authenticator {
         let resources = match &self.resources {
             Resources::One(resource) => Resources::One(self.prepare(resource)),
             Resources::ByRequest(resolver) => Resources::ByRequest(Arc::clone(resolver)),
@@ -180,19 +205,25 @@ impl<V> BearerAuthLayer<V> {
             requirements: self.requirements.clone(),
             optional: self.optional,
             cors: self.cors,
-            policy_is_inside,
+            policy_is_inside: inside.has_policy,
+            rejection_format: inside.rejection_format,
             session_key: self.session_key.clone(),
         }
     }
 
     /// Puts the layer around the service that applies the policy, and around no other one. That
     /// service responds to the rejections that depend on the operation.
-    pub(crate) fn around_policy<S>(&self, inner: S) -> BearerAuth<S, V> {
-        self.service(inner, self.requirements.have_policy())
+    pub(crate) fn around_policy<S>(
+        &self,
+        inner: S,
+        rejection_format: RejectionFormat,
+    ) -> BearerAuth<S, V> {
+        let has_policy = self.requirements.have_policy();
+        self.service(inner, PolicyInside { has_policy, rejection_format })
     }
 
-    fn service<S>(&self, inner: S, policy_is_inside: bool) -> BearerAuth<S, V> {
-        let authenticator = Arc::new(self.authenticator(policy_is_inside));
+    fn service<S>(&self, inner: S, inside: PolicyInside) -> BearerAuth<S, V> {
+        let authenticator = Arc::new(self.authenticator(inside));
         BearerAuth::new(inner, Arc::clone(&self.verifier), authenticator)
     }
 
@@ -201,8 +232,7 @@ impl<V> BearerAuthLayer<V> {
             Some(url) => url.to_string(),
             None => protected_resource_metadata_url(resource),
         };
-        let scopes = self.requirements.scopes.clone();
-        let context = ChallengeContext { resource_metadata, scopes, cors: self.cors };
+        let context = self.requirements.challenge_context(resource_metadata, self.cors);
         PreparedResource { resource: resource.clone(), templates: ResponseTemplates::new(context) }
     }
 }
@@ -211,7 +241,7 @@ impl<S, V> Layer<S> for BearerAuthLayer<V> {
     type Service = BearerAuth<S, V>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.service(inner, false)
+        self.service(inner, PolicyInside::default())
     }
 }
 

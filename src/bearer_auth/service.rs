@@ -94,7 +94,7 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
         let token = match presented_token(&parts.headers) {
             Ok(token) => token,
             Err(rejection) => {
-                return respond(authenticator.respond(&resource, &parts.headers, rejection));
+                return AuthDecision::Verdict(authenticator.reject(&resource, parts, rejection));
             }
         };
         let request = TokenRequest::new(token).for_resource(&resource);

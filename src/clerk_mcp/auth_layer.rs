@@ -13,7 +13,8 @@ use crate::clerk::ClerkVerifier;
 /// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer) makes it for an endpoint;
 /// [`AuthLayer::new`] joins two layers for any [`VerifyToken`](crate::bearer_auth::VerifyToken).
 /// Joined, they name the scopes of the operation also in the challenge for a token that has expired:
-/// clients that sign in again request exactly those.
+/// clients that sign in again request exactly those. Joined, they also answer rejected tool calls in
+/// the [format](AccessPolicyLayer::rejection_format) of the second layer.
 ///
 /// # Example
 ///
@@ -54,7 +55,9 @@ impl<V> AuthLayer<V> {
     /// The scopes that every request needs, the hierarchy and the CORS setting have to be set on
     /// both.
     pub fn new(bearer_auth: BearerAuthLayer<V>, access_policy: AccessPolicyLayer) -> Self {
-        let bearer_auth = bearer_auth.access_policy(access_policy.policy().clone());
+        let policy = access_policy.policy().clone();
+        let bearer_auth = bearer_auth.access_policy(policy, access_policy.steps_up());
+        let access_policy = access_policy.with_optional_tokens(bearer_auth.is_optional());
         Self { bearer_auth, access_policy }
     }
 
@@ -67,7 +70,8 @@ impl<V> AuthLayer<V> {
     }
 
     /// Returns both layers, for a stack that puts another layer between them. **Apply both**: the
-    /// first one alone does not apply the access policy.
+    /// first one alone does not apply the access policy. Applied one by one, the first one answers
+    /// every rejected request by status.
     ///
     /// A handler behind the first one alone can tell, by
     /// [`AuthInfo::from_guarded_parts`](crate::AuthInfo::from_guarded_parts).
@@ -80,7 +84,8 @@ impl<S, V> Layer<S> for AuthLayer<V> {
     type Service = BearerAuth<AccessPolicyService<S>, V>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.bearer_auth.around_policy(self.access_policy.layer(inner))
+        let format = self.access_policy.format();
+        self.bearer_auth.around_policy(self.access_policy.layer(inner), format)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::ConfigError;
 use crate::mcp::AccessPolicy;
 use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
 use crate::oauth::{OFFLINE_ACCESS, ResourceUrl, ScopeHierarchy, Scopes};
+use crate::response::RejectionFormat;
 use crate::services::{AuthorizationServerService, ProtectedResourceService};
 
 type CustomizeMetadata =
@@ -27,12 +28,18 @@ pub struct ClerkMcpBuilder {
     env_verifier: Option<Box<ClerkVerifierBuilder>>,
     scopes: Scopes,
     scopes_supported: Option<Scopes>,
+    initial_scopes: Option<Scopes>,
+    rejection_format: RejectionFormat,
+    step_up_from_handlers: bool,
+    security_schemes_in_lists: bool,
+    filter_lists: bool,
     hierarchy: ScopeHierarchy,
     policy: AccessPolicy,
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
     root_metadata: bool,
+    authorization_server_metadata: bool,
     restrict_advertised_scopes: bool,
     customize_metadata: Option<Arc<CustomizeMetadata>>,
     /// The first invalid variable of the environment; `build` reports it.
@@ -47,12 +54,18 @@ impl ClerkMcpBuilder {
             env_verifier: None,
             scopes: Scopes::none(),
             scopes_supported: None,
+            initial_scopes: None,
+            rejection_format: RejectionFormat::HttpStatus,
+            step_up_from_handlers: false,
+            security_schemes_in_lists: false,
+            filter_lists: false,
             hierarchy: ScopeHierarchy::new(),
             policy: AccessPolicy::empty(),
             optional: false,
             cors: true,
             session_key: None,
             root_metadata: true,
+            authorization_server_metadata: true,
             restrict_advertised_scopes: false,
             customize_metadata: None,
             problem: None,
@@ -123,13 +136,67 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Sets the scopes that the metadata names, which many clients request at their first sign-in.
-    /// Defaults to [`scopes`](Self::scopes).
+    /// Sets the scopes that a client asks for at its first sign-in. Defaults to
+    /// [`scopes`](Self::scopes).
     ///
-    /// Clients that step up request further scopes when an operation needs them. For clients that
-    /// do not, name the scopes of the [access policy](Self::access_policy) here as well.
+    /// For clients that never ask for more later: name the scopes of the [access
+    /// policy](Self::access_policy) here as well. No request needs them. They have to contain those
+    /// of every request. The challenge of a 401 names them, unless the token has merely expired, and
+    /// so does the metadata unless [`scopes_supported`](Self::scopes_supported) sets others: some
+    /// clients read the one, some the other. The price is that every user is asked for all of them.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::{ClerkMcp, Scopes};
+    ///
+    /// let builder = ClerkMcp::builder()
+    ///     .env()
+    ///     .scopes(Scopes::parse("profile")?)
+    ///     .initial_scopes(Scopes::parse("profile files:write")?);
+    /// # let _ = builder;
+    /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+    /// ```
+    pub fn initial_scopes(mut self, scopes: Scopes) -> Self {
+        self.initial_scopes = Some(scopes);
+        self
+    }
+
+    /// Sets the scopes that the metadata names, which some clients request at their first sign-in
+    /// (Claude, Inspector, mcpc). Defaults to [`initial_scopes`](Self::initial_scopes).
+    ///
+    /// Most clients take them from the challenge instead, which this does not change.
     pub fn scopes_supported(mut self, scopes: Scopes) -> Self {
         self.scopes_supported = Some(scopes);
+        self
+    }
+
+    /// Sets how rejected tool calls are answered. Defaults to
+    /// [`HttpStatus`](RejectionFormat::HttpStatus), which ChatGPT does not react to.
+    ///
+    /// See [`AccessPolicyLayer::rejection_format`].
+    pub fn rejection_format(mut self, format: RejectionFormat) -> Self {
+        self.rejection_format = format;
+        self
+    }
+
+    /// Lets tools ask for further scopes while they run, where only the arguments say what a call needs;
+    /// see [`StepUp`](crate::access_policy::StepUp). Defaults to not doing so.
+    pub fn step_up_from_handlers(mut self) -> Self {
+        self.step_up_from_handlers = true;
+        self
+    }
+
+    /// Writes into `tools/list` what each tool needs by the [access policy](Self::access_policy), as
+    /// ChatGPT expects it; see [`AccessPolicyLayer::security_schemes_in_lists`]. Defaults to leaving
+    /// lists as they are.
+    pub fn security_schemes_in_lists(mut self) -> Self {
+        self.security_schemes_in_lists = true;
+        self
+    }
+
+    /// Leaves out of lists what the [access policy](Self::access_policy) does not allow the caller; see
+    /// [`AccessPolicyLayer::filter_lists`]. Defaults to leaving lists as they are. It protects nothing.
+    pub fn filter_lists(mut self) -> Self {
+        self.filter_lists = true;
         self
     }
 
@@ -176,11 +243,24 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Restricts `scopes_supported` in the mirrored authorization server metadata to those of this
+    /// Leaves out the copy of Clerk's authorization server metadata. Defaults to serving it.
+    ///
+    /// Clients of MCP 2025-03-26 look for it at this server, such as the TypeScript SDK up to 1.11,
+    /// and so does mcpc to refresh a token. Later clients find Clerk's own document by the protected
+    /// resource metadata; one of them (rust-mcp-sdk 2.0) gives up on the copy, since its issuer is
+    /// not this server (RFC 8414 section 3.3).
+    pub fn without_authorization_server_metadata(mut self) -> Self {
+        self.authorization_server_metadata = false;
+        self
+    }
+
+    /// Restricts `scopes_supported` in the copy of the authorization server metadata to those of this
     /// server. Defaults to Clerk's list.
     ///
-    /// Some clients request every scope that they find there, and Clerk rejects the request
-    /// (`invalid_scope`).
+    /// It helps clients that request every scope they find there, which Clerk rejects
+    /// (`invalid_scope`), if they read this copy: those of MCP 2025-03-26. Of the clients that were
+    /// tried, only Gemini CLI requests every scope, and it reads Clerk's own document, which no
+    /// setting of this crate changes.
     pub fn restrict_advertised_scopes(mut self) -> Self {
         self.restrict_advertised_scopes = true;
         self
@@ -212,8 +292,8 @@ impl ClerkMcpBuilder {
     /// # Errors
     ///
     /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
-    /// another resource, if a scope that every request needs is not advertised, or if a variable of
-    /// the environment is invalid.
+    /// another resource, if a setting has nothing to apply to, if a scope that every request needs is not advertised or not among the
+    /// initial ones, or if a variable of the environment is invalid.
     pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -225,13 +305,17 @@ impl ClerkMcpBuilder {
             )
         })?;
         let verifier = build_verifier(self.verifier.take(), self.env_verifier.take(), &resource)?;
-        let advertised = self.scopes_supported.take().unwrap_or_else(|| self.scopes.clone());
+        let initial = self.initial_scopes.take().unwrap_or_else(|| self.scopes.clone());
+        let advertised = self.scopes_supported.take().unwrap_or_else(|| initial.clone());
         check_resource(&resource, &verifier)?;
         check_metadata_path(&resource, self.root_metadata)?;
-        check_grantable(&self.scopes.union(&self.policy.scopes()))?;
-        check_advertised(&self.scopes, &advertised, &self.hierarchy)?;
+        check_grantable(&self.scopes.union(&self.policy.scopes()).union(&initial))?;
+        check_filter(self.filter_lists, &self.policy)?;
+        check_restricted(self.restrict_advertised_scopes, self.authorization_server_metadata)?;
+        check_contains("initial_scopes", &initial, &self.scopes, &self.hierarchy)?;
+        check_contains("scopes_supported", &advertised, &self.scopes, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
-        let auth_layer = self.auth_layer(&resource, &verifier)?;
+        let auth_layer = self.auth_layer(&resource, &verifier, &initial)?;
         let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Inner {
             protected_resource: ProtectedResourceService::new(&metadata),
@@ -239,10 +323,12 @@ impl ClerkMcpBuilder {
             resource,
             verifier,
             scopes: self.scopes,
+            initial_scopes: initial,
             hierarchy: self.hierarchy,
             auth_layer,
             cors: self.cors,
             root_metadata: self.root_metadata,
+            authorization_server_metadata: self.authorization_server_metadata,
             metadata,
         })))
     }
@@ -251,16 +337,28 @@ impl ClerkMcpBuilder {
         &self,
         resource: &ResourceUrl,
         verifier: &ClerkVerifier,
+        initial_scopes: &Scopes,
     ) -> Result<AuthLayer, ConfigError> {
         let bearer_auth = BearerAuthLayer::new(verifier.clone(), resource.clone())
             .required_scopes(self.scopes.clone())
+            .initial_scopes(initial_scopes.clone())
             .scope_hierarchy(self.hierarchy.clone())
             .bind_sessions(self.session_key_or_default(verifier)?);
         let bearer_auth = if self.optional { bearer_auth.optional() } else { bearer_auth };
         let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
             .clock(verifier.clock())
+            .rejection_format(self.rejection_format)
             .required_scopes(self.scopes.clone())
+            .initial_scopes(initial_scopes.clone())
             .scope_hierarchy(self.hierarchy.clone());
+        type Setting = fn(AccessPolicyLayer) -> AccessPolicyLayer;
+        let settings: [(bool, Setting); 3] = [
+            (self.step_up_from_handlers, AccessPolicyLayer::step_up_from_handlers),
+            (self.security_schemes_in_lists, AccessPolicyLayer::security_schemes_in_lists),
+            (self.filter_lists, AccessPolicyLayer::filter_lists),
+        ];
+        let settings = settings.into_iter().filter(|(is_on, _)| *is_on);
+        let access_policy = settings.fold(access_policy, |layer, (_, set)| set(layer));
         Ok(if self.cors {
             AuthLayer::new(bearer_auth, access_policy)
         } else {
@@ -346,15 +444,36 @@ fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {
     ))
 }
 
-/// Checks that every needed scope is advertised: at its first sign-in no client requests another.
-fn check_advertised(
+fn check_restricted(restrict: bool, serves_metadata: bool) -> Result<(), ConfigError> {
+    if !restrict || serves_metadata {
+        return Ok(());
+    }
+    Err(ConfigError::conflict(
+        "restrict_advertised_scopes",
+        "concerns a document that without_authorization_server_metadata leaves out: set one of them",
+    ))
+}
+
+fn check_filter(filter_lists: bool, policy: &AccessPolicy) -> Result<(), ConfigError> {
+    if !filter_lists || !policy.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::conflict(
+        "filter_lists",
+        "has no rules to filter by: set an access_policy, or leave it out",
+    ))
+}
+
+/// Checks that a client which requests these scopes at its first sign-in gets every needed one.
+fn check_contains(
+    setting: &'static str,
+    requested: &Scopes,
     needed: &Scopes,
-    advertised: &Scopes,
     hierarchy: &ScopeHierarchy,
 ) -> Result<(), ConfigError> {
-    match needed.iter().find(|scope| !hierarchy.grants(advertised, scope)) {
+    match needed.iter().find(|scope| !hierarchy.grants(requested, scope)) {
         Some(scope) => Err(ConfigError::conflict(
-            "scopes_supported",
+            setting,
             format!("does not have {scope}, which every request needs: add it"),
         )),
         None => Ok(()),

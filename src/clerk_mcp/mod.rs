@@ -14,10 +14,10 @@ use crate::clerk::ClerkVerifier;
 use crate::error::ConfigError;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
-    well_known_paths,
+    protected_resource_metadata_url, well_known_paths,
 };
 use crate::oauth::{AuthInfo, ResourceUrl, ScopeHierarchy, Scopes};
-use crate::response::{Rejection, ResponseBody};
+use crate::response::{ChallengeContext, Rejection, ResponseBody};
 use crate::services::{
     AuthorizationServerService, ProtectedResourceService, WellKnownLayer, WellKnownService,
 };
@@ -62,10 +62,12 @@ struct Inner {
     resource: ResourceUrl,
     verifier: ClerkVerifier,
     scopes: Scopes,
+    initial_scopes: Scopes,
     hierarchy: ScopeHierarchy,
     auth_layer: AuthLayer,
     cors: bool,
     root_metadata: bool,
+    authorization_server_metadata: bool,
     metadata: ProtectedResourceMetadata,
     protected_resource: ProtectedResourceService,
     authorization_server: AuthorizationServerService,
@@ -153,28 +155,34 @@ impl ClerkMcp {
     }
 
     /// Returns the response to a request that a handler rejects, such as for an
-    /// [`InsufficientScope`](crate::InsufficientScope): the one that the layers would send, with
-    /// this resource and its scopes.
+    /// [`InsufficientScope`](crate::InsufficientScope): the one that the layers would send by HTTP
+    /// status, with this resource and its scopes.
     #[must_use]
     pub fn reject(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
-        rejection.into().respond(&self.0.resource, &self.0.scopes, self.0.cors)
+        let context = ChallengeContext {
+            resource_metadata: protected_resource_metadata_url(&self.0.resource),
+            scopes: self.0.scopes.clone(),
+            initial_scopes: self.0.initial_scopes.clone(),
+            cors: self.0.cors,
+        };
+        context.respond(rejection.into())
     }
 
     /// Returns every well-known path with the service that answers there, for a router. For axum,
     /// `mount` (feature `axum`) adds them together with the guarded service.
     #[must_use]
     pub fn well_known_routes(&self) -> Vec<(String, WellKnownService)> {
-        let documents = [
-            (
-                PROTECTED_RESOURCE_WELL_KNOWN,
-                WellKnownService::ProtectedResource(self.protected_resource_service()),
-            ),
-            (
-                AUTHORIZATION_SERVER_WELL_KNOWN,
-                WellKnownService::AuthorizationServer(self.authorization_server_service()),
-            ),
-        ];
-        let routes = documents.into_iter().flat_map(|(well_known, service)| {
+        let protected_resource = (
+            PROTECTED_RESOURCE_WELL_KNOWN,
+            WellKnownService::ProtectedResource(self.protected_resource_service()),
+        );
+        let authorization_server = self.0.authorization_server_metadata.then(|| {
+            let service =
+                WellKnownService::AuthorizationServer(self.authorization_server_service());
+            (AUTHORIZATION_SERVER_WELL_KNOWN, service)
+        });
+        let documents = [Some(protected_resource), authorization_server].into_iter().flatten();
+        let routes = documents.flat_map(|(well_known, service)| {
             let is_root = move |path: &str| path.trim_end_matches('/') == well_known;
             let paths = well_known_paths(well_known, &self.0.resource).into_iter();
             let paths = paths.filter(move |path| self.0.root_metadata || !is_root(path));

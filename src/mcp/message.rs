@@ -49,6 +49,14 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
+    /// Returns whether this is one message that asks for this method, and for nothing else.
+    pub(crate) fn is_single(&self, method: &str) -> bool {
+        match self.operations.as_slice() {
+            [operation] => !self.is_batch && operation.method() == method,
+            _ => false,
+        }
+    }
+
     fn parse_batch(batch: Vec<RawMessage<'a>>) -> Result<Self, InvalidBody> {
         let mut operations = Vec::new();
         for message in batch {

@@ -3,6 +3,7 @@
 //! Pure functions, without I/O.
 
 mod headers;
+mod list;
 mod members;
 mod message;
 mod operation;
@@ -11,6 +12,7 @@ mod request_id;
 mod requirement;
 
 pub(crate) use headers::McpHeaders;
+pub(crate) use list::{ListKind, ListRewrite, SecuritySchemes};
 pub(crate) use message::{InvalidBody, Message};
 pub use operation::Operation;
 pub(crate) use operation::OperationTarget;

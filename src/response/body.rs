@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use super::list_body::ListBody;
 
 pin_project! {
     /// A response body: the inner service's, unchanged, or a short one from this crate.
@@ -24,6 +26,12 @@ pin_project! {
     enum BodySource<B> {
         Inner { #[pin] body: B },
         Bytes { bytes: Option<Bytes> },
+        List {
+            #[pin]
+            body: B,
+            // Boxed, since most bodies have none.
+            list: Box<PassingList>,
+        },
     }
 }
 
@@ -48,6 +56,11 @@ impl<B> ResponseBody<B> {
         Self { source: BodySource::Inner { body } }
     }
 
+    /// An inner body in which a list is rewritten as it passes.
+    pub(crate) fn list(body: B, list: ListBody) -> Self {
+        Self { source: BodySource::List { body, list: Box::new(PassingList { list, last: None }) } }
+    }
+
     pub(crate) fn from_bytes(bytes: Bytes) -> Self {
         Self { source: BodySource::Bytes { bytes: (!bytes.is_empty()).then_some(bytes) } }
     }
@@ -68,7 +81,7 @@ impl ResponseBody<NoInner> {
     /// Converts the type to that of a body that may wrap an inner one.
     pub(crate) fn with_inner_type<B>(self) -> ResponseBody<B> {
         match self.source {
-            BodySource::Inner { body } => match body {},
+            BodySource::Inner { body } | BodySource::List { body, .. } => match body {},
             BodySource::Bytes { bytes } => ResponseBody { source: BodySource::Bytes { bytes } },
         }
     }
@@ -87,6 +100,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
             BodySourceProj::Bytes { bytes } => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
+            BodySourceProj::List { body, list } => list.poll_frame(body, cx),
         }
     }
 
@@ -94,6 +108,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         match &self.source {
             BodySource::Inner { body } => body.is_end_stream(),
             BodySource::Bytes { bytes } => bytes.is_none(),
+            BodySource::List { list, .. } => matches!(list.last, Some(None)),
         }
     }
 
@@ -103,6 +118,49 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
             BodySource::Bytes { bytes } => SizeHint::with_exact(
                 bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             ),
+            BodySource::List { .. } => SizeHint::default(),
+        }
+    }
+}
+
+struct PassingList {
+    list: ListBody,
+    /// Set at the end: the last frame, if there is one, after what is left of the list.
+    last: Option<Option<Frame<Bytes>>>,
+}
+
+impl PassingList {
+    fn poll_frame<B: Body<Data = Bytes>>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        loop {
+            if let Some(last) = &mut self.last {
+                return Poll::Ready(last.take().map(Ok));
+            }
+            let ready = match ready!(body.as_mut().poll_frame(cx)).transpose() {
+                Ok(Some(frame)) => match frame.into_data() {
+                    // Passed on, so that a body of empty frames is not read without an end.
+                    Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Ok(data) => self.list.push(data),
+                    Err(trailers) => {
+                        self.last = Some(Some(trailers));
+                        self.list.finish()
+                    }
+                },
+                Ok(None) => {
+                    self.last = Some(None);
+                    self.list.finish()
+                }
+                Err(error) => {
+                    self.last = Some(None);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            };
+            if !ready.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(ready))));
+            }
         }
     }
 }

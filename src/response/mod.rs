@@ -3,6 +3,8 @@
 mod body;
 mod challenge;
 pub(crate) mod cors;
+mod format;
+mod list_body;
 mod once;
 mod oneshot;
 pub(crate) mod rejection;
@@ -13,6 +15,9 @@ pub(crate) use cors::{
     ANY_ORIGIN, METADATA_CORS_HEADERS, add_cors_headers, add_vary_origin, is_preflight,
     metadata_options_response, method_not_allowed, preflight_response, uncached_preflight_response,
 };
+pub use format::RejectionFormat;
+pub(crate) use format::ToolResultForm;
+pub(crate) use list_body::ListBody;
 pub(crate) use once::take_once;
 pub(crate) use oneshot::Oneshot;
 pub(crate) use rejection::{

@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 const REDIRECT_URI: &str = "http://127.0.0.1:8080/callback";
 
 /// rmcp registers the scopes of the first challenge, and steps up with the same client.
-async fn start_fake_clerk(format: TokenFormat) -> FakeClerk {
+pub(crate) async fn start_fake_clerk(format: TokenFormat) -> FakeClerk {
     let builder = FakeClerk::builder().token_format(format).registration_limits_scopes(false);
     builder.start().await.unwrap()
 }
@@ -58,7 +58,7 @@ async fn serve(clerk: &FakeClerk) -> String {
 }
 
 /// Signs in as a user's browser would; the fake Clerk approves without interaction.
-async fn sign_in(url: &str) -> AuthorizationManager {
+pub(crate) async fn sign_in(url: &str) -> AuthorizationManager {
     let rejected = reqwest::Client::new().post(url).send().await.unwrap();
     assert_eq!(rejected.status(), 401);
     let challenge = rejected.headers()["www-authenticate"].to_str().unwrap();
@@ -74,7 +74,7 @@ async fn sign_in(url: &str) -> AuthorizationManager {
 }
 
 /// Returns the URL that the authorization server redirects to.
-async fn approve(authorization_url: &str) -> String {
+pub(crate) async fn approve(authorization_url: &str) -> String {
     let browser = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
     let approved = browser.get(authorization_url).send().await.unwrap();
     approved.headers()["location"].to_str().unwrap().to_owned()
@@ -84,7 +84,7 @@ async fn connect(url: &str, manager: AuthorizationManager) -> RunningService<Rol
     connect_with(url, AuthClient::new(reqwest::Client::default(), manager)).await
 }
 
-async fn connect_with(
+pub(crate) async fn connect_with(
     url: &str,
     client: AuthClient<reqwest::Client>,
 ) -> RunningService<RoleClient, ()> {

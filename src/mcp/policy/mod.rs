@@ -143,6 +143,31 @@ impl AccessPolicy {
         self.required_within(&mut MatchBudget::new(), operations)
     }
 
+    /// Returns what each of the operations needs by itself. `None` for one that is not known, and once
+    /// the work that is done for all of them is spent.
+    pub(crate) fn required_by_each<'a>(
+        &self,
+        operations: impl Iterator<Item = Option<Operation<'a>>>,
+    ) -> Vec<Option<Requirement>> {
+        let mut budget = MatchBudget::new();
+        let mut needed = |operation: Operation<'a>| {
+            let needed = self.required_within(&mut budget, &[operation]);
+            (!budget.is_spent()).then_some(needed)
+        };
+        operations.map(|operation| operation.and_then(&mut needed)).collect()
+    }
+
+    /// Returns whether a caller may read some resource whose URI has this template, as far as the
+    /// rules tell. For lists only: it may be wrong about a template that no rule has.
+    pub(crate) fn may_use_template(
+        &self,
+        template: &str,
+        is_granted: impl Fn(&Requirement) -> bool,
+    ) -> bool {
+        let method = self.0.methods.get("resources/read");
+        method.is_none_or(&is_granted) && self.0.resources.may_use_template(template, is_granted)
+    }
+
     fn required_within(
         &self,
         budget: &mut MatchBudget,

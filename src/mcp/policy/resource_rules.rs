@@ -107,6 +107,31 @@ impl ResourceRules {
         }
     }
 
+    /// Returns whether a caller may read some resource whose URI has this template.
+    ///
+    /// What the template needs is decided by the rule with exactly this pattern, or by the closest one
+    /// that matches whatever it expands to, or by the default. A more specific rule, or one of which
+    /// that is not known, may allow some of the resources.
+    pub(super) fn may_use_template(
+        &self,
+        template: &str,
+        is_granted: impl Fn(&Requirement) -> bool,
+    ) -> bool {
+        let start = literal_start(template);
+        let covers =
+            |text: &str| covered_start(text).is_some_and(|prefix| start.starts_with(prefix));
+        let closest = self.by_template.iter().filter(|(text, _)| covers(text));
+        let closest = closest.max_by_key(|(text, _)| text.len()).map(|(_, rule)| rule);
+        let whole = self.by_template.get(template).or(closest).unwrap_or(&self.default);
+        let fits = |text: &str| {
+            let other = literal_start(text);
+            other.starts_with(start) || start.starts_with(other)
+        };
+        let rules = self.by_uri.iter().chain(&self.by_template);
+        let mut parts = rules.filter(|(text, _)| *text != template && fits(text) && !covers(text));
+        is_granted(whole) || parts.any(|(_, rule)| is_granted(rule))
+    }
+
     fn add_readings<'a>(
         &'a self,
         uri: &str,
@@ -187,6 +212,21 @@ impl ResourceRules {
         let rules = matching().filter(|(pattern, _)| pattern.literal_bytes() == closest);
         rules.for_each(|(_, rule)| needed.add(rule));
         true
+    }
+}
+
+/// Returns what every URI of a pattern starts with.
+fn literal_start(pattern: &str) -> &str {
+    pattern.split(['*', '{']).next().unwrap_or_default()
+}
+
+/// Returns what a URI has to start with to match a pattern, if nothing else is needed.
+fn covered_start(pattern: &str) -> Option<&str> {
+    let start = literal_start(pattern);
+    match pattern.strip_prefix(start)? {
+        "*" => Some(start),
+        rest if rest.starts_with("{+") && rest.find('}') == Some(rest.len() - 1) => Some(start),
+        _ => None,
     }
 }
 

@@ -11,7 +11,8 @@ use crate::oauth::Scopes;
 ///   for a failure of the tool. Set a rule in front of it instead, with
 ///   [`AccessPolicyBuilder::tool`](crate::access_policy::AccessPolicyBuilder::tool) and
 ///   [`AccessPolicyLayer`](crate::access_policy::AccessPolicyLayer). If a tool requires more scopes
-///   for some arguments, split it into two tools.
+///   for some arguments, use [`StepUp`](crate::access_policy::StepUp), which has the layer send the
+///   403 in place of the tool's result.
 /// - A handler that builds the HTTP response converts this error into a
 ///   [`Rejection`](crate::Rejection), and that into the response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Rejections: why a request was rejected, and the only place where that becomes a response.
 
 mod template;
+mod tool_result;
 mod wire;
 
 use http::Response;
@@ -218,6 +219,14 @@ impl Rejection {
         self
     }
 
+    /// Adds all scopes of the rejected token, where not only the rules know what they are for.
+    pub(crate) fn keep_all_granted(mut self) -> Self {
+        if let Some(details) = &mut self.details {
+            details.further_scopes = details.further_scopes.union(&details.granted);
+        }
+        self
+    }
+
     /// Sets the id of the request in the message that is at fault.
     pub(crate) fn about_request(mut self, id: Option<RequestId>) -> Self {
         if id.is_some() {
@@ -236,6 +245,14 @@ impl Rejection {
         )
     }
 
+    /// Returns whether the client has to sign its user in, and nothing is known of what the user
+    /// granted before. A token that has expired says what that was.
+    fn is_before_sign_in(&self) -> bool {
+        use RejectionReason::{InvalidToken, MissingToken};
+        matches!(self.reason, MissingToken | InvalidToken(_))
+            && self.reason != InvalidToken(VerifyErrorKind::Expired)
+    }
+
     /// Builds the response that the layers of this crate send, with its challenge, `Retry-After`
     /// and CORS headers.
     ///
@@ -248,18 +265,13 @@ impl Rejection {
         resource: &ResourceUrl,
         baseline: &Scopes,
     ) -> Response<ResponseBody> {
-        self.respond(resource, baseline, true)
-    }
-
-    /// Builds the response, with CORS headers or without.
-    pub(crate) fn respond(
-        self,
-        resource: &ResourceUrl,
-        baseline: &Scopes,
-        cors: bool,
-    ) -> Response<ResponseBody> {
-        let resource_metadata = protected_resource_metadata_url(resource);
-        ChallengeContext { resource_metadata, scopes: baseline.clone(), cors }.respond(self)
+        let context = ChallengeContext {
+            resource_metadata: protected_resource_metadata_url(resource),
+            scopes: baseline.clone(),
+            initial_scopes: Scopes::none(),
+            cors: true,
+        };
+        context.respond(self)
     }
 
     /// Returns why the request was rejected.

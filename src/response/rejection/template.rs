@@ -1,5 +1,6 @@
 //! Responses to rejections, with those that are sent often prepared in advance.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,8 +46,10 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) struct ChallengeContext {
     /// The URL of the resource's metadata.
     pub(crate) resource_metadata: String,
-    /// The scopes that the request needs.
+    /// The scopes that every request needs.
     pub(crate) scopes: Scopes,
+    /// The scopes that a client should ask for at its first sign-in, besides `scopes`.
+    pub(crate) initial_scopes: Scopes,
     /// Whether responses get CORS headers.
     pub(crate) cors: bool,
 }
@@ -55,12 +58,23 @@ impl ChallengeContext {
     /// Responds with a challenge that names the scopes of this request after those that every
     /// request needs.
     pub(crate) fn respond<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
-        let scopes = match rejection.further_scopes() {
-            Some(further) => &self.scopes.union(further),
-            None => &self.scopes,
-        };
+        self.prepare(&rejection).response(rejection)
+    }
+
+    fn prepare(&self, rejection: &Rejection) -> ResponseTemplate {
         let resource_metadata = Some(self.resource_metadata.as_str());
-        ResponseTemplate::new(&rejection, resource_metadata, scopes, self.cors).response(rejection)
+        let scopes = self.scopes_of(rejection);
+        ResponseTemplate::new(rejection, resource_metadata, &scopes, self.cors)
+    }
+
+    /// Returns the scopes that the challenge names: those of every request, those of the first
+    /// sign-in if the client has to begin there, and those of this request.
+    pub(super) fn scopes_of(&self, rejection: &Rejection) -> Cow<'_, Scopes> {
+        let initial = rejection.is_before_sign_in().then_some(&self.initial_scopes);
+        let further = [initial, rejection.further_scopes()].into_iter().flatten();
+        further
+            .filter(|scopes| !scopes.is_empty())
+            .fold(Cow::Borrowed(&self.scopes), |scopes, more| Cow::Owned(scopes.union(more)))
     }
 }
 
@@ -73,12 +87,7 @@ pub(crate) struct ResponseTemplates {
 
 impl ResponseTemplates {
     pub(crate) fn new(challenge_context: ChallengeContext) -> Self {
-        let ChallengeContext { resource_metadata, scopes, cors } = &challenge_context;
-        let prepare = |reason| {
-            let rejection = Rejection::new(reason);
-            let url = Some(resource_metadata.as_str());
-            (reason, ResponseTemplate::new(&rejection, url, scopes, *cors))
-        };
+        let prepare = |reason| (reason, challenge_context.prepare(&Rejection::new(reason)));
         Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenge_context }
     }
 

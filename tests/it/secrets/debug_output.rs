@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody, Requirement};
+use clerk_mcp_tools::access_policy::{
+    AccessPolicyLayer, Operation, RequestBody, Requirement, StepUp,
+};
 use clerk_mcp_tools::bearer_auth::{
     AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
 };
@@ -15,7 +17,7 @@ use clerk_mcp_tools::clerk::{ClerkClient, User, fetch_clerk_authorization_server
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{BackendApi, FrontendApi, InstanceType};
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
-use clerk_mcp_tools::response::{BearerChallenge, NoInner};
+use clerk_mcp_tools::response::{BearerChallenge, NoInner, RejectionFormat};
 use clerk_mcp_tools::services::{
     AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownService,
 };
@@ -31,7 +33,7 @@ use serde_json::json;
 use tower::{Layer, Service, service_fn};
 
 use super::secret_finder::SecretFinder;
-use crate::support::{Fixture, RESOURCE, call, guarded, request, resource};
+use crate::support::{Fixture, RESOURCE, call, collect_responses, guarded, request, resource};
 
 const KEY: &str = "sk_test_MarkedSecretKey0123456789";
 const PASSWORD: &str = "MarkedPassword0123456789";
@@ -118,6 +120,7 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("ConfigErrorKind", &ConfigErrorKind::Invalid);
     output.add("VerifyErrorKind", &VerifyErrorKind::Expired);
     output.add("MessageError", &MessageError::TooLarge);
+    output.add("RejectionFormat", &RejectionFormat::ByClient);
     output.add("NotGuarded", &NotGuarded::NoLayer);
     output.add("InsufficientScope", &InsufficientScope::new(Scopes::parse("profile").unwrap()));
     output.add("Scopes", &Scopes::parse("profile").unwrap());
@@ -273,7 +276,21 @@ async fn documents(output: &mut DebugOutput, fixture: &Fixture) {
     output.add("User", &serde_json::from_str::<User>(r#"{"id": "user_1"}"#).unwrap());
 }
 
+/// Returns what the handler of a request with this token gets.
+async fn step_up(fixture: &Fixture, token: &str) -> StepUp {
+    let clerk = fixture.clerk_mcp_builder().step_up_from_handlers().build().unwrap();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let service = service_fn(move |request: Request<RequestBody<Body>>| {
+        let (parts, _) = request.into_parts();
+        sender.send(StepUp::from_parts(&parts).unwrap().clone()).unwrap();
+        async { Ok::<_, Infallible>(Response::new(Body::default())) }
+    });
+    call(&collect_responses(clerk.auth_layer().layer(service)), token).await;
+    receiver.recv().await.unwrap()
+}
+
 async fn traffic(output: &mut DebugOutput, fixture: &Fixture, token: &str) {
+    output.add("StepUp", &step_up(fixture, token).await);
     let verifier = fixture.verifier();
     output.add("AuthInfo", &verify_clerk_token(&verifier, token).await.unwrap());
     let response = call(&guarded(BearerAuthLayer::new(verifier, resource())), &token[1..]).await;
