@@ -45,6 +45,8 @@ pub struct FakeClerkBuilder {
     pub(super) revoke_on_refresh_token_reuse: bool,
     pub(super) resources: Vec<String>,
     pub(super) include_audience: bool,
+    pub(super) api_keys: bool,
+    pub(super) machine_tokens: bool,
 }
 
 impl FakeClerkBuilder {
@@ -66,6 +68,8 @@ impl FakeClerkBuilder {
             revoke_on_refresh_token_reuse: true,
             resources: Vec::new(),
             include_audience: true,
+            api_keys: true,
+            machine_tokens: true,
         }
     }
 
@@ -186,6 +190,22 @@ impl FakeClerkBuilder {
     /// setting is off issues tokens without `aud`, whatever the client requests.
     pub fn include_audience(mut self, include: bool) -> Self {
         self.include_audience = include;
+        self
+    }
+
+    /// Disables API keys: the Backend API responds to their verification with 403
+    /// `feature_not_enabled`. They are enabled by default. This response was not compared with that
+    /// of a live instance.
+    pub fn without_api_keys(mut self) -> Self {
+        self.api_keys = false;
+        self
+    }
+
+    /// Disables machine tokens: the Backend API responds to their verification with 403
+    /// `feature_not_enabled`. They are enabled by default. This response was not compared with that
+    /// of a live instance.
+    pub fn without_machine_tokens(mut self) -> Self {
+        self.machine_tokens = false;
         self
     }
 

@@ -7,9 +7,9 @@
 //! Frontend API (its origin is the issuer)       Backend API (requires the secret key)
 //!   /.well-known/oauth-authorization-server       /v1/jwks
 //!   /.well-known/openid-configuration             /v1/oauth_applications/access_tokens/verify
-//!   /.well-known/jwks.json                        /v1/users/{user_id}
-//!   /oauth/register
-//!   /oauth/authorize
+//!   /.well-known/jwks.json                        /v1/api_keys/verify
+//!   /oauth/register                               /v1/m2m_tokens/verify
+//!   /oauth/authorize                              /v1/users/{user_id}
 //!   /oauth/token
 //!   /oauth/token/revoke
 //! ```
@@ -46,17 +46,26 @@
 //!   A second use [revokes](FakeClerkBuilder::revoke_on_refresh_token_reuse) the grant. A request
 //!   may narrow scopes and resources.
 //! - Client metadata documents, and the secret key of the Backend API.
+//! - Machines: the secret key of a machine verifies only machine tokens with which that machine
+//!   [may be called](FakeMachine::allow_calls_to), and others do not exist for it (404). The
+//!   instance's secret key verifies those of all machines. Neither machine tokens nor API keys name
+//!   the server that they are for in another way.
 //!
 //! # What it does not check
 //!
 //! A client that passes here is not proven correct. Whether Clerk decides as above was not checked
-//! against a live instance. Left out are:
+//! against a live instance, nor were the responses to features that are
+//! [switched](FakeClerkBuilder::without_api_keys) [off](FakeClerkBuilder::without_machine_tokens)
+//! and the errors for a machine secret key that does not exist. Left out are:
 //!
 //! - The user: there is no sign-in page, no consent and no choice of an organization.
 //! - Rate limits and quotas. Every client, code and token is kept until the instance is dropped.
 //! - Grants other than authorization code and refresh token; `prompt`, `max_age`, PAR, DPoP, and
 //!   client authentication by a key.
 //! - Redirect URIs and clients that a test adds with [`FakeClerk::register_client`].
+//! - The endpoints that create, list and revoke API keys, machines and their tokens: tests call
+//!   [`FakeClerk::create_api_key`], [`FakeClerk::create_machine`] and [`FakeClerk::revoke`].
+//! - The verification of machine tokens in the form of JWTs by the Backend API.
 //! - The management of registered clients (RFC 7592), and protection against request forgery when
 //!   a client metadata document is fetched.
 //!
@@ -88,6 +97,7 @@
 //! [`FakeClerk::fault`] makes a [`Route`] fail, hang or return malformed responses, and
 //! [`ManualClock`] makes tokens expire without waiting.
 
+mod api_key_builder;
 mod body;
 mod builder;
 mod endpoints;
@@ -96,6 +106,7 @@ mod fault;
 mod faults;
 mod gate;
 mod limits;
+mod machine;
 mod manual_clock;
 mod request_log;
 mod response;
@@ -109,10 +120,12 @@ mod token_format;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use api_key_builder::ApiKeyBuilder;
 pub use builder::FakeClerkBuilder;
 pub use fake_clerk::FakeClerk;
 pub use fault::Fault;
 pub use gate::{Gate, Latch};
+pub use machine::FakeMachine;
 pub use manual_clock::ManualClock;
 pub use request_log::RecordedRequest;
 pub use route::Route;

@@ -28,12 +28,17 @@ pub enum Route {
     /// `POST /v1/oauth_applications/access_tokens/verify` with the secret key. The path without
     /// `/v1` works as well.
     VerifyAccessToken,
+    /// `POST /v1/api_keys/verify` with the secret key. The path without `/v1` works as well.
+    VerifyApiKey,
+    /// `POST /v1/m2m_tokens/verify` with the secret key, or with that of a machine. The path without
+    /// `/v1` works as well.
+    VerifyMachineToken,
     /// `GET /v1/users/{user_id}` with the secret key.
     User,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::AuthorizationServerMetadata,
         Self::OpenIdConfiguration,
         Self::Jwks,
@@ -43,6 +48,8 @@ impl Route {
         Self::Token,
         Self::Revoke,
         Self::VerifyAccessToken,
+        Self::VerifyApiKey,
+        Self::VerifyMachineToken,
         Self::User,
     ];
 
@@ -58,6 +65,8 @@ impl Route {
             "/oauth/token/revoke" => Self::Revoke,
             "/v1/oauth_applications/access_tokens/verify"
             | "/oauth_applications/access_tokens/verify" => Self::VerifyAccessToken,
+            "/v1/api_keys/verify" | "/api_keys/verify" => Self::VerifyApiKey,
+            "/v1/m2m_tokens/verify" | "/m2m_tokens/verify" => Self::VerifyMachineToken,
             _ => return user_id(path).map(|_| Self::User),
         })
     }
@@ -71,7 +80,7 @@ impl Route {
             Self::BackendJwks | Self::User => "GET, HEAD",
             Self::Register | Self::Token | Self::Revoke => "POST, OPTIONS",
             Self::Authorize => "GET, POST",
-            Self::VerifyAccessToken => "POST",
+            Self::VerifyAccessToken | Self::VerifyApiKey | Self::VerifyMachineToken => "POST",
         }
     }
 

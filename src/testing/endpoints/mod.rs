@@ -41,7 +41,11 @@ pub(super) async fn respond(
         Route::Authorize => into_response(authorize::authorize(instance, request).await),
         Route::Token => into_response(token::token(instance, request)),
         Route::Revoke => into_response(token::revoke(instance, request)),
-        Route::VerifyAccessToken => into_response(backend::verify(instance, request)),
+        Route::VerifyAccessToken => into_response(backend::verify_access_token(instance, request)),
+        Route::VerifyApiKey => into_response(backend::verify_api_key(instance, request)),
+        Route::VerifyMachineToken => {
+            into_response(backend::verify_machine_token(instance, request))
+        }
         Route::User => into_response(backend::user(instance, request)),
     }
 }

@@ -10,13 +10,26 @@ pub(crate) struct IssuedToken {
     pub(crate) overrides: ResponseOverrides,
 }
 
-/// Members of the Backend API's response that a test sets independently of the claims.
+/// Members of the Backend API's response that a test sets independently of the record.
 #[derive(Clone, Default)]
 pub(crate) struct ResponseOverrides {
-    pub(crate) expired: Option<bool>,
-    pub(crate) expiration: Option<Value>,
     pub(crate) members: Map<String, Value>,
     pub(crate) omitted: Vec<String>,
+}
+
+impl ResponseOverrides {
+    pub(crate) fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.members.insert(name.into(), value.into());
+    }
+
+    /// Returns the response with the members of the test.
+    pub(crate) fn apply(&self, mut response: Value) -> Value {
+        if let Value::Object(members) = &mut response {
+            members.extend(self.members.clone());
+            members.retain(|name, _| !self.omitted.contains(name));
+        }
+        response
+    }
 }
 
 impl IssuedToken {
@@ -29,17 +42,12 @@ impl IssuedToken {
         if let Some(actor) = self.claims.get("act") {
             members.insert("act".into(), actor.clone());
         }
-        members.extend(self.overrides.members.clone());
-        for name in &self.overrides.omitted {
-            members.remove(name);
-        }
-        Value::Object(members)
+        self.overrides.apply(Value::Object(members))
     }
 
     fn members(&self, now: u64) -> Map<String, Value> {
         let expires_at = self.claims.get("exp").and_then(Value::as_u64);
         let expired = expires_at.is_some_and(|expires_at| expires_at <= now);
-        let expiration = self.overrides.expiration.clone().unwrap_or_else(|| json!(expires_at));
         let members = json!({
             "object": "clerk_idp_oauth_access_token",
             "id": self.claim("jti"),
@@ -49,8 +57,8 @@ impl IssuedToken {
             "scopes": self.scopes(),
             "revoked": self.revoked,
             "revocation_reason": null,
-            "expired": self.overrides.expired.unwrap_or(expired),
-            "expiration": expiration,
+            "expired": expired,
+            "expiration": expires_at,
             "created_at": self.claim("iat"),
             "updated_at": self.claim("iat"),
         });

@@ -1,10 +1,12 @@
 //! The state of a fake Clerk instance: its settings, keys, users, clients, codes and tokens.
 
+pub(crate) mod api_key;
 pub(crate) mod claims;
 pub(crate) mod client;
 pub(crate) mod grant;
 pub(crate) mod ids;
 pub(crate) mod issued_token;
+pub(crate) mod machine;
 pub(crate) mod records;
 pub(crate) mod resources;
 pub(crate) mod signing_keys;
@@ -105,6 +107,10 @@ pub(crate) struct InstanceConfig {
     pub(crate) require_offline_access: bool,
     pub(crate) refresh_token_lifetime: Duration,
     pub(crate) revoke_on_refresh_token_reuse: bool,
+    /// Whether API keys are enabled.
+    pub(crate) api_keys: bool,
+    /// Whether machine tokens are enabled.
+    pub(crate) machine_tokens: bool,
 }
 
 /// The IDs used where a request or a test names none.

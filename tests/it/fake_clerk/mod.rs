@@ -2,6 +2,7 @@
 
 mod backend;
 mod clients;
+mod credentials;
 mod faults;
 mod flow;
 mod metadata;
