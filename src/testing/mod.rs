@@ -10,8 +10,8 @@
 //!   /.well-known/jwks.json                        /v1/api_keys/verify
 //!   /oauth/register                               /v1/m2m_tokens/verify
 //!   /oauth/authorize                              /v1/users/{user_id}
-//!   /oauth/token
-//!   /oauth/token/revoke
+//!   /oauth/token                                  /v1/users/{user_id}/organization_memberships
+//!   /oauth/token/revoke                           /v1/organizations/{organization_id}/memberships
 //! ```
 //!
 //! **Never use it to guard anything real.** There is no sign-in page: every authorization request
@@ -50,6 +50,10 @@
 //!   [may be called](FakeMachine::allow_calls_to), and others do not exist for it (404). The
 //!   instance's secret key verifies those of all machines. Neither machine tokens nor API keys name
 //!   the server that they are for in another way.
+//! - Organizations: a token names the one that the user
+//!   [chose](FakeClerk::choose_organization) at the sign-in, if `user:org:read` was granted. Whether
+//!   the user is a member of it, with which role and permissions, is what the Backend API says at
+//!   that time; the lists are filtered by `user_id` and paged.
 //!
 //! # What it does not check
 //!
@@ -58,7 +62,8 @@
 //! [switched](FakeClerkBuilder::without_api_keys) [off](FakeClerkBuilder::without_machine_tokens)
 //! and the errors for a machine secret key that does not exist. Left out are:
 //!
-//! - The user: there is no sign-in page, no consent and no choice of an organization.
+//! - The user: there is no sign-in page, no consent and no page to choose an organization.
+//! - Filters and orders of the lists of memberships, except `user_id`, `limit` and `offset`.
 //! - Rate limits and quotas. Every client, code and token is kept until the instance is dropped.
 //! - Grants other than authorization code and refresh token; `prompt`, `max_age`, PAR, DPoP, and
 //!   client authentication by a key.
@@ -108,6 +113,7 @@ mod gate;
 mod limits;
 mod machine;
 mod manual_clock;
+mod organization;
 mod request_log;
 mod response;
 mod route;
@@ -127,6 +133,7 @@ pub use fault::Fault;
 pub use gate::{Gate, Latch};
 pub use machine::FakeMachine;
 pub use manual_clock::ManualClock;
+pub use organization::FakeOrganization;
 pub use request_log::RecordedRequest;
 pub use route::Route;
 pub use sign_in::SignIn;

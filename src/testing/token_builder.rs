@@ -76,8 +76,13 @@ impl TokenBuilder {
     pub(super) fn new(instance: Arc<FakeInstance>) -> Self {
         let scopes = ["profile".to_owned(), "email".to_owned()];
         let defaults = &instance.defaults;
-        let claims =
-            instance.access_token_claims(&defaults.user_id, &defaults.client_id, &scopes, &[]);
+        let claims = instance.access_token_claims(
+            &defaults.user_id,
+            &defaults.client_id,
+            &scopes,
+            &[],
+            None,
+        );
         let header = claims::header(&instance.records().keys.current.kid);
         Self::of_class(TokenClass::OAuth, instance, header, claims)
     }
@@ -155,13 +160,27 @@ impl TokenBuilder {
         self.claim("aud", resources)
     }
 
-    /// Sets the organization ID (`org_id`). That of a session token is the member `id` of its claim
-    /// `o`.
-    pub fn organization(self, org_id: impl Into<String>) -> Self {
-        if self.class == TokenClass::Session {
-            return self.claim("o", json!({ "id": org_id.into() }));
+    /// Sets the organization ID (`org_id`). A session token gets the claims `o` and `fea`, with role
+    /// and permissions if its user is a member now.
+    pub fn organization(mut self, org_id: impl Into<String>) -> Self {
+        let id = org_id.into();
+        if self.class != TokenClass::Session {
+            return self.claim("org_id", id);
         }
-        self.claim("org_id", org_id.into())
+        match self.membership_claims(&id) {
+            None => self.claim("o", json!({ "id": id })),
+            Some(claims) => {
+                self.claims.extend(claims);
+                self
+            }
+        }
+    }
+
+    fn membership_claims(&self, organization_id: &str) -> Option<Map<String, Value>> {
+        let records = self.instance.records();
+        let organization = records.organizations.get(organization_id)?;
+        let member = organization.member(self.claims.get("sub")?.as_str()?)?;
+        Some(organization.session_claims(member))
     }
 
     /// Sets the actor (`act`, RFC 8693 section 4.1).

@@ -80,13 +80,18 @@ fn approve(
     }
     let scopes = granted_scopes(instance, client, params)?;
     let resources = params.resources()?;
+    let (audience, organization) = {
+        let records = instance.records();
+        (records.resources.audience(&resources), records.chosen_organization.clone())
+    };
     let grant = Grant {
         id: instance.ids.id("grant_"),
         client_id: client.id.clone(),
         subject: instance.defaults.user_id.clone(),
         scopes,
-        audience: instance.records().resources.audience(&resources),
+        audience,
         resources,
+        organization,
     };
     let record = AuthorizationCode {
         grant,

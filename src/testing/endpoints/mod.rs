@@ -46,6 +46,10 @@ pub(super) async fn respond(
         Route::VerifyMachineToken => {
             into_response(backend::verify_machine_token(instance, request))
         }
+        Route::OrganizationMemberships => {
+            into_response(backend::memberships::of_organization(instance, request))
+        }
+        Route::UserMemberships => into_response(backend::memberships::of_user(instance, request)),
         Route::User => into_response(backend::user(instance, request)),
     }
 }

@@ -1,6 +1,7 @@
 //! The handle to a running fake Clerk.
 
 mod credentials;
+mod organizations;
 mod requests;
 mod tokens;
 

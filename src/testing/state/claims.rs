@@ -12,7 +12,8 @@ pub(crate) struct AccessTokenClaims<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) resources: &'a [String],
-    pub(crate) organization_id: &'a str,
+    /// The organization that the user chose.
+    pub(crate) organization_id: Option<&'a str>,
     pub(crate) token_id: String,
     /// Seconds since 1970.
     pub(crate) issued_at: u64,
@@ -36,8 +37,9 @@ impl AccessTokenClaims<'_> {
         if let Some(audience) = audience(self.resources) {
             claims.insert("aud".into(), audience);
         }
-        if self.scopes.iter().any(|scope| scope == "user:org:read") {
-            claims.insert("org_id".into(), json!(self.organization_id));
+        let may_read_organization = self.scopes.iter().any(|scope| scope == "user:org:read");
+        if let (true, Some(id)) = (may_read_organization, self.organization_id) {
+            claims.insert("org_id".into(), json!(id));
         }
         claims
     }

@@ -14,6 +14,8 @@ pub(crate) struct Grant {
     /// Those of the resources that tokens of this grant name as their audience. It is decided once,
     /// so that a grant that was made without an audience stays without one.
     pub(crate) audience: Vec<String>,
+    /// The organization that the user chose. Tokens name it if `user:org:read` was granted.
+    pub(crate) organization: Option<String>,
 }
 
 /// An authorization code that has not been redeemed.

@@ -7,6 +7,7 @@ pub(crate) mod grant;
 pub(crate) mod ids;
 pub(crate) mod issued_token;
 pub(crate) mod machine;
+pub(crate) mod organization;
 pub(crate) mod records;
 pub(crate) mod resources;
 pub(crate) mod signing_keys;
@@ -78,6 +79,7 @@ impl FakeInstance {
         client_id: &str,
         scopes: &[String],
         resources: &[String],
+        organization: Option<&str>,
     ) -> Map<String, Value> {
         AccessTokenClaims {
             issuer: self.issuer(),
@@ -85,7 +87,7 @@ impl FakeInstance {
             client_id,
             scopes,
             resources,
-            organization_id: &self.defaults.organization_id,
+            organization_id: organization,
             token_id: self.ids.id("oat_"),
             issued_at: self.now().as_secs(),
             lifetime: self.config.token_lifetime,

@@ -1,6 +1,6 @@
 //! Everything that changes while an instance runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use super::client::Client;
 use super::grant::{AuthorizationCode, RefreshToken, UsedCode};
 use super::issued_token::IssuedToken;
 use super::machine::{Machine, MachineToken};
+use super::organization::Organization;
 use super::resources::Resources;
 use super::signing_keys::{SigningKey, SigningKeys};
 use crate::testing::token_format::TokenFormat;
@@ -33,6 +34,10 @@ pub(crate) struct Records {
     pub(crate) machine_tokens: HashMap<String, MachineToken>,
     /// The id of the machine that stands for the server under test.
     pub(crate) server_machine: Option<String>,
+    /// By id.
+    pub(crate) organizations: BTreeMap<String, Organization>,
+    /// The id of the organization that the user chooses.
+    pub(crate) chosen_organization: Option<String>,
 }
 
 impl Records {
@@ -51,6 +56,8 @@ impl Records {
             machines: HashMap::new(),
             machine_tokens: HashMap::new(),
             server_machine: None,
+            organizations: BTreeMap::new(),
+            chosen_organization: None,
         }
     }
 

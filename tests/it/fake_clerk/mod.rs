@@ -7,6 +7,7 @@ mod faults;
 mod flow;
 mod metadata;
 mod mint;
+mod organizations;
 mod pkce;
 mod refresh;
 mod registration;

@@ -330,6 +330,7 @@ fn testing(output: &mut DebugOutput, fixture: &Fixture, machine: &FakeMachine) {
     output.add("TokenBuilder", &fixture.clerk.mint().audience(RESOURCE));
     output.add("ApiKeyBuilder", &fixture.clerk.create_api_key().claim("password", PASSWORD));
     output.add("FakeMachine", machine);
+    output.add("FakeOrganization", &fixture.clerk.default_organization());
     output.add("Route", &Route::User);
     for route in [Route::User, Route::VerifyAccessToken, Route::Jwks] {
         output.add("RecordedRequest", &fixture.clerk.last_request(route).unwrap());

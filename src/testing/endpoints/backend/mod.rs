@@ -1,5 +1,6 @@
-//! The Backend API: key set, verification of opaque credentials, users.
+//! The Backend API: key set, verification of opaque credentials, users and their memberships.
 
+pub(super) mod memberships;
 mod verify;
 
 use http::StatusCode;

@@ -68,8 +68,13 @@ fn access_token(
     access: &Access,
 ) -> String {
     let audience = audience(records, grant, access);
-    let claims =
-        instance.access_token_claims(&grant.subject, &grant.client_id, &access.scopes, &audience);
+    let claims = instance.access_token_claims(
+        &grant.subject,
+        &grant.client_id,
+        &access.scopes,
+        &audience,
+        grant.organization.as_deref(),
+    );
     let token = match records.token_format {
         TokenFormat::Opaque => format!("oat_{}", instance.ids.secret()),
         TokenFormat::Jwt => {
