@@ -45,6 +45,12 @@
 //!   [expiry](FakeClerkBuilder::refresh_token_lifetime), bound to the client, replaced at each use.
 //!   A second use [revokes](FakeClerkBuilder::revoke_on_refresh_token_reuse) the grant. A request
 //!   may narrow scopes and resources.
+//! - Token exchange (RFC 8693), by a [confidential
+//!   application](FakeClerk::create_oauth_application) with HTTP Basic, of an access token whose
+//!   audience is the resource of the application, for one registered resource that the application
+//!   [may exchange for](FakeOAuthApplication::allow_exchange_for), byte for byte, with the scopes of
+//!   the token or fewer. The new token lives as long as any other, so it can outlive the exchanged
+//!   one. At Clerk this is a beta that is not documented.
 //! - Client metadata documents, and the secret key of the Backend API.
 //! - Machines: the secret key of a machine verifies only machine tokens with which that machine
 //!   [may be called](FakeMachine::allow_calls_to), and others do not exist for it (404). The
@@ -65,7 +71,7 @@
 //! - The user: there is no sign-in page, no consent and no page to choose an organization.
 //! - Filters and orders of the lists of memberships, except `user_id`, `limit` and `offset`.
 //! - Rate limits and quotas. Every client, code and token is kept until the instance is dropped.
-//! - Grants other than authorization code and refresh token; `prompt`, `max_age`, PAR, DPoP, and
+//! - Other grants, and other token types and actors in token exchange; `prompt`, `max_age`, PAR, DPoP, and
 //!   client authentication by a key.
 //! - Redirect URIs and clients that a test adds with [`FakeClerk::register_client`].
 //! - The endpoints that create, list and revoke API keys, machines and their tokens: tests call
@@ -113,6 +119,7 @@ mod gate;
 mod limits;
 mod machine;
 mod manual_clock;
+mod oauth_application;
 mod organization;
 mod request_log;
 mod response;
@@ -133,6 +140,7 @@ pub use fault::Fault;
 pub use gate::{Gate, Latch};
 pub use machine::FakeMachine;
 pub use manual_clock::ManualClock;
+pub use oauth_application::FakeOAuthApplication;
 pub use organization::FakeOrganization;
 pub use request_log::RecordedRequest;
 pub use route::Route;

@@ -71,6 +71,7 @@ fn parse(instance: &FakeInstance, client_id: &str, body: &[u8]) -> Result<Client
         // Not compared with those of the instance: a document is written for all servers.
         scopes: registration::scopes(&document)
             .map_err(|_| invalid_client("scope in the client metadata document is not a string"))?,
+        exchange: None,
     })
 }
 

@@ -31,6 +31,7 @@ pub(super) fn register(instance: &FakeInstance, body: &[u8]) -> Result<FakeRespo
         authentication: authentication(&method, instance.ids.secret()),
         may_refresh: may_refresh(&metadata),
         scopes: known_scopes(instance, &metadata)?,
+        exchange: None,
     };
     complete(&mut metadata, &client, instance.now().as_secs());
     instance.records().add_client(client);

@@ -1,13 +1,14 @@
-//! API keys, machines and session tokens of a running fake Clerk.
+//! API keys, machines, session tokens and OAuth applications of a running fake Clerk.
 
 use std::sync::Arc;
 
 use super::FakeClerk;
 use crate::testing::api_key_builder::ApiKeyBuilder;
 use crate::testing::machine::FakeMachine;
+use crate::testing::oauth_application::FakeOAuthApplication;
 use crate::testing::token_builder::TokenBuilder;
 
-/// API keys, machines and session tokens.
+/// API keys, machines, session tokens and OAuth applications.
 impl FakeClerk {
     /// Returns a builder of an API key, which starts as one that the default user makes: without
     /// scopes, claims and expiry.
@@ -77,13 +78,44 @@ impl FakeClerk {
         TokenBuilder::for_session(Arc::clone(self.server.instance()), authorized_party)
     }
 
-    /// Returns a variable that says which machine the server is.
-    pub(super) fn machine_env_var(&self, name: &str) -> Option<String> {
+    /// Creates the confidential OAuth application that stands for the server of this resource in
+    /// token exchange (RFC 8693). It may not exchange tokens for any resource yet.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clerk_mcp_tools::testing::FakeClerk;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clerk = FakeClerk::start().await?;
+    /// let application = clerk.create_oauth_application("https://mcp.example.com/mcp");
+    /// application.allow_exchange_for("https://api.example.com");
+    /// clerk.set_server_application(&application);
+    /// assert!(clerk.env_var("CLERK_OAUTH_CLIENT_SECRET").is_some());
+    /// # Ok(()) }
+    /// ```
+    pub fn create_oauth_application(&self, resource: impl Into<String>) -> FakeOAuthApplication {
+        FakeOAuthApplication::create(Arc::clone(self.server.instance()), resource.into())
+    }
+
+    /// Sets the application that stands for the server under test, whose id and secret
+    /// [`env_var`](Self::env_var) returns. Defaults to none.
+    pub fn set_server_application(&self, application: &FakeOAuthApplication) {
+        let id = application.client_id().to_owned();
+        self.instance().records().server_application = Some(id);
+    }
+
+    /// Returns a variable that says which machine or application the server is.
+    pub(super) fn server_env_var(&self, name: &str) -> Option<String> {
         let records = self.instance().records();
-        let machine = records.machines.get(records.server_machine.as_ref()?)?;
+        let machine = || records.machines.get(records.server_machine.as_ref()?);
+        let application = || records.clients.get(records.server_application.as_ref()?);
         match name {
-            "CLERK_MACHINE_SECRET_KEY" => Some(machine.secret_key.clone()),
-            "CLERK_MACHINE_ID" => Some(machine.id.clone()),
+            "CLERK_MACHINE_SECRET_KEY" => machine().map(|machine| machine.secret_key.clone()),
+            "CLERK_MACHINE_ID" => machine().map(|machine| machine.id.clone()),
+            "CLERK_OAUTH_CLIENT_ID" => application().map(|client| client.id.clone()),
+            "CLERK_OAUTH_CLIENT_SECRET" => application()?.secret().map(str::to_owned),
             _ => None,
         }
     }

@@ -116,8 +116,9 @@ impl FakeClerk {
 
     /// Returns the value of an environment variable that configures a server with this instance:
     /// `CLERK_FAPI`, `CLERK_API_URL` or `CLERK_SECRET_KEY`, and if the server
-    /// [is a machine](Self::set_server_machine), `CLERK_MACHINE_SECRET_KEY` or `CLERK_MACHINE_ID`.
-    /// Returns `None` for any other name. Made for `env_from` of the builders.
+    /// [is a machine](Self::set_server_machine), `CLERK_MACHINE_SECRET_KEY` or `CLERK_MACHINE_ID`, or
+    /// [exchanges tokens](Self::set_server_application), `CLERK_OAUTH_CLIENT_ID` or
+    /// `CLERK_OAUTH_CLIENT_SECRET`. Returns `None` for any other name. Made for `env_from` of the builders.
     ///
     /// ```
     /// use clerk_mcp_tools::ClerkVerifier;
@@ -136,7 +137,7 @@ impl FakeClerk {
             "CLERK_FAPI" => self.frontend_api_url(),
             "CLERK_API_URL" => self.backend_api_url(),
             "CLERK_SECRET_KEY" => self.secret_key(),
-            _ => return self.machine_env_var(name),
+            _ => return self.server_env_var(name),
         };
         Some(value.to_owned())
     }

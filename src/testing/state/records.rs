@@ -34,6 +34,8 @@ pub(crate) struct Records {
     pub(crate) machine_tokens: HashMap<String, MachineToken>,
     /// The id of the machine that stands for the server under test.
     pub(crate) server_machine: Option<String>,
+    /// The id of the application that stands for the server under test.
+    pub(crate) server_application: Option<String>,
     /// By id.
     pub(crate) organizations: BTreeMap<String, Organization>,
     /// The id of the organization that the user chooses.
@@ -56,6 +58,7 @@ impl Records {
             machines: HashMap::new(),
             machine_tokens: HashMap::new(),
             server_machine: None,
+            server_application: None,
             organizations: BTreeMap::new(),
             chosen_organization: None,
         }

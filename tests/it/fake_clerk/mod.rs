@@ -3,6 +3,7 @@
 mod backend;
 mod clients;
 mod credentials;
+mod exchange;
 mod faults;
 mod flow;
 mod metadata;
