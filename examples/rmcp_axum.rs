@@ -15,6 +15,9 @@
 //! # A tool call with a token, and a whole sign-in: see the output of the server.
 //! ```
 //!
+//! With `--interactive` (`cargo run --example rmcp_axum -- --interactive`) the fake Clerk shows a consent
+//! page in the browser to whoever signs in with an MCP client, and lets them choose a user.
+//!
 //! With `CLERK_PUBLISHABLE_KEY` (or `CLERK_FAPI`) and `CLERK_SECRET_KEY` it uses that Clerk
 //! instance. The README lists all variables.
 
@@ -27,7 +30,7 @@ use std::error::Error;
 use axum::Router;
 use clerk_mcp_tools::clerk::{ClerkClient, User};
 use clerk_mcp_tools::metadata::protected_resource_metadata_url;
-use clerk_mcp_tools::testing::FakeClerk;
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
 use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, Scopes};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
@@ -39,12 +42,15 @@ use serde_json::{Value, json};
 
 use support::Environment;
 
+/// The argument that makes the fake Clerk ask for consent.
+const INTERACTIVE: &str = "--interactive";
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     support::init_tracing();
     let listener = support::listen().await?;
     let address = listener.local_addr()?;
-    let env = Environment::load(address, "/mcp").await?;
+    let env = Environment::with_fake_clerk(address, "/mcp", fake_clerk()).await?;
 
     // A server without a fake Clerk calls `.env()` here.
     let clerk = ClerkMcp::builder()
@@ -58,6 +64,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     print_commands(&clerk, env.fake_clerk());
     axum::serve(listener, router).with_graceful_shutdown(support::ctrl_c()).await?;
     Ok(())
+}
+
+/// Returns the builder of the fake Clerk, which is started if no Clerk instance is configured.
+fn fake_clerk() -> FakeClerkBuilder {
+    let builder = support::fake_clerk();
+    if !support::has_argument(INTERACTIVE) {
+        return builder;
+    }
+    let grace = json!({
+        "id": "user_grace", "username": "grace", "first_name": "Grace", "last_name": "Hopper",
+    });
+    builder.user(grace).interactive()
 }
 
 /// Returns what single tools need in addition to the scopes of every request. The other tools are for
@@ -209,6 +227,10 @@ fn print_commands(clerk: &ClerkMcp, fake: Option<&FakeClerk>) {
         "a tool call with a token of the stand-in",
         format!("TOKEN={token}\n{}", support::call_tool(url, "whoami")),
     );
+    if support::has_argument(INTERACTIVE) {
+        println!("\n# add {url} to an MCP client and sign in: the stand-in asks in the browser");
+        return;
+    }
     support::print_command("a whole sign-in, and a tool call with its token", sign_in(clerk, fake));
 }
 

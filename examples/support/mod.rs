@@ -46,6 +46,11 @@ pub(crate) fn fake_clerk() -> FakeClerkBuilder {
     FakeClerk::builder().allow_redirect_scheme("cursor").registration_limits_scopes(false)
 }
 
+/// Returns whether the example was started with this argument.
+pub(crate) fn has_argument(name: &str) -> bool {
+    std::env::args().skip(1).any(|argument| argument == name)
+}
+
 /// The settings of an example: the environment, with a fake Clerk and defaults for what is not set.
 pub(crate) struct Environment {
     fake_clerk: Option<FakeClerk>,
@@ -57,8 +62,17 @@ impl Environment {
     ///
     /// `path` is that of the endpoint if `MCP_RESOURCE_URL` is not set.
     pub(crate) async fn load(address: SocketAddr, path: &str) -> io::Result<Self> {
+        Self::with_fake_clerk(address, path, fake_clerk()).await
+    }
+
+    /// As [`Environment::load`], with this fake Clerk.
+    pub(crate) async fn with_fake_clerk(
+        address: SocketAddr,
+        path: &str,
+        builder: FakeClerkBuilder,
+    ) -> io::Result<Self> {
         let has_clerk = CLERK_VARIABLES.into_iter().any(|name| var(name).is_some());
-        let fake_clerk = if has_clerk { None } else { Some(fake_clerk().start().await?) };
+        let fake_clerk = if has_clerk { None } else { Some(builder.start().await?) };
         if has_clerk && var("CLERK_SECRET_KEY").is_none() {
             tracing::warn!(
                 "CLERK_SECRET_KEY is not set: opaque tokens cannot be verified and user data \

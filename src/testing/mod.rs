@@ -9,13 +9,15 @@
 //!   /.well-known/openid-configuration             /v1/oauth_applications/access_tokens/verify
 //!   /.well-known/jwks.json                        /v1/api_keys/verify
 //!   /oauth/register                               /v1/m2m_tokens/verify
-//!   /oauth/authorize                              /v1/users/{user_id}
+//!   /oauth/authorize, /oauth/consent              /v1/users/{user_id}
 //!   /oauth/token                                  /v1/users/{user_id}/organization_memberships
 //!   /oauth/token/revoke                           /v1/organizations/{organization_id}/memberships
 //! ```
 //!
 //! **Never use it to guard anything real.** There is no sign-in page: every authorization request
-//! is approved at once for the default user, so MCP clients sign in without a browser.
+//! is approved at once for the default user, so MCP clients sign in without a browser. With
+//! [`interactive`](FakeClerkBuilder::interactive) a page asks for consent, and lets everybody be any
+//! user.
 //!
 //! # What it checks
 //!
@@ -68,7 +70,8 @@
 //! [switched](FakeClerkBuilder::without_api_keys) [off](FakeClerkBuilder::without_machine_tokens)
 //! and the errors for a machine secret key that does not exist. Left out are:
 //!
-//! - The user: there is no sign-in page, no consent and no page to choose an organization.
+//! - The user: there is no sign-in page, no page to choose an organization, and consent only in an
+//!   interactive instance, where it is asked for each time.
 //! - Filters and orders of the lists of memberships, except `user_id`, `limit` and `offset`.
 //! - Rate limits and quotas. Every client, code and token is kept until the instance is dropped.
 //! - Other grants, and other token types and actors in token exchange; `prompt`, `max_age`, PAR, DPoP, and

@@ -22,6 +22,9 @@ pub enum Route {
     Register,
     /// `GET` or `POST /oauth/authorize`.
     Authorize,
+    /// `POST /oauth/consent`, the decision on the consent page of an
+    /// [interactive](super::FakeClerkBuilder::interactive) instance.
+    Consent,
     /// `POST /oauth/token`.
     Token,
     /// `POST /oauth/token/revoke` (RFC 7009).
@@ -43,13 +46,14 @@ pub enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::AuthorizationServerMetadata,
         Self::OpenIdConfiguration,
         Self::Jwks,
         Self::BackendJwks,
         Self::Register,
         Self::Authorize,
+        Self::Consent,
         Self::Token,
         Self::Revoke,
         Self::VerifyAccessToken,
@@ -68,6 +72,7 @@ impl Route {
             "/v1/jwks" => Self::BackendJwks,
             "/oauth/register" => Self::Register,
             "/oauth/authorize" => Self::Authorize,
+            "/oauth/consent" => Self::Consent,
             "/oauth/token" => Self::Token,
             "/oauth/token/revoke" => Self::Revoke,
             "/v1/oauth_applications/access_tokens/verify"
@@ -97,7 +102,10 @@ impl Route {
             | Self::OrganizationMemberships => "GET, HEAD",
             Self::Register | Self::Token | Self::Revoke => "POST, OPTIONS",
             Self::Authorize => "GET, POST",
-            Self::VerifyAccessToken | Self::VerifyApiKey | Self::VerifyMachineToken => "POST",
+            Self::Consent
+            | Self::VerifyAccessToken
+            | Self::VerifyApiKey
+            | Self::VerifyMachineToken => "POST",
         }
     }
 

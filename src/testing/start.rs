@@ -56,6 +56,7 @@ impl FakeClerkBuilder {
                 require_offline_access: self.require_offline_access,
                 refresh_token_lifetime: self.refresh_token_lifetime,
                 revoke_on_refresh_token_reuse: self.revoke_on_refresh_token_reuse,
+                interactive: self.interactive,
                 api_keys: self.api_keys,
                 machine_tokens: self.machine_tokens,
             },

@@ -65,6 +65,7 @@ fn parse(instance: &FakeInstance, client_id: &str, body: &[u8]) -> Result<Client
     let schemes = &instance.config.redirect_schemes;
     Ok(Client {
         id: client_id.to_owned(),
+        name: registration::client_name(&document),
         redirect_uris: redirect_uri::from_metadata(&document, schemes)?,
         authentication: ClientAuthentication::None,
         may_refresh: registration::may_refresh(&document),

@@ -4,6 +4,8 @@
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) id: String,
+    /// The name for people. `None` if the client has none.
+    pub(crate) name: Option<String>,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) authentication: ClientAuthentication,
     /// Whether the grant types of the client include `refresh_token`.
@@ -29,6 +31,7 @@ impl Client {
     pub(crate) fn public(id: String, redirect_uri: String) -> Self {
         Self {
             id,
+            name: None,
             redirect_uris: vec![redirect_uri],
             authentication: ClientAuthentication::None,
             may_refresh: true,
@@ -41,6 +44,7 @@ impl Client {
     pub(crate) fn application(id: String, secret: String, resource: String) -> Self {
         Self {
             id,
+            name: None,
             redirect_uris: Vec::new(),
             authentication: ClientAuthentication::SecretBasic(secret),
             may_refresh: false,

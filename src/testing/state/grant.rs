@@ -30,6 +30,16 @@ pub(crate) struct AuthorizationCode {
     pub(crate) expires_at: Duration,
 }
 
+/// A request that the user has not decided yet.
+pub(crate) struct ConsentRequest {
+    /// What the code will stand for.
+    pub(crate) record: AuthorizationCode,
+    pub(crate) state: Option<String>,
+    /// The cookie of the browser that shows the page.
+    pub(crate) browser: String,
+    pub(crate) expires_at: Duration,
+}
+
 /// An authorization code that has been redeemed, kept to recognize a second use.
 pub(crate) struct UsedCode {
     pub(crate) client_id: String,

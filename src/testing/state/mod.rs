@@ -109,6 +109,8 @@ pub(crate) struct InstanceConfig {
     pub(crate) require_offline_access: bool,
     pub(crate) refresh_token_lifetime: Duration,
     pub(crate) revoke_on_refresh_token_reuse: bool,
+    /// Whether users are asked for their consent.
+    pub(crate) interactive: bool,
     /// Whether API keys are enabled.
     pub(crate) api_keys: bool,
     /// Whether machine tokens are enabled.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::api_key::ApiKey;
 use super::client::Client;
-use super::grant::{AuthorizationCode, RefreshToken, UsedCode};
+use super::grant::{AuthorizationCode, ConsentRequest, RefreshToken, UsedCode};
 use super::issued_token::IssuedToken;
 use super::machine::{Machine, MachineToken};
 use super::organization::Organization;
@@ -22,6 +22,8 @@ pub(crate) struct Records {
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) users: HashMap<String, Value>,
     pub(crate) codes: HashMap<String, AuthorizationCode>,
+    /// By the id in the form.
+    pub(crate) consents: HashMap<String, ConsentRequest>,
     pub(crate) used_codes: HashMap<String, UsedCode>,
     /// By the token itself, JWT or opaque.
     pub(crate) access_tokens: HashMap<String, IssuedToken>,
@@ -51,6 +53,7 @@ impl Records {
             clients: HashMap::new(),
             users: HashMap::new(),
             codes: HashMap::new(),
+            consents: HashMap::new(),
             used_codes: HashMap::new(),
             access_tokens: HashMap::new(),
             refresh_tokens: HashMap::new(),

@@ -6,6 +6,7 @@ mod credentials;
 mod exchange;
 mod faults;
 mod flow;
+mod interactive;
 mod metadata;
 mod mint;
 mod organizations;
