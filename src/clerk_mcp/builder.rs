@@ -67,6 +67,9 @@ impl ClerkMcpBuilder {
     /// | `MCP_SCOPES`, separated by spaces | [`scopes`](Self::scopes) |
     /// | those of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) | the verifier, unless [`verifier`](Self::verifier) sets one |
     ///
+    /// With `MCP_ACCEPTS`, API keys need the [`scopes`](Self::scopes) of the endpoint, and machines
+    /// and sessions are granted them.
+    ///
     /// A variable that is empty counts as not set. [`build`](Self::build) reports an invalid value.
     pub fn env(self) -> Self {
         self.env_from(|name| std::env::var(name).ok())
@@ -224,7 +227,11 @@ impl ClerkMcpBuilder {
                 "is not set: it is the public URL of the MCP endpoint",
             )
         })?;
-        let verifier = build_verifier(self.verifier.take(), self.env_verifier.take(), &resource)?;
+        let env_verifier = self.env_verifier.take().map(|verifier| {
+            let (scopes, hierarchy) = (self.scopes.clone(), self.hierarchy.clone());
+            verifier.resource(resource.clone()).endpoint_scopes(scopes, hierarchy)
+        });
+        let verifier = build_verifier(self.verifier.take(), env_verifier)?;
         let advertised = self.scopes_supported.take().unwrap_or_else(|| self.scopes.clone());
         check_resource(&resource, &verifier)?;
         check_metadata_path(&resource, self.root_metadata)?;
@@ -299,12 +306,11 @@ impl ClerkMcpBuilder {
 
 fn build_verifier(
     verifier: Option<ClerkVerifier>,
-    env_verifier: Option<Box<ClerkVerifierBuilder>>,
-    resource: &ResourceUrl,
+    env_verifier: Option<ClerkVerifierBuilder>,
 ) -> Result<ClerkVerifier, ConfigError> {
     match (verifier, env_verifier) {
         (Some(verifier), _) => Ok(verifier),
-        (None, Some(builder)) => builder.resource(resource.clone()).build(),
+        (None, Some(builder)) => builder.build(),
         (None, None) => Err(ConfigError::missing(
             "verifier",
             "is not set: pass a ClerkVerifier, or read Clerk's settings from the environment with env()",

@@ -14,7 +14,7 @@ use super::wire::{Challenge, ErrorResponse};
 use super::{Rejection, RejectionReason};
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::RequestId;
-use crate::oauth::Scopes;
+use crate::oauth::{Scopes, TokenType};
 use crate::response::{ANY_ORIGIN, BearerChallenge, ResponseBody};
 
 /// The reasons whose responses are prepared: all that a flood of requests can cause without a call
@@ -68,7 +68,7 @@ impl ChallengeContext {
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseTemplates {
     challenge_context: ChallengeContext,
-    prepared: Vec<(RejectionReason, ResponseTemplate)>,
+    prepared: Vec<(RejectionReason, Option<TokenType>, ResponseTemplate)>,
 }
 
 impl ResponseTemplates {
@@ -77,17 +77,27 @@ impl ResponseTemplates {
         let prepare = |reason| {
             let rejection = Rejection::new(reason);
             let url = Some(resource_metadata.as_str());
-            (reason, ResponseTemplate::new(&rejection, url, scopes, *cors))
+            (reason, None, ResponseTemplate::new(&rejection, url, scopes, *cors))
         };
-        Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenge_context }
+        let prepare_type = |token_type| {
+            let error = VerifyError::type_not_accepted(token_type, "");
+            let rejection = Rejection::from(error);
+            let url = Some(resource_metadata.as_str());
+            let template = ResponseTemplate::new(&rejection, url, scopes, *cors);
+            (rejection.reason, Some(token_type), template)
+        };
+        let types = TokenType::ALL.into_iter().map(prepare_type);
+        let prepared = FREQUENT.into_iter().map(prepare).chain(types).collect();
+        Self { prepared, challenge_context }
     }
 
     pub(crate) fn respond<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
         if rejection.further_scopes().is_some() {
             return self.challenge_context.respond(rejection);
         }
-        match self.prepared.iter().find(|(reason, _)| *reason == rejection.reason) {
-            Some((_, prepared)) => prepared.response(rejection),
+        let key = (rejection.reason, rejection.rejected_type());
+        match self.prepared.iter().find(|(reason, rejected, _)| (*reason, *rejected) == key) {
+            Some((_, _, prepared)) => prepared.response(rejection),
             None => self.challenge_context.respond(rejection),
         }
     }
@@ -110,7 +120,10 @@ impl ResponseTemplate {
         scopes: &Scopes,
         cors: bool,
     ) -> Self {
-        let error = rejection.reason.error_response();
+        let mut error = rejection.reason.error_response();
+        if let Some(token_type) = rejection.rejected_type() {
+            error.description = token_type.not_accepted();
+        }
         let challenge = resource_metadata.map(|url| BearerChallenge::new(url).scope(scopes));
         let challenge = challenge.and_then(|challenge| match error.challenge {
             Challenge::None => None,
