@@ -15,6 +15,9 @@
 //! # A tool call with a token, and a whole sign-in: see the output of the server.
 //! ```
 //!
+//! With `--interactive` (`cargo run --example rmcp_axum -- --interactive`) the fake Clerk shows a consent
+//! page in the browser to whoever signs in with an MCP client, and lets them choose a user.
+//!
 //! With `CLERK_PUBLISHABLE_KEY` (or `CLERK_FAPI`) and `CLERK_SECRET_KEY` it uses that Clerk
 //! instance. The README lists all variables.
 
@@ -27,24 +30,27 @@ use std::error::Error;
 use axum::Router;
 use clerk_mcp_tools::clerk::{ClerkClient, User};
 use clerk_mcp_tools::metadata::protected_resource_metadata_url;
-use clerk_mcp_tools::testing::FakeClerk;
-use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, Scopes};
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, PrincipalKind, Scopes};
 use http::request::Parts;
 use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use support::Environment;
+
+/// The argument that makes the fake Clerk ask for consent.
+const INTERACTIVE: &str = "--interactive";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     support::init_tracing();
     let listener = support::listen().await?;
     let address = listener.local_addr()?;
-    let env = Environment::load(address, "/mcp").await?;
+    let env = Environment::with_fake_clerk(address, "/mcp", fake_clerk()).await?;
 
     // A server without a fake Clerk calls `.env()` here.
     let clerk = ClerkMcp::builder()
@@ -55,9 +61,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let router = router(&clerk);
     println!("listening on http://{address}");
-    print_commands(&clerk, env.fake_clerk());
+    print_commands(&clerk, &env);
     axum::serve(listener, router).with_graceful_shutdown(support::ctrl_c()).await?;
     Ok(())
+}
+
+/// Returns the builder of the fake Clerk, which is started if no Clerk instance is configured.
+fn fake_clerk() -> FakeClerkBuilder {
+    let builder = support::fake_clerk();
+    if !support::has_argument(INTERACTIVE) {
+        return builder;
+    }
+    let grace = json!({
+        "id": "user_grace", "username": "grace", "first_name": "Grace", "last_name": "Hopper",
+    });
+    builder.user(grace).interactive()
 }
 
 /// Returns what single tools need in addition to the scopes of every request. The other tools are for
@@ -98,17 +116,13 @@ struct Tools {
 
 #[tool_router]
 impl Tools {
-    #[tool(description = "Returns the caller's user ID, client ID and scopes")]
+    #[tool(description = "Returns who calls: user, organization or machine, client ID and scopes")]
     async fn whoami(
         &self,
         Extension(parts): Extension<Parts>,
     ) -> Result<CallToolResult, ErrorData> {
         let caller = caller(&parts)?;
-        success(&json!({
-            "userId": caller.user_id(),
-            "clientId": caller.client_id(),
-            "scopes": caller.scopes(),
-        }))
+        success(&identity(caller))
     }
 
     #[tool(description = "Returns the caller's profile: names, picture, primary e-mail address")]
@@ -160,7 +174,10 @@ impl Tools {
             ));
         };
         let Some(user_id) = caller.user_id() else {
-            return Ok(failure("the caller is not a user, and has no user data"));
+            let kind = caller.principal().kind();
+            return Ok(failure(&format!(
+                "the caller is not a user but a {kind}: it has no user data"
+            )));
         };
         match clerk.get_user(user_id).await {
             Ok(user) => success(&to_json(&user)),
@@ -180,6 +197,23 @@ fn caller(parts: &Parts) -> Result<&AuthInfo, ErrorData> {
         .ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))
 }
 
+/// Returns who calls. A caller that is not a user has no `userId`, so that nobody takes the id of a
+/// machine for that of a user.
+fn identity(caller: &AuthInfo) -> Value {
+    let principal = caller.principal();
+    let machine_id = (principal.kind() == PrincipalKind::Machine).then(|| principal.id());
+    let ids = [
+        ("userId", caller.user_id()),
+        ("orgId", caller.org_id()),
+        ("machineId", machine_id),
+        ("clientId", caller.client_id()),
+    ];
+    let known = ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?))));
+    let mut identity: Map<String, Value> = known.collect();
+    identity.insert("scopes".to_owned(), json!(caller.scopes()));
+    Value::Object(identity)
+}
+
 fn success(value: &Value) -> Result<CallToolResult, ErrorData> {
     Ok(CallToolResult::success(vec![ContentBlock::json(value)?]))
 }
@@ -188,7 +222,7 @@ fn failure(message: &str) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(message)])
 }
 
-fn print_commands(clerk: &ClerkMcp, fake: Option<&FakeClerk>) {
+fn print_commands(clerk: &ClerkMcp, env: &Environment) {
     let url = clerk.resource();
     support::print_command(
         "a rejected request, with the challenge for the client",
@@ -198,7 +232,7 @@ fn print_commands(clerk: &ClerkMcp, fake: Option<&FakeClerk>) {
         "the metadata document that the challenge names",
         format!("curl -s -w '\\n' {}", protected_resource_metadata_url(url)),
     );
-    let Some(fake) = fake else { return };
+    let Some(fake) = env.fake_clerk() else { return };
     let scopes = clerk.scopes().iter();
     let token = fake.mint().audience(url.as_str()).scopes(scopes).jwt();
     println!(
@@ -209,7 +243,35 @@ fn print_commands(clerk: &ClerkMcp, fake: Option<&FakeClerk>) {
         "a tool call with a token of the stand-in",
         format!("TOKEN={token}\n{}", support::call_tool(url, "whoami")),
     );
+    print_other_credentials(clerk, env, fake);
+    if support::has_argument(INTERACTIVE) {
+        println!("\n# add {url} to an MCP client and sign in: the stand-in asks in the browser");
+        return;
+    }
     support::print_command("a whole sign-in, and a tool call with its token", sign_in(clerk, fake));
+}
+
+/// Prints calls with an API key and with a machine token, if the server accepts them.
+fn print_other_credentials(clerk: &ClerkMcp, env: &Environment, fake: &FakeClerk) {
+    let (accepts_keys, accepts_machines) = (env.accepts("api_key"), env.accepts("m2m_token"));
+    if !accepts_keys && !accepts_machines {
+        println!(
+            "\n# API keys and machine tokens are not accepted; to try them, start the server with \
+             MCP_ACCEPTS='oauth_token api_key m2m_token'"
+        );
+    }
+    let whoami = support::call_tool(clerk.resource(), "whoami");
+    if accepts_keys {
+        let key = fake.create_api_key().name("CI").scopes(clerk.scopes().iter()).secret();
+        let command = format!("TOKEN={key}\n{whoami}");
+        support::print_command("a tool call with an API key of the stand-in", command);
+    }
+    if let (true, Some(server)) = (accepts_machines, env.machine()) {
+        let ci = fake.create_machine("CI");
+        ci.allow_calls_to(server);
+        let command = format!("TOKEN={}\n{whoami}", ci.mint().opaque());
+        support::print_command("a tool call with a machine token of the stand-in", command);
+    }
 }
 
 /// Returns the authorization code flow as one shell line (RFC 6749 section 4.1, with the PKCE

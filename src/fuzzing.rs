@@ -2,6 +2,7 @@
 
 use crate::jwt::KeySet;
 use crate::metadata::AuthorizationServerMetadata;
+use crate::oauth::TokenType;
 
 /// Returns the number of usable keys of a key set; 0 if the set is rejected.
 #[must_use]
@@ -13,6 +14,18 @@ pub fn usable_keys(json: &[u8]) -> usize {
 #[must_use]
 pub fn is_active(json: &[u8], now: u64) -> bool {
     crate::clerk::is_active(json, now)
+}
+
+/// Whether the Backend API's response says that an API key is valid.
+#[must_use]
+pub fn is_active_api_key(json: &[u8], now: u64) -> bool {
+    crate::clerk::is_active_credential(TokenType::ApiKey, json, now)
+}
+
+/// Whether the Backend API's response says that an opaque machine token is valid.
+#[must_use]
+pub fn is_active_machine_token(json: &[u8], now: u64) -> bool {
+    crate::clerk::is_active_credential(TokenType::M2mToken, json, now)
 }
 
 /// Returns the metadata if it is valid and from this issuer.

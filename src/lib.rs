@@ -133,8 +133,8 @@ pub use instance::secret_key::SecretKey;
 pub use jwt::JwtKey;
 pub use mcp::AccessPolicy;
 pub use oauth::{
-    Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, Principal, PrincipalKind,
-    ResourceUrl, ScopeHierarchy, Scopes,
+    Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, Organization, Principal,
+    PrincipalKind, ResourceUrl, ScopeHierarchy, Scopes, TokenType,
 };
 pub use response::rejection::{MessageError, Rejection, RejectionReason};
 

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
-use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
+use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, FakeMachine};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -46,9 +46,16 @@ pub(crate) fn fake_clerk() -> FakeClerkBuilder {
     FakeClerk::builder().allow_redirect_scheme("cursor").registration_limits_scopes(false)
 }
 
+/// Returns whether the example was started with this argument.
+pub(crate) fn has_argument(name: &str) -> bool {
+    std::env::args().skip(1).any(|argument| argument == name)
+}
+
 /// The settings of an example: the environment, with a fake Clerk and defaults for what is not set.
 pub(crate) struct Environment {
     fake_clerk: Option<FakeClerk>,
+    /// The machine that the server is, if a fake Clerk runs.
+    machine: Option<FakeMachine>,
     default_resource: String,
 }
 
@@ -57,15 +64,25 @@ impl Environment {
     ///
     /// `path` is that of the endpoint if `MCP_RESOURCE_URL` is not set.
     pub(crate) async fn load(address: SocketAddr, path: &str) -> io::Result<Self> {
+        Self::with_fake_clerk(address, path, fake_clerk()).await
+    }
+
+    /// As [`Environment::load`], with this fake Clerk.
+    pub(crate) async fn with_fake_clerk(
+        address: SocketAddr,
+        path: &str,
+        builder: FakeClerkBuilder,
+    ) -> io::Result<Self> {
         let has_clerk = CLERK_VARIABLES.into_iter().any(|name| var(name).is_some());
-        let fake_clerk = if has_clerk { None } else { Some(fake_clerk().start().await?) };
+        let fake_clerk = if has_clerk { None } else { Some(builder.start().await?) };
+        let machine = fake_clerk.as_ref().map(server_machine);
         if has_clerk && var("CLERK_SECRET_KEY").is_none() {
             tracing::warn!(
                 "CLERK_SECRET_KEY is not set: opaque tokens cannot be verified and user data \
                  cannot be fetched; copy it from the API keys page of the Clerk Dashboard"
             );
         }
-        Ok(Self { fake_clerk, default_resource: format!("http://{address}{path}") })
+        Ok(Self { fake_clerk, machine, default_resource: format!("http://{address}{path}") })
     }
 
     /// Returns the value of a variable, for `env_from` of the builders.
@@ -79,6 +96,17 @@ impl Environment {
         self.fake_clerk.as_ref()
     }
 
+    /// Returns the machine that the server is for the fake Clerk.
+    pub(crate) fn machine(&self) -> Option<&FakeMachine> {
+        self.machine.as_ref()
+    }
+
+    /// Returns whether the server accepts this type of token.
+    pub(crate) fn accepts(&self, token_type: &str) -> bool {
+        let accepted = self.var("MCP_ACCEPTS").unwrap_or_default();
+        accepted.split_whitespace().any(|one| one == token_type)
+    }
+
     fn default(&self, name: &str) -> Option<String> {
         match name {
             "MCP_RESOURCE_URL" => Some(self.default_resource.clone()),
@@ -86,6 +114,13 @@ impl Environment {
             _ => None,
         }
     }
+}
+
+/// Creates the machine that the server is, and that other machines call.
+fn server_machine(fake: &FakeClerk) -> FakeMachine {
+    let machine = fake.create_machine("MCP server");
+    fake.set_server_machine(&machine);
+    machine
 }
 
 /// Prints a command to try, under a comment.

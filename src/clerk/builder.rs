@@ -4,21 +4,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accepted::{AcceptSettings, Accepted};
 use super::client::ClerkClient;
+use super::credentials::{ApiKeys, MachineTokens, SessionTokens};
 use super::env::Env;
 use super::failure_log::FailureLog;
 use super::header_cache::HeaderCache;
 use super::http::Http;
-use super::introspection::{Introspection, IntrospectionConfig};
+use super::introspection::{Introspection, IntrospectionConfig, OpaqueRules};
 use super::jwks::{DEFAULT_STALE_KEYS_TTL, JwksEndpoint, JwksFetcher, RemoteJwks};
+use super::opaque::OpaqueTokens;
 use super::stats::Counters;
 use super::token_cache::TokenCache;
 use super::verifier::{ClerkVerifier, Inner, JwtKeys};
+use crate::cache::RateLimit;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::instance::{BackendApi, FrontendApi, InstanceType, PublishableKey, SecretKey};
 use crate::jwt::JwtKey;
-use crate::oauth::{Audience, ResourceUrl};
+use crate::oauth::{Audience, ResourceUrl, ScopeHierarchy, Scopes};
 
 /// The default of Clerk's own SDK.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
@@ -61,6 +65,7 @@ pub struct ClerkVerifierBuilder {
     backend_api: BackendApi,
     keys_from_backend_api: bool,
     resource: Option<ResourceUrl>,
+    accept: AcceptSettings,
     audience: Audience,
     leeway: Duration,
     jwt_cache_ttl: Duration,
@@ -88,6 +93,7 @@ impl ClerkVerifierBuilder {
             backend_api: BackendApi::default(),
             keys_from_backend_api: false,
             resource: None,
+            accept: AcceptSettings::default(),
             audience: Audience::default(),
             leeway: DEFAULT_LEEWAY,
             jwt_cache_ttl: Duration::from_secs(300),
@@ -116,6 +122,10 @@ impl ClerkVerifierBuilder {
     /// | `CLERK_API_URL`, `CLERK_API_VERSION` | [`backend_api`](Self::backend_api) |
     /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
     /// | `MCP_AUDIENCE` | [`audience`](Self::audience): `require`, `if-present` or `any` |
+    /// | `MCP_ACCEPTS`, separated by spaces | the types of tokens that are accepted, by the names of [`TokenType`](crate::TokenType): `oauth_token`, `api_key`, `m2m_token`, `session_token` |
+    /// | `CLERK_MACHINE_SECRET_KEY`, `CLERK_MACHINE_ID` | for `m2m_token`: one of them or both; see [`MachineTokens`] |
+    /// | `MCP_AUTHORIZED_PARTIES`, separated by spaces | for `session_token`: the origins of [`SessionTokens`] |
+    /// | `MCP_SCOPES`, separated by spaces | with `MCP_ACCEPTS`: the scopes that API keys need, and that machines and sessions are granted |
     ///
     /// An empty variable counts as not set. [`build`](Self::build) returns an error for an invalid
     /// one, and logs a warning if there is no secret key.
@@ -139,6 +149,7 @@ impl ClerkVerifierBuilder {
         self.jwt_key = env.jwt_key()?.or(self.jwt_key.take());
         self.resource = env.resource()?.or(self.resource.take());
         self.audience = env.audience()?.unwrap_or(self.audience);
+        self.accept.read_env(env)?;
         if let Some(api) = env.backend_api(&self.backend_api)? {
             self.backend_api = api;
         }
@@ -200,6 +211,46 @@ impl ClerkVerifierBuilder {
     /// Sets how a token's audience is checked. Defaults to [`Audience::Require`].
     pub fn audience(mut self, audience: Audience) -> Self {
         self.audience = audience;
+        self
+    }
+
+    /// Accepts API keys (`ak_…`) as well, by these rules. Defaults to rejecting them. The secret key
+    /// is required.
+    ///
+    /// They name no resource, and their audience is not checked: [`ApiKeys`] says what binds them to
+    /// this server instead, and what their verification costs.
+    pub fn accept_api_keys(mut self, rules: ApiKeys) -> Self {
+        self.accept.api_keys = Some(rules);
+        self
+    }
+
+    /// Accepts machine tokens (`mt_…` and JWTs) as well, by these rules. Defaults to rejecting them.
+    ///
+    /// They name machines and no resource: [`MachineTokens`] says what binds them to this server.
+    pub fn accept_machine_tokens(mut self, rules: MachineTokens) -> Self {
+        self.accept.machine_tokens = Some(rules);
+        self
+    }
+
+    /// Accepts session tokens of the application's own frontend as well, by these rules. Defaults to
+    /// rejecting them.
+    ///
+    /// **A session token is a whole login**; see [`SessionTokens`]. It names no resource.
+    pub fn accept_session_tokens(mut self, rules: SessionTokens) -> Self {
+        self.accept.session_tokens = Some(rules);
+        self
+    }
+
+    /// Rejects OAuth access tokens, for a server that only machines or API keys call. Defaults to
+    /// accepting them.
+    pub fn reject_oauth_tokens(mut self) -> Self {
+        self.accept.rejects_oauth_tokens = true;
+        self
+    }
+
+    /// Sets the scopes of the endpoint, which the types of `MCP_ACCEPTS` need or are granted.
+    pub(crate) fn endpoint_scopes(mut self, scopes: Scopes, hierarchy: ScopeHierarchy) -> Self {
+        self.accept.set_endpoint_scopes(scopes, hierarchy);
         self
     }
 
@@ -310,8 +361,8 @@ impl ClerkVerifierBuilder {
     /// # Errors
     ///
     /// Returns an error if neither the publishable key nor the Frontend API is set, if a setting is
-    /// invalid, or if two contradict each other, such as a live publishable key and a test secret
-    /// key.
+    /// invalid, if two contradict each other, such as a live publishable key and a test secret key,
+    /// if API keys are accepted without a secret key, or if no type of tokens is accepted.
     pub fn build(self) -> Result<ClerkVerifier, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -323,33 +374,41 @@ impl ClerkVerifierBuilder {
             self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
         let issuer: Arc<str> = instance.issuer().into();
         let client = self.client(&clock)?;
-        self.warn_without_secret_key();
+        let accepted = self.accept.resolve()?;
+        if accepted.types.api_keys && client.is_none() {
+            return Err(api_keys_need_secret_key());
+        }
+        self.warn_without_secret_key(&accepted);
         let frontend_http = Http::new(instance.issuer(), Arc::clone(&clock))?;
         let counters = Arc::<Counters>::default();
         let token_cache = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
-        let introspection = client.clone().map(|client| {
-            Introspection::new(IntrospectionConfig {
-                client,
-                issuer: Arc::clone(&issuer),
-                audience: self.audience,
-                leeway: self.leeway,
-                token_cache: Arc::clone(&token_cache),
-                token_cache_ttl: self.opaque_token_cache_ttl,
-                rejection_cache_ttl: self.rejection_cache_ttl,
-                stale_ttl: self.opaque_token_stale_ttl,
-                stale_bytes: self.token_cache_bytes,
-                max_concurrent_calls: self.max_concurrent_calls,
-                max_calls_per_ten_seconds: self.max_calls(),
-                clock: Arc::clone(&clock),
-                counters: Arc::clone(&counters),
-            })
-        });
+        let opaque_tokens =
+            self.opaque_tokens(&accepted, client.as_ref(), |rules, client, rate| {
+                Introspection::new(IntrospectionConfig {
+                    rules,
+                    client,
+                    issuer: Arc::clone(&issuer),
+                    leeway: self.leeway,
+                    token_cache: Arc::clone(&token_cache),
+                    token_cache_ttl: self.opaque_token_cache_ttl,
+                    rejection_cache_ttl: self.rejection_cache_ttl,
+                    stale_ttl: self.opaque_token_stale_ttl,
+                    stale_bytes: self.token_cache_bytes,
+                    max_concurrent_calls: self.max_concurrent_calls,
+                    rate,
+                    clock: Arc::clone(&clock),
+                    counters: Arc::clone(&counters),
+                })
+            })?;
         Ok(ClerkVerifier(Arc::new(Inner {
             jwt_keys: self.jwt_keys(&frontend_http, client.as_ref(), &counters, &clock)?,
             header_cache: HeaderCache::default(),
             instance,
             client,
-            introspection,
+            opaque_tokens,
+            accepted: accepted.types,
+            machine_tokens: accepted.machine_tokens,
+            session_tokens: accepted.session_tokens,
             frontend_http,
             resource: self.resource,
             issuer,
@@ -363,9 +422,45 @@ impl ClerkVerifierBuilder {
         })))
     }
 
+    /// Builds the verification of each type of opaque tokens that is accepted and has a key.
+    fn opaque_tokens(
+        &self,
+        accepted: &Accepted,
+        client: Option<&ClerkClient>,
+        new: impl Fn(OpaqueRules, ClerkClient, Arc<RateLimit>) -> Introspection,
+    ) -> Result<OpaqueTokens, ConfigError> {
+        let rate = Arc::new(RateLimit::new(self.max_calls()));
+        let new = |rules, client: &ClerkClient| new(rules, client.clone(), Arc::clone(&rate));
+        let machine_client = self.machine_client(accepted)?;
+        let machine_client = machine_client.as_ref().or_else(|| {
+            // With the key of the instance, only a token that names this machine is accepted.
+            let rules = accepted.machine_tokens.as_ref()?;
+            client.filter(|_| rules.own_id().is_some())
+        });
+        let access_tokens = client.filter(|_| accepted.types.oauth_tokens);
+        Ok(OpaqueTokens {
+            access_tokens: access_tokens
+                .map(|client| new(OpaqueRules::AccessTokens(self.audience), client)),
+            api_keys: client
+                .zip(accepted.api_keys.clone())
+                .map(|(client, rules)| new(OpaqueRules::ApiKeys(rules), client)),
+            machine_tokens: machine_client
+                .zip(accepted.machine_tokens.clone())
+                .map(|(client, rules)| new(OpaqueRules::MachineTokens(rules), client)),
+        })
+    }
+
+    /// Builds a client with the secret key of this server's machine, if there is one.
+    fn machine_client(&self, accepted: &Accepted) -> Result<Option<ClerkClient>, ConfigError> {
+        let rules = accepted.machine_tokens.as_ref();
+        let Some(key) = rules.and_then(MachineTokens::own_key) else { return Ok(None) };
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
+        ClerkClient::for_machine(key, &self.backend_api, clock).map(Some)
+    }
+
     /// Without the warning, a variable that was forgotten is noticed with the first opaque token.
-    fn warn_without_secret_key(&self) {
-        if self.reads_env && self.secret_key.is_none() {
+    fn warn_without_secret_key(&self, accepted: &Accepted) {
+        if self.reads_env && self.secret_key.is_none() && accepted.types.oauth_tokens {
             tracing::warn!(
                 "CLERK_SECRET_KEY is not set: opaque access tokens (oat_...) cannot be verified; \
                  the Clerk Dashboard shows the key on the page API keys"
@@ -461,6 +556,14 @@ impl ClerkVerifierBuilder {
             ),
         ))
     }
+}
+
+fn api_keys_need_secret_key() -> ConfigError {
+    ConfigError::missing(
+        "CLERK_SECRET_KEY",
+        "is required to verify API keys: copy it from the Clerk Dashboard, page API keys, section \
+         Secret keys",
+    )
 }
 
 fn key_set_needs_secret_key() -> ConfigError {

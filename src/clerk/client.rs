@@ -10,12 +10,18 @@ use super::http::{Http, HttpRequest, json, send};
 use super::user::User;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
-use crate::instance::{BackendApi, SecretKey};
+use crate::instance::{BackendApi, MachineSecretKey, SecretKey};
 use crate::jwt::KeySet;
+use crate::oauth::TokenType;
 
 /// The dated version of the Backend API whose responses this crate parses.
 const CLERK_API_VERSION: HeaderValue = HeaderValue::from_static("2026-05-12");
 const CLERK_API_VERSION_HEADER: HeaderName = HeaderName::from_static("clerk-api-version");
+
+const WRONG_SECRET_KEY: &str = "Clerk responded with 401: set CLERK_SECRET_KEY to a secret key of \
+    this instance, which the Clerk Dashboard shows on the page API keys";
+const WRONG_MACHINE_SECRET_KEY: &str = "Clerk responded with 401: set CLERK_MACHINE_SECRET_KEY to \
+    the secret key of this server's machine, which the Clerk Dashboard shows on the page Machines";
 
 /// A client of Clerk's Backend API.
 ///
@@ -42,6 +48,8 @@ pub struct ClerkClient {
     http: Http,
     version: String,
     authorization: HeaderValue,
+    /// What to set if Clerk rejects the key.
+    wrong_key: &'static str,
 }
 
 impl ClerkClient {
@@ -57,6 +65,26 @@ impl ClerkClient {
     /// Returns an error if the secret key is missing or a setting is invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::builder().env().build()
+    }
+
+    /// Returns a client with the secret key of a machine, which can only verify machine tokens.
+    pub(super) fn for_machine(
+        key: &MachineSecretKey,
+        api: &BackendApi,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        let authorization = authorization(key.expose(), "CLERK_MACHINE_SECRET_KEY")?;
+        Self::new(api, authorization, WRONG_MACHINE_SECRET_KEY, clock)
+    }
+
+    fn new(
+        api: &BackendApi,
+        authorization: HeaderValue,
+        wrong_key: &'static str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        let http = Http::new(api.origin(), clock)?;
+        Ok(Self { http, version: api.version().to_owned(), authorization, wrong_key })
     }
 
     /// Returns the user with this id, such as [`AuthInfo::user_id`](crate::AuthInfo::user_id).
@@ -76,7 +104,7 @@ impl ClerkClient {
         }
         let body = send(self.authorized(self.http.get(&self.path(&format!("users/{user_id}")))))
             .await?
-            .ok_with_key()?;
+            .ok_with_key(self.wrong_key)?;
         let user: User = json(&body, "the response is not a user")?;
         if user.id != user_id {
             return Err(ClerkError::new(
@@ -93,22 +121,35 @@ impl ClerkClient {
     }
 
     pub(super) async fn key_set(&self) -> Result<KeySet, ClerkError> {
-        let body = send(self.authorized(self.http.get(&self.path("jwks")))).await?.ok_with_key()?;
+        let body = send(self.authorized(self.http.get(&self.path("jwks"))))
+            .await?
+            .ok_with_key(self.wrong_key)?;
         KeySet::parse(&body)
     }
 
-    /// Returns Clerk's response about an opaque token. A 200 does not mean that the token is valid.
-    pub(super) async fn verify_access_token(
+    /// Returns Clerk's response about an opaque token of this type. A 200 does not mean that the
+    /// token is valid.
+    pub(super) async fn verify_opaque(
         &self,
+        token_type: TokenType,
         token: &str,
     ) -> Result<bytes::Bytes, ClerkError> {
-        let body = serde_json::json!({"access_token": token}).to_string();
+        let (path, member) = match token_type {
+            TokenType::OAuthToken => ("oauth_applications/access_tokens/verify", "access_token"),
+            TokenType::ApiKey => ("api_keys/verify", "secret"),
+            TokenType::M2mToken => ("m2m_tokens/verify", "token"),
+            TokenType::SessionToken => {
+                let detail = "session tokens are never opaque";
+                return Err(ClerkError::new(ClerkErrorKind::InvalidRequest, detail));
+            }
+        };
+        let body = serde_json::json!({member: token}).to_string();
         let request = self
             .http
-            .post(&self.path("oauth_applications/access_tokens/verify"))
+            .post(&self.path(path))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(body);
-        send(self.authorized(request)).await?.ok_with_key()
+        send(self.authorized(request)).await?.ok_with_key(self.wrong_key)
     }
 
     fn path(&self, rest: &str) -> String {
@@ -206,13 +247,17 @@ impl ClerkClientBuilder {
                 "is not set: copy it from the Clerk Dashboard, page API keys, section Secret keys",
             )
         })?;
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret_key.expose()))
-            .map_err(|_| ConfigError::invalid("CLERK_SECRET_KEY", "cannot be sent in a header"))?;
-        authorization.set_sensitive(true);
+        let authorization = authorization(secret_key.expose(), "CLERK_SECRET_KEY")?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let http = Http::new(self.backend_api.origin(), clock)?;
-        Ok(ClerkClient { http, version: self.backend_api.version().to_owned(), authorization })
+        ClerkClient::new(&self.backend_api, authorization, WRONG_SECRET_KEY, clock)
     }
+}
+
+fn authorization(key: &str, variable: &'static str) -> Result<HeaderValue, ConfigError> {
+    let mut authorization = HeaderValue::try_from(format!("Bearer {key}"))
+        .map_err(|_| ConfigError::invalid(variable, "cannot be sent in a header"))?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
 }
 
 impl fmt::Debug for ClerkClientBuilder {

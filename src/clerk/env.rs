@@ -1,9 +1,12 @@
 //! The environment variables that describe a Clerk instance and an MCP endpoint.
 
+use super::credentials::SessionTokens;
 use crate::error::ConfigError;
-use crate::instance::{BackendApi, FrontendApi, PublishableKey, SecretKey};
+use crate::instance::{
+    BackendApi, FrontendApi, MachineId, MachineSecretKey, PublishableKey, SecretKey,
+};
 use crate::jwt::JwtKey;
-use crate::oauth::{Audience, ResourceUrl, Scopes};
+use crate::oauth::{Audience, ResourceUrl, Scopes, TokenType};
 
 /// A source of variables.
 ///
@@ -72,9 +75,58 @@ impl<'a> Env<'a> {
         self.parse("MCP_AUDIENCE", str::parse)
     }
 
+    /// Returns the types of `MCP_ACCEPTS`, and what they are verified with.
+    pub(super) fn accepted(&self) -> Result<Option<AcceptedEnv>, ConfigError> {
+        let Some(types) = self.parse("MCP_ACCEPTS", parse_types)? else { return Ok(None) };
+        let accepts_machines = types.contains(&TokenType::M2mToken);
+        let accepts_sessions = types.contains(&TokenType::SessionToken);
+        let mut accepted = AcceptedEnv { types, ..AcceptedEnv::default() };
+        if accepts_machines {
+            accepted.machine_secret_key =
+                self.parse("CLERK_MACHINE_SECRET_KEY", MachineSecretKey::parse)?;
+            accepted.machine_id = self.parse("CLERK_MACHINE_ID", MachineId::parse)?;
+        }
+        if accepts_sessions {
+            accepted.authorized_parties = self.parse("MCP_AUTHORIZED_PARTIES", parse_parties)?;
+        }
+        Ok(Some(accepted))
+    }
+
     pub(crate) fn scopes(&self) -> Result<Option<Scopes>, ConfigError> {
         self.parse("MCP_SCOPES", parse_scopes)
     }
+}
+
+/// What the environment says about the types of tokens that are accepted.
+#[derive(Clone, Default)]
+pub(super) struct AcceptedEnv {
+    pub(super) types: Vec<TokenType>,
+    pub(super) machine_secret_key: Option<MachineSecretKey>,
+    pub(super) machine_id: Option<MachineId>,
+    /// The rules that the origins make, without scopes.
+    pub(super) authorized_parties: Option<SessionTokens>,
+}
+
+/// Parses types separated by spaces, as the scopes are.
+fn parse_types(list: &str) -> Result<Vec<TokenType>, ConfigError> {
+    if list.contains(',') {
+        return Err(ConfigError::invalid(
+            "MCP_ACCEPTS",
+            "contains a comma: separate the types with spaces, such as \
+             MCP_ACCEPTS='oauth_token api_key'",
+        ));
+    }
+    list.split_ascii_whitespace().map(TokenType::parse).collect()
+}
+
+fn parse_parties(list: &str) -> Result<SessionTokens, ConfigError> {
+    if list.contains(',') {
+        return Err(ConfigError::invalid(
+            "MCP_AUTHORIZED_PARTIES",
+            "contains a comma: separate the origins with spaces",
+        ));
+    }
+    SessionTokens::from_authorized_parties(list.split_ascii_whitespace())
 }
 
 /// Parses scopes separated by spaces (RFC 6749 section 3.3). A comma may be part of a scope there,

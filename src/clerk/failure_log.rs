@@ -39,7 +39,7 @@ impl FailureLog {
     pub(super) fn record(&self, error: &VerifyError) {
         let (kind, detail) = (error.kind(), error.detail());
         let Some(omitted) = self.admit(error) else {
-            if kind.is_invalid_token() {
+            if kind.is_verdict() {
                 tracing::debug!(?kind, detail, "rejected an access token");
             } else {
                 tracing::debug!(?kind, cause = ?error, "failed to verify an access token");

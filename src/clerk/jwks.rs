@@ -137,7 +137,7 @@ impl Source for JwksFetcher {
     }
 
     fn recorded(&self, failed: bool) {
-        self.counters.upstream_call(failed);
+        self.counters.key_set_call(failed);
     }
 
     fn reconcile(&self, old: &KeySet, new: KeySet) -> KeySet {

@@ -9,20 +9,25 @@ use async_trait::async_trait;
 use super::audience::check_audience;
 use super::builder::ClerkVerifierBuilder;
 use super::client::ClerkClient;
+use super::credentials::{MachineTokens, SessionTokens};
 use super::failure_log::FailureLog;
 use super::header_cache::HeaderCache;
 use super::http::Http;
-use super::introspection::Introspection;
 use super::jwks::RemoteJwks;
 use super::metadata::MetadataSource;
+use super::opaque::OpaqueTokens;
 use super::stats::{Counters, VerifierStats};
 use super::token_cache::{Entry, Lifetime, TokenCache};
 use super::token_format::{TokenFormat, precheck, token_format};
 use crate::clock::Clock;
 use crate::error::{ClerkError, ConfigError, VerifyError, VerifyErrorKind};
 use crate::instance::FrontendApi;
-use crate::jwt::{ClaimRequirements, UnverifiedToken, ValidClaims, VerificationKey};
-use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenRequest, VerifyToken};
+use crate::jwt::{
+    AcceptedTypes, ClaimRequirements, SignedToken, UnverifiedToken, ValidClaims, VerificationKey,
+};
+use crate::oauth::{
+    Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, Scopes, TokenRequest, TokenType, VerifyToken,
+};
 
 /// Verifies a Clerk access token, JWT or opaque, as `verifyClerkToken` of `@clerk/mcp-tools` does.
 ///
@@ -49,6 +54,7 @@ use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, ResourceUrl, TokenReques
 ///     Ok(caller) => println!("{}, client {:?}", caller.principal(), caller.client_id()),
 ///     Err(error) if error.kind().is_invalid_token() => println!("401: {error}"),
 ///     Err(error) if error.kind() == VerifyErrorKind::Unavailable => println!("503: {error}"),
+///     Err(error) if error.kind() == VerifyErrorKind::InsufficientScope => println!("403: {error}"),
 ///     Err(error) => println!("500: {error}"),
 /// }
 /// # Ok(())
@@ -62,7 +68,8 @@ pub async fn verify_clerk_token(
     verifier.verify(TokenRequest::new(token)).await
 }
 
-/// A verifier of the OAuth access tokens of one Clerk instance.
+/// A verifier of the OAuth access tokens of one Clerk instance, and of its other credentials where
+/// they are accepted.
 ///
 /// JWTs are verified locally with the instance's public keys. Opaque tokens (`oat_…`) are verified
 /// by a call to the Backend API, which needs the secret key. Cloning is cheap; clones share keys,
@@ -92,7 +99,10 @@ pub(super) struct Inner {
     pub(super) jwt_keys: JwtKeys,
     pub(super) header_cache: HeaderCache,
     pub(super) client: Option<ClerkClient>,
-    pub(super) introspection: Option<Introspection>,
+    pub(super) opaque_tokens: OpaqueTokens,
+    pub(super) accepted: AcceptedTypes,
+    pub(super) machine_tokens: Option<MachineTokens>,
+    pub(super) session_tokens: Option<SessionTokens>,
     pub(super) frontend_http: Http,
     pub(super) resource: Option<ResourceUrl>,
     pub(super) audience: Audience,
@@ -186,11 +196,10 @@ impl ClerkVerifier {
             JwtKeys::Pem(_) => None,
             JwtKeys::Remote(keys) => keys.age(),
         };
-        let introspection = self.0.introspection.as_ref();
         VerifierStats {
             key_set_age,
             cached_tokens: self.0.token_cache.len(),
-            rejected_tokens: introspection.map_or(0, Introspection::rejected_tokens),
+            rejected_tokens: self.0.opaque_tokens.rejected_tokens(),
             ..self.0.counters.read()
         }
     }
@@ -217,12 +226,12 @@ impl ClerkVerifier {
         let request = self.with_resource(request);
         let entry = self.0.token_cache.entry(request);
         if let Some(caller) = entry.get() {
-            self.0.counters.cache_hit();
+            self.0.counters.cache_hit(caller.token_type());
             return Ok(caller);
         }
-        match token_format(request.token())? {
+        match token_format(request.token(), self.0.accepted)? {
             TokenFormat::Jwt => self.verify_jwt(request, &entry).await,
-            TokenFormat::Opaque => self.verify_opaque(request).await,
+            TokenFormat::Opaque(token_type) => self.verify_opaque(token_type, request).await,
         }
     }
 
@@ -240,24 +249,79 @@ impl ClerkVerifier {
         entry: &Entry<'_>,
     ) -> Result<AuthInfo, VerifyError> {
         let known_header = self.0.header_cache.get();
-        let token = UnverifiedToken::parse(request.token(), known_header.as_ref())?;
-        self.0.counters.cache_miss();
+        let known_header = known_header.as_ref();
+        let token = UnverifiedToken::parse(request.token(), known_header, self.0.accepted)?;
+        let token_type = token.token_type();
+        self.0.counters.cache_miss(token_type);
         let (signed, key) = match &self.0.jwt_keys {
             JwtKeys::Pem(key) => (token.verify_signature(key)?, Arc::clone(key)),
             JwtKeys::Remote(keys) => keys.verify_signature(&token).await?,
         };
-        let leeway = self.0.leeway;
-        let requirements = ClaimRequirements { issuer: self.0.instance.issuer(), leeway };
-        let claims = signed.validate(&requirements, self.0.clock.unix_time().as_secs())?;
-        let expires_at = Some(claims.expires_at.saturating_add(leeway.as_secs()));
-        let caller = self.auth_info(request, claims)?;
-        self.0.header_cache.store(token.header());
+        let caller = self.check_claims(token_type, request, signed)?;
+        if token_type == TokenType::OAuthToken {
+            // One is kept, so that the headers of other types do not replace it all the time.
+            self.0.header_cache.store(token.header());
+        }
+        let leeway = self.0.leeway.as_secs();
+        let expires_at = caller.expires_at().map(|time| time.saturating_add(leeway));
         let lifetime = Lifetime { ttl: self.0.jwt_cache_ttl, expires_at, key: Some(key) };
         entry.insert(&caller, lifetime);
         Ok(caller)
     }
 
-    fn auth_info(
+    /// Returns the caller of a signed token, if the claims are those of its type.
+    fn check_claims(
+        &self,
+        token_type: TokenType,
+        request: TokenRequest<'_>,
+        signed: SignedToken<'_>,
+    ) -> Result<AuthInfo, VerifyError> {
+        let requirements =
+            ClaimRequirements { issuer: self.0.instance.issuer(), leeway: self.0.leeway };
+        let now = self.0.clock.unix_time().as_secs();
+        match (token_type, &self.0.machine_tokens, &self.0.session_tokens) {
+            (TokenType::OAuthToken, ..) => {
+                self.access_token(request, signed.validate(&requirements, now)?)
+            }
+            (TokenType::M2mToken, Some(rules), _) => {
+                let claims = signed.validate_machine(&requirements, rules.own_id(), now)?;
+                let scopes = rules.granted(&claims.subject);
+                let builder = AuthInfo::for_machine(claims.subject, request.token().into());
+                let builder = self.complete(builder, token_type, scopes, claims.expires_at);
+                Ok(builder.claims(claims.rest).build())
+            }
+            (TokenType::SessionToken, _, Some(rules)) => {
+                let is_authorized = |party: &str| rules.is_authorized(party);
+                let claims = signed.validate_session(&requirements, is_authorized, now)?;
+                let scopes = rules.granted().clone();
+                let builder = AuthInfo::for_user(claims.subject, request.token().into());
+                let builder = self.complete(builder, token_type, scopes, claims.expires_at);
+                Ok(builder
+                    .set_if_some(claims.organization, AuthInfoBuilder::organization)
+                    .set_if_some(claims.actor, AuthInfoBuilder::actor)
+                    .claims(claims.rest)
+                    .build())
+            }
+            // Not reached: a token of a type that is not accepted is rejected when it is parsed, and
+            // API keys are opaque.
+            (TokenType::M2mToken | TokenType::SessionToken | TokenType::ApiKey, ..) => {
+                Err(VerifyError::new(VerifyErrorKind::WrongTokenType))
+            }
+        }
+    }
+
+    fn complete(
+        &self,
+        builder: AuthInfoBuilder,
+        token_type: TokenType,
+        scopes: Scopes,
+        expires_at: u64,
+    ) -> AuthInfoBuilder {
+        let builder = builder.token_type(token_type).issuer(Arc::clone(&self.0.issuer));
+        builder.scopes(scopes).expires_at(expires_at)
+    }
+
+    fn access_token(
         &self,
         request: TokenRequest<'_>,
         claims: ValidClaims,
@@ -273,9 +337,13 @@ impl ClerkVerifier {
         check_audience(self.0.audience, builder, claims.audience, request)
     }
 
-    async fn verify_opaque(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
-        self.0.counters.cache_miss();
-        self.0.introspection.as_ref().ok_or_else(no_secret_key)?.verify(request).await
+    async fn verify_opaque(
+        &self,
+        token_type: TokenType,
+        request: TokenRequest<'_>,
+    ) -> Result<AuthInfo, VerifyError> {
+        self.0.counters.cache_miss(token_type);
+        self.0.opaque_tokens.verify(token_type, request).await
     }
 }
 
@@ -287,21 +355,13 @@ impl VerifyToken for ClerkVerifier {
 
     fn cached(&self, request: TokenRequest<'_>) -> Option<Result<AuthInfo, VerifyError>> {
         if let Some(caller) = self.0.token_cache.entry(self.with_resource(request)).try_get() {
-            self.0.counters.cache_hit();
+            self.0.counters.cache_hit(caller.token_type());
             return Some(Ok(caller));
         }
-        let error = precheck(request.token()).err()?;
+        let error = precheck(request.token(), self.0.accepted).err()?;
         self.0.log.record(&error);
         Some(Err(error))
     }
-}
-
-fn no_secret_key() -> VerifyError {
-    VerifyError::new(VerifyErrorKind::Misconfigured).with_detail(
-        "opaque access tokens are verified with the secret key: set CLERK_SECRET_KEY, which the \
-         Clerk Dashboard shows on the page API keys, or switch the instance to JWT access tokens \
-         (page OAuth applications)",
-    )
 }
 
 impl fmt::Debug for ClerkVerifier {

@@ -80,6 +80,9 @@ impl ClerkMcpBuilder {
     /// | `MCP_SCOPES`, separated by spaces | [`scopes`](Self::scopes) |
     /// | those of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) | the verifier, unless [`verifier`](Self::verifier) sets one |
     ///
+    /// With `MCP_ACCEPTS`, API keys need the [`scopes`](Self::scopes) of the endpoint, and machines
+    /// and sessions are granted them.
+    ///
     /// A variable that is empty counts as not set. [`build`](Self::build) reports an invalid value.
     pub fn env(self) -> Self {
         self.env_from(|name| std::env::var(name).ok())
@@ -292,8 +295,8 @@ impl ClerkMcpBuilder {
     /// # Errors
     ///
     /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
-    /// another resource, if a setting has nothing to apply to, if a scope that every request needs is not advertised or not among the
-    /// initial ones, or if a variable of the environment is invalid.
+    /// another resource, if a setting has nothing to apply to, if a scope that every request needs is
+    /// not advertised or not among the initial ones, or if a variable of the environment is invalid.
     pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -304,7 +307,11 @@ impl ClerkMcpBuilder {
                 "is not set: it is the public URL of the MCP endpoint",
             )
         })?;
-        let verifier = build_verifier(self.verifier.take(), self.env_verifier.take(), &resource)?;
+        let env_verifier = self.env_verifier.take().map(|verifier| {
+            let (scopes, hierarchy) = (self.scopes.clone(), self.hierarchy.clone());
+            verifier.resource(resource.clone()).endpoint_scopes(scopes, hierarchy)
+        });
+        let verifier = build_verifier(self.verifier.take(), env_verifier)?;
         let initial = self.initial_scopes.take().unwrap_or_else(|| self.scopes.clone());
         let advertised = self.scopes_supported.take().unwrap_or_else(|| initial.clone());
         check_resource(&resource, &verifier)?;
@@ -397,12 +404,11 @@ impl ClerkMcpBuilder {
 
 fn build_verifier(
     verifier: Option<ClerkVerifier>,
-    env_verifier: Option<Box<ClerkVerifierBuilder>>,
-    resource: &ResourceUrl,
+    env_verifier: Option<ClerkVerifierBuilder>,
 ) -> Result<ClerkVerifier, ConfigError> {
     match (verifier, env_verifier) {
         (Some(verifier), _) => Ok(verifier),
-        (None, Some(builder)) => builder.resource(resource.clone()).build(),
+        (None, Some(builder)) => builder.build(),
         (None, None) => Err(ConfigError::missing(
             "verifier",
             "is not set: pass a ClerkVerifier, or read Clerk's settings from the environment with env()",

@@ -13,8 +13,8 @@ use std::time::Duration;
 pub enum VerifyErrorKind {
     /// The token has none of the formats that the verifier knows.
     Malformed,
-    /// The token is of another class: a session token, a machine token, an API key, or a JWT made
-    /// from a template.
+    /// The token is of a type that the verifier does not accept, such as a session token, a machine
+    /// token, an API key, or a JWT made from a template.
     WrongTokenType,
     /// The signature algorithm is not one that the key may be used with (RFC 8725 section 3.1).
     UnsupportedAlgorithm,
@@ -36,6 +36,10 @@ pub enum VerifyErrorKind {
     Revoked,
     /// The authorization server does not know the token.
     UnknownToken,
+    /// The token is valid and lacks scopes that the verifier requires of its type: an API key
+    /// without those of [`ApiKeys::requiring_scopes`](crate::clerk::ApiKeys::requiring_scopes).
+    /// Respond with 403.
+    InsufficientScope,
     /// The token cannot be verified at the moment. Says nothing about the token.
     Unavailable,
     /// The token cannot be verified with the settings of this server. Says nothing about the token.
@@ -44,13 +48,20 @@ pub enum VerifyErrorKind {
 
 impl VerifyErrorKind {
     /// Returns whether the token itself was rejected. [`Unavailable`](Self::Unavailable) and
-    /// [`Misconfigured`](Self::Misconfigured) say nothing about it.
+    /// [`Misconfigured`](Self::Misconfigured) say nothing about it, and one with
+    /// [`InsufficientScope`](Self::InsufficientScope) is valid.
     #[must_use]
     pub fn is_invalid_token(self) -> bool {
+        self.is_verdict() && self != Self::InsufficientScope
+    }
+
+    /// Returns whether it says something about the token.
+    pub(crate) fn is_verdict(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Misconfigured)
     }
 
-    /// Returns the fixed sentence that is sent to the caller as `error_description`.
+    /// Returns the fixed sentence that is sent to the caller as `error_description`. That of a
+    /// [`WrongTokenType`](Self::WrongTokenType) names the type instead if it is known.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
@@ -68,6 +79,7 @@ impl VerifyErrorKind {
             Self::InvalidAudience => "The access token was not issued for this resource",
             Self::Revoked => "The access token was revoked",
             Self::UnknownToken => "The access token is unknown",
+            Self::InsufficientScope => "The access token lacks a required scope",
             Self::Unavailable => "The access token cannot be verified at the moment",
             Self::Misconfigured => "The server is not set up to verify this access token",
         }
@@ -78,7 +90,7 @@ impl VerifyErrorKind {
     fn summary(self) -> &'static str {
         match self {
             Self::Malformed => "malformed access token",
-            Self::WrongTokenType => "token is not an OAuth access token",
+            Self::WrongTokenType => "token is of a type that is not accepted",
             Self::UnsupportedAlgorithm => "signature algorithm of the access token is not accepted",
             Self::UnknownKey => "access token is signed with an unknown key",
             Self::InvalidSignature => "invalid signature of the access token",
@@ -89,6 +101,7 @@ impl VerifyErrorKind {
             Self::InvalidAudience => "access token was not issued for this resource",
             Self::Revoked => "access token was revoked",
             Self::UnknownToken => "access token is unknown to the authorization server",
+            Self::InsufficientScope => "access token lacks a required scope",
             Self::Unavailable => "access token cannot be verified at the moment",
             Self::Misconfigured => "server is not configured to verify this access token",
         }

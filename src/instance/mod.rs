@@ -3,11 +3,13 @@
 mod backend_api;
 mod base_url;
 mod frontend_api;
+mod machine;
 pub(crate) mod publishable_key;
 pub(crate) mod secret_key;
 
 pub use backend_api::BackendApi;
 pub use frontend_api::FrontendApi;
+pub use machine::{MachineId, MachineSecretKey};
 pub use publishable_key::InstanceType;
 pub(crate) use publishable_key::PublishableKey;
 pub(crate) use secret_key::SecretKey;

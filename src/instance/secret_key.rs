@@ -36,6 +36,12 @@ impl SecretKey {
     /// Returns an error if the string is not a Clerk secret key. The error does not contain it.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         check_quotes_and_white_space(text).map_err(invalid)?;
+        if text.starts_with("ak_") {
+            return Err(invalid(
+                "is the secret key of a machine, which belongs into CLERK_MACHINE_SECRET_KEY, or an \
+                 API key",
+            ));
+        }
         let (instance_type, rest) = if let Some(rest) = text.strip_prefix("sk_test_") {
             (InstanceType::Development, rest)
         } else if let Some(rest) = text.strip_prefix("sk_live_") {
@@ -99,6 +105,7 @@ mod tests {
             ("", "starts with neither sk_test_ nor sk_live_"),
             ("pk_test_xyzzy", "starts with neither sk_test_ nor sk_live_"),
             ("sk_prod_xyzzy", "starts with neither sk_test_ nor sk_live_"),
+            ("ak_xyzzy", "is the secret key of a machine"),
             ("sk_test_", "ends after its prefix"),
             ("sk_test_xyz\u{7f}zy", "contains a character that no key has"),
             ("sk_test_xyz zy", "contains white space"),

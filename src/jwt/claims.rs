@@ -49,12 +49,7 @@ impl ValidClaims {
         requirements: &ClaimRequirements<'_>,
         now: u64,
     ) -> Result<Self, VerifyError> {
-        if claims.get("iss").and_then(Value::as_str) != Some(requirements.issuer) {
-            return Err(reject(
-                VerifyErrorKind::InvalidIssuer,
-                "`iss` is not the Frontend API of this Clerk instance",
-            ));
-        }
+        check_issuer(&claims, requirements)?;
         let expires_at = check_times(&claims, requirements.leeway.as_secs(), now)
             .map_err(|error| keep_scopes(error, &mut claims))?;
         reject_confirmation(&claims)?;
@@ -75,6 +70,32 @@ impl ValidClaims {
             _proof: (),
         })
     }
+}
+
+/// Checks what the tokens of other types than OAuth have in common, and returns the time at which
+/// the token expires.
+pub(super) fn check_common(
+    claims: &JsonObject<'_>,
+    requirements: &ClaimRequirements<'_>,
+    now: u64,
+) -> Result<u64, VerifyError> {
+    check_issuer(claims, requirements)?;
+    let expires_at = check_times(claims, requirements.leeway.as_secs(), now)?;
+    reject_confirmation(claims)?;
+    Ok(expires_at)
+}
+
+fn check_issuer(
+    claims: &JsonObject<'_>,
+    requirements: &ClaimRequirements<'_>,
+) -> Result<(), VerifyError> {
+    if claims.get("iss").and_then(Value::as_str) != Some(requirements.issuer) {
+        return Err(reject(
+            VerifyErrorKind::InvalidIssuer,
+            "`iss` is not the Frontend API of this Clerk instance",
+        ));
+    }
+    Ok(())
 }
 
 /// Returns the time at which the token expires.
@@ -162,7 +183,7 @@ pub(crate) fn audience(value: Option<Value>) -> Option<Option<Vec<String>>> {
     }
 }
 
-fn take_actor(claims: &mut JsonObject<'_>) -> Result<Option<Actor>, VerifyError> {
+pub(super) fn take_actor(claims: &mut JsonObject<'_>) -> Result<Option<Actor>, VerifyError> {
     actor(claims.take("act")).ok_or_else(|| {
         invalid("`act` is not an actor, or one of more than ten (RFC 8693 section 4.1)")
     })
@@ -202,7 +223,7 @@ fn strings(list: Value) -> Option<Vec<String>> {
 }
 
 /// Returns the claims without a field of their own. `iat` and `nbf` are among them.
-fn rest(mut claims: JsonObject<'_>) -> Map<String, Value> {
+pub(super) fn rest(mut claims: JsonObject<'_>) -> Map<String, Value> {
     for checked in ["iss", "exp"] {
         claims.take(checked);
     }
@@ -215,7 +236,10 @@ fn rest(mut claims: JsonObject<'_>) -> Map<String, Value> {
     claims.into_rest()
 }
 
-fn take_string(claims: &mut JsonObject<'_>, name: &str) -> Result<Option<String>, VerifyError> {
+pub(super) fn take_string(
+    claims: &mut JsonObject<'_>,
+    name: &str,
+) -> Result<Option<String>, VerifyError> {
     let Some(value) = claims.take(name) else {
         return Ok(None);
     };

@@ -3,16 +3,17 @@
 use serde_json::Value;
 
 use super::algorithm::SignatureAlgorithm;
-use super::class::check_header;
+use super::class::{HeaderType, header_type};
 use super::object::JsonObject;
 use super::{base64url, malformed, reject};
 use crate::error::{VerifyError, VerifyErrorKind};
 
-/// A header that an access token may have.
+/// A header that a token may have.
 pub(crate) struct Header {
     encoded: Box<str>,
     algorithm: SignatureAlgorithm,
     key_id: Option<String>,
+    token_type: HeaderType,
 }
 
 impl Header {
@@ -22,18 +23,22 @@ impl Header {
         let mut header = JsonObject::parse(&json).ok_or_else(malformed)?;
         reject_unsupported(&header)?;
         let algorithm = algorithm(&header)?;
-        check_header(&header)?;
+        let token_type = header_type(&header)?;
         let key_id = match header.take("kid") {
             None => None,
             Some(Value::String(id)) => Some(id),
             Some(_) => return Err(malformed()),
         };
-        Ok(Self { encoded: encoded.into(), algorithm, key_id })
+        Ok(Self { encoded: encoded.into(), algorithm, key_id, token_type })
     }
 
     /// Returns the header as it is in the token.
     pub(crate) fn encoded(&self) -> &str {
         &self.encoded
+    }
+
+    pub(super) fn token_type(&self) -> HeaderType {
+        self.token_type
     }
 
     pub(super) fn algorithm(&self) -> SignatureAlgorithm {

@@ -10,6 +10,7 @@ mod resource_url;
 mod resources;
 mod scope;
 mod token68;
+mod token_type;
 mod verify;
 
 pub use access_token::AccessToken;
@@ -17,7 +18,7 @@ pub(crate) use access_token::REDACTED;
 pub use audience::Audience;
 pub(crate) use audience::AudienceMismatch;
 pub use auth_info::{
-    Actor, AuthInfo, AuthInfoBuilder, InsufficientScope, Principal, PrincipalKind,
+    Actor, AuthInfo, AuthInfoBuilder, InsufficientScope, Organization, Principal, PrincipalKind,
 };
 pub use guard::NotGuarded;
 pub(crate) use guard::{Guarded, PolicyPending};
@@ -27,6 +28,7 @@ pub(crate) use resource_url::{check_origin, is_loopback, parse_uri};
 pub(crate) use resources::Resources;
 pub(crate) use scope::OFFLINE_ACCESS;
 pub use scope::{ScopeHierarchy, Scopes};
+pub use token_type::TokenType;
 pub(crate) use token68::{MAX_TOKEN_BYTES, check_token68};
 pub(crate) use verify::OwnedTokenRequest;
 pub use verify::{TokenRequest, VerifyToken};

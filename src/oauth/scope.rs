@@ -8,7 +8,7 @@ use std::{fmt, iter, slice, vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ConfigError, VerifyError};
+use crate::error::{ConfigError, VerifyError, VerifyErrorKind};
 
 /// The longest list of granted scopes that is accepted. Clerk grants those that a user saw on one
 /// page.
@@ -171,6 +171,30 @@ impl VerifyError {
     }
 }
 
+/// The scopes of a valid credential that lacks some of the required ones.
+struct Lacking {
+    required: Scopes,
+    granted: Scopes,
+}
+
+impl VerifyError {
+    /// Creates the error about a valid credential that lacks some of the required scopes.
+    pub(crate) fn insufficient_scope(required: &Scopes, granted: &Scopes) -> Self {
+        let bytes: usize = granted.iter().map(str::len).sum();
+        let granted = if bytes > MAX_KEPT_BYTES { Scopes::none() } else { granted.clone() };
+        let lacking = Lacking { required: required.clone(), granted };
+        Self::new(VerifyErrorKind::InsufficientScope)
+            .with_detail("the API key lacks a scope that this server requires of API keys")
+            .with_context(lacking)
+    }
+
+    /// Returns the scopes that are required and those that were granted, in this order.
+    pub(crate) fn lacking_scopes(&self) -> Option<(&Scopes, &Scopes)> {
+        let Lacking { required, granted } = self.context()?;
+        Some((required, granted))
+    }
+}
+
 impl FromStr for Scopes {
     type Err = ConfigError;
 
@@ -324,7 +348,6 @@ fn is_scope_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::VerifyErrorKind;
 
     #[test]
     fn only_scope_tokens_are_accepted() {

@@ -45,6 +45,9 @@ pub struct FakeClerkBuilder {
     pub(super) revoke_on_refresh_token_reuse: bool,
     pub(super) resources: Vec<String>,
     pub(super) include_audience: bool,
+    pub(super) interactive: bool,
+    pub(super) api_keys: bool,
+    pub(super) machine_tokens: bool,
 }
 
 impl FakeClerkBuilder {
@@ -66,6 +69,9 @@ impl FakeClerkBuilder {
             revoke_on_refresh_token_reuse: true,
             resources: Vec::new(),
             include_audience: true,
+            interactive: false,
+            api_keys: true,
+            machine_tokens: true,
         }
     }
 
@@ -186,6 +192,34 @@ impl FakeClerkBuilder {
     /// setting is off issues tokens without `aud`, whatever the client requests.
     pub fn include_audience(mut self, include: bool) -> Self {
         self.include_audience = include;
+        self
+    }
+
+    /// Shows a consent page, so that a person can try a client in a browser: it names the client, the
+    /// scopes and the servers, lets the user choose which [user](Self::user) to be, and allow or deny
+    /// the access. By default every request is approved at once for the default user.
+    ///
+    /// The page is plain HTML without scripts. It needs cookies, and is valid for 10 minutes and one
+    /// decision. A denied request ends with the error `access_denied`.
+    /// [`FakeClerk::sign_in`] allows the access as the default user.
+    pub fn interactive(mut self) -> Self {
+        self.interactive = true;
+        self
+    }
+
+    /// Disables API keys: the Backend API responds to their verification with 403
+    /// `feature_not_enabled`. They are enabled by default. This response was not compared with that
+    /// of a live instance.
+    pub fn without_api_keys(mut self) -> Self {
+        self.api_keys = false;
+        self
+    }
+
+    /// Disables machine tokens: the Backend API responds to their verification with 403
+    /// `feature_not_enabled`. They are enabled by default. This response was not compared with that
+    /// of a live instance.
+    pub fn without_machine_tokens(mut self) -> Self {
+        self.machine_tokens = false;
         self
     }
 

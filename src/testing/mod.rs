@@ -7,15 +7,17 @@
 //! Frontend API (its origin is the issuer)       Backend API (requires the secret key)
 //!   /.well-known/oauth-authorization-server       /v1/jwks
 //!   /.well-known/openid-configuration             /v1/oauth_applications/access_tokens/verify
-//!   /.well-known/jwks.json                        /v1/users/{user_id}
-//!   /oauth/register
-//!   /oauth/authorize
-//!   /oauth/token
-//!   /oauth/token/revoke
+//!   /.well-known/jwks.json                        /v1/api_keys/verify
+//!   /oauth/register                               /v1/m2m_tokens/verify
+//!   /oauth/authorize, /oauth/consent              /v1/users/{user_id}
+//!   /oauth/token                                  /v1/users/{user_id}/organization_memberships
+//!   /oauth/token/revoke                           /v1/organizations/{organization_id}/memberships
 //! ```
 //!
 //! **Never use it to guard anything real.** There is no sign-in page: every authorization request
-//! is approved at once for the default user, so MCP clients sign in without a browser.
+//! is approved at once for the default user, so MCP clients sign in without a browser. With
+//! [`interactive`](FakeClerkBuilder::interactive) a page asks for consent, and lets everybody be any
+//! user.
 //!
 //! # What it checks
 //!
@@ -45,18 +47,39 @@
 //!   [expiry](FakeClerkBuilder::refresh_token_lifetime), bound to the client, replaced at each use.
 //!   A second use [revokes](FakeClerkBuilder::revoke_on_refresh_token_reuse) the grant. A request
 //!   may narrow scopes and resources.
+//! - Token exchange (RFC 8693), by a [confidential
+//!   application](FakeClerk::create_oauth_application) with HTTP Basic, of an access token whose
+//!   audience is the resource of the application, for one registered resource that the application
+//!   [may exchange for](FakeOAuthApplication::allow_exchange_for), byte for byte, with the scopes of
+//!   the token or fewer. The new token lives as long as any other, so it can outlive the exchanged
+//!   one. At Clerk this is a beta that is not documented.
 //! - Client metadata documents, and the secret key of the Backend API.
+//! - Machines: the secret key of a machine verifies only machine tokens with which that machine
+//!   [may be called](FakeMachine::allow_calls_to), and others do not exist for it (404). The
+//!   instance's secret key verifies those of all machines. Neither machine tokens nor API keys name
+//!   the server that they are for in another way.
+//! - Organizations: a token names the one that the user
+//!   [chose](FakeClerk::choose_organization) at the sign-in, if `user:org:read` was granted. Whether
+//!   the user is a member of it, with which role and permissions, is what the Backend API says at
+//!   that time; the lists are filtered by `user_id` and paged.
 //!
 //! # What it does not check
 //!
 //! A client that passes here is not proven correct. Whether Clerk decides as above was not checked
-//! against a live instance. Left out are:
+//! against a live instance, nor were the responses to features that are
+//! [switched](FakeClerkBuilder::without_api_keys) [off](FakeClerkBuilder::without_machine_tokens)
+//! and the errors for a machine secret key that does not exist. Left out are:
 //!
-//! - The user: there is no sign-in page, no consent and no choice of an organization.
+//! - The user: there is no sign-in page, no page to choose an organization, and consent only in an
+//!   interactive instance, where it is asked for each time.
+//! - Filters and orders of the lists of memberships, except `user_id`, `limit` and `offset`.
 //! - Rate limits and quotas. Every client, code and token is kept until the instance is dropped.
-//! - Grants other than authorization code and refresh token; `prompt`, `max_age`, PAR, DPoP, and
+//! - Other grants, and other token types and actors in token exchange; `prompt`, `max_age`, PAR, DPoP, and
 //!   client authentication by a key.
 //! - Redirect URIs and clients that a test adds with [`FakeClerk::register_client`].
+//! - The endpoints that create, list and revoke API keys, machines and their tokens: tests call
+//!   [`FakeClerk::create_api_key`], [`FakeClerk::create_machine`] and [`FakeClerk::revoke`].
+//! - The verification of machine tokens in the form of JWTs by the Backend API.
 //! - The management of registered clients (RFC 7592), and protection against request forgery when
 //!   a client metadata document is fetched.
 //!
@@ -88,6 +111,7 @@
 //! [`FakeClerk::fault`] makes a [`Route`] fail, hang or return malformed responses, and
 //! [`ManualClock`] makes tokens expire without waiting.
 
+mod api_key_builder;
 mod body;
 mod builder;
 mod endpoints;
@@ -96,7 +120,10 @@ mod fault;
 mod faults;
 mod gate;
 mod limits;
+mod machine;
 mod manual_clock;
+mod oauth_application;
+mod organization;
 mod request_log;
 mod response;
 mod route;
@@ -109,11 +136,15 @@ mod token_format;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use api_key_builder::ApiKeyBuilder;
 pub use builder::FakeClerkBuilder;
 pub use fake_clerk::FakeClerk;
 pub use fault::Fault;
 pub use gate::{Gate, Latch};
+pub use machine::FakeMachine;
 pub use manual_clock::ManualClock;
+pub use oauth_application::FakeOAuthApplication;
+pub use organization::FakeOrganization;
 pub use request_log::RecordedRequest;
 pub use route::Route;
 pub use sign_in::SignIn;

@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
@@ -123,7 +123,10 @@ impl SignIn {
         ]);
         let instance = self.server.instance();
         let url = format!("{}/oauth/authorize?{query}", instance.issuer());
-        let response = instance.http.get(url).send().await.map_err(io::Error::other)?;
+        let mut response = instance.http.get(url).send().await.map_err(io::Error::other)?;
+        if instance.config.interactive && response.status() == StatusCode::OK {
+            response = self.allow(response).await?;
+        }
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(location) = location.and_then(|location| Url::parse(location).ok()) else {
             let body = response.text().await.map_err(io::Error::other)?;
@@ -132,6 +135,26 @@ impl SignIn {
         let code = location.query_pairs().find(|(name, _)| name == "code");
         let code = code.map(|(_, code)| code.into_owned());
         code.ok_or_else(|| failed("/oauth/authorize", location.query().unwrap_or_default()))
+    }
+
+    /// Allows the access on a consent page, as the default user.
+    async fn allow(&self, page: reqwest::Response) -> io::Result<reqwest::Response> {
+        const BEFORE_ID: &str = "name=\"request\" value=\"";
+        let cookie = page.headers().get(SET_COOKIE).cloned();
+        let cookie = cookie.as_ref().and_then(|cookie| cookie.to_str().ok()?.split(';').next());
+        let cookie = cookie.unwrap_or_default().to_owned();
+        let page = page.text().await.map_err(io::Error::other)?;
+        let id = page.split_once(BEFORE_ID).and_then(|(_, rest)| rest.split('"').next());
+        let id = id.ok_or_else(|| failed("/oauth/authorize", &page))?;
+        let form = [("request", id), ("decision", "allow")];
+        let instance = self.server.instance();
+        let request = instance
+            .http
+            .post(format!("{}/oauth/consent", instance.issuer()))
+            .header(CONTENT_TYPE, FORM)
+            .header(COOKIE, cookie)
+            .body(form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish());
+        request.send().await.map_err(io::Error::other)
     }
 
     async fn post(

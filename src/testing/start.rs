@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -11,6 +12,7 @@ use super::faults::Faults;
 use super::request_log::RequestLog;
 use super::state::client::Client;
 use super::state::ids::Ids;
+use super::state::organization::{Membership, Organization};
 use super::state::records::Records;
 use super::state::resources::Resources;
 use super::state::signing_keys::SigningKey;
@@ -54,6 +56,9 @@ impl FakeClerkBuilder {
                 require_offline_access: self.require_offline_access,
                 refresh_token_lifetime: self.refresh_token_lifetime,
                 revoke_on_refresh_token_reuse: self.revoke_on_refresh_token_reuse,
+                interactive: self.interactive,
+                api_keys: self.api_keys,
+                machine_tokens: self.machine_tokens,
             },
             ids,
             defaults,
@@ -66,7 +71,7 @@ impl FakeClerkBuilder {
     }
 }
 
-/// Returns the records with the default client, the default user, and the users of the builder.
+/// Returns the records with the default client, user and organization, and the users of the builder.
 fn initial_records(
     ids: &Ids,
     key: SigningKey,
@@ -80,12 +85,27 @@ fn initial_records(
     records.add_client(Client::public(defaults.client_id.clone(), redirect_uri));
     let default_user = user(ids, &defaults.user_id, Map::new(), now_ms);
     records.users.insert(defaults.user_id.clone(), default_user);
+    add_default_organization(ids, &mut records, defaults, builder.clock.unix_time());
     for given in &builder.users {
         let (id, members) = id_and_members(given)?;
         let user = user(ids, id, members.clone(), now_ms);
         records.users.insert(id.to_owned(), user);
     }
     Ok(records)
+}
+
+fn add_default_organization(
+    ids: &Ids,
+    records: &mut Records,
+    defaults: &DefaultIds,
+    now: Duration,
+) {
+    let id = defaults.organization_id.clone();
+    let mut organization = Organization::new(id.clone(), "Default".to_owned(), now);
+    let admin = Membership::admin(ids.id("orgmem_"), defaults.user_id.clone(), now);
+    organization.set_member(admin);
+    records.organizations.insert(id.clone(), organization);
+    records.chosen_organization = Some(id);
 }
 
 fn id_and_members(user: &Value) -> io::Result<(&str, &Map<String, Value>)> {

@@ -16,6 +16,7 @@ mod bearer_auth;
 mod config;
 mod corpus;
 mod cors;
+mod credentials;
 mod day_without_clerk;
 mod environment;
 mod expired_tokens;

@@ -48,12 +48,23 @@ pub(crate) fn assert_rejection(
 /// Asserts the 401 response to an invalid token.
 #[track_caller]
 pub(crate) fn assert_invalid_token(response: &TestResponse, kind: Kind, case: &str) {
-    let description = kind.description();
+    let rejection = response.extensions.get::<Rejection>().unwrap();
+    let description = description(kind, rejection.error().unwrap().detail().unwrap_or_default());
     let challenge = challenge("invalid_token", description);
     assert_rejection(response, 401, "invalid_token", description, Some(&challenge), case);
-    let rejection = response.extensions.get::<Rejection>().unwrap();
     assert_eq!(rejection.reason(), RejectionReason::InvalidToken(kind), "{case}");
     assert_eq!(rejection.error().unwrap().kind(), kind, "{case}");
+}
+
+/// That of a token whose type is known, and is not accepted, says which one it is.
+fn description(kind: Kind, detail: &str) -> &'static str {
+    let types = [
+        ("is an API key,", "The token is an API key, which this server does not accept"),
+        ("is a machine token,", "The token is a machine token, which this server does not accept"),
+        ("is a session token,", "The token is a session token, which this server does not accept"),
+    ];
+    let of_type = types.into_iter().find(|(known, _)| detail.contains(known));
+    of_type.map_or(kind.description(), |(_, description)| description)
 }
 
 async fn with_credentials(service: &TestService, values: &[&str]) -> TestResponse {

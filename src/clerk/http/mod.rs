@@ -151,14 +151,11 @@ async fn read_body(mut response: reqwest::Response) -> Result<Bytes, ClerkError>
 }
 
 impl FullResponse {
-    /// Returns the body of a 200 to a request with the secret key.
-    pub(super) fn ok_with_key(self) -> Result<Bytes, ClerkError> {
+    /// Returns the body of a 200 to a request with a secret key. `wrong_key` says what to set if
+    /// Clerk rejects the key.
+    pub(super) fn ok_with_key(self, wrong_key: &'static str) -> Result<Bytes, ClerkError> {
         if self.status == StatusCode::UNAUTHORIZED {
-            return Err(ClerkError::new(
-                ClerkErrorKind::Unauthorized,
-                "Clerk responded with 401: set CLERK_SECRET_KEY to a secret key of this instance, \
-                 which the Clerk Dashboard shows on the page API keys",
-            ));
+            return Err(ClerkError::new(ClerkErrorKind::Unauthorized, wrong_key));
         }
         self.ok()
     }

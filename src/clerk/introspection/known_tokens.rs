@@ -44,9 +44,11 @@ impl KnownTokens {
         }
     }
 
-    /// Forgets a token that Clerk rejected, at every resource, or that is for another resource.
+    /// Forgets a token that Clerk rejected, at every resource, or that this server does
+    /// not accept: it is for another resource, or lacks a scope.
     pub(super) fn reject(&self, request: TokenRequest<'_>, kind: VerifyErrorKind) {
-        if kind != VerifyErrorKind::InvalidAudience {
+        use VerifyErrorKind::{InsufficientScope, InvalidAudience};
+        if !matches!(kind, InvalidAudience | InsufficientScope) {
             self.accepted.remove(&token_key(request));
         }
         if let Some(stale) = &self.stale {

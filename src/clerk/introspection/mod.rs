@@ -1,7 +1,8 @@
-//! Verifies opaque tokens through the Backend API (in the manner of RFC 7662), with shared calls,
-//! cached rejections, a limited rate and backoff.
+//! Verifies opaque credentials (access tokens, API keys and machine tokens) through the Backend API,
+//! in the manner of RFC 7662, with shared calls, cached rejections, a limited rate and backoff.
 
 mod backoff;
+mod credential_response;
 mod known_tokens;
 mod response;
 
@@ -14,17 +15,23 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use backoff::{Attempt, Backoff};
+pub(super) use credential_response::CredentialResponse;
 use known_tokens::KnownTokens;
 pub(super) use response::IntrospectionResponse;
 
 use super::audience::check_audience;
 use super::client::ClerkClient;
+use super::credentials::{ApiKeys, MachineTokens};
 use super::stats::Counters;
 use super::token_cache::{Lifetime, TokenCache};
 use crate::cache::{Interrupted, Key, RateLimit, Share, SingleFlight};
-use crate::clock::{Clock, timeout};
+use crate::clock::{Clock, Moment, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::oauth::{Audience, AuthInfo, AuthInfoBuilder, OwnedTokenRequest, TokenRequest};
+use crate::jwt::not_for_machine;
+use crate::oauth::{
+    Audience, AuthInfo, AuthInfoBuilder, OwnedTokenRequest, PrincipalKind, Scopes, TokenRequest,
+    TokenType,
+};
 
 /// Calls that wait for a permit or are in flight. Further callers get a 503.
 const MAX_IN_FLIGHT: usize = 1024;
@@ -36,7 +43,7 @@ const MAX_REJECTIONS: usize = 10_000;
 /// outage, such as a 400. It may be due to this token, so the others are not affected.
 const UNUSABLE_RESPONSE_TTL: Duration = Duration::from_secs(5);
 
-/// Verifies opaque tokens.
+/// Verifies opaque tokens of one type. A failing endpoint of Clerk affects no other type.
 pub(super) struct Introspection {
     inner: Arc<Inner>,
     calls: SingleFlight<Result<AuthInfo, VerifyError>>,
@@ -44,10 +51,10 @@ pub(super) struct Introspection {
 
 /// The settings and collaborators of an [`Introspection`].
 pub(super) struct IntrospectionConfig {
+    pub(super) rules: OpaqueRules,
     pub(super) client: ClerkClient,
     /// The issuer of the instance's tokens.
     pub(super) issuer: Arc<str>,
-    pub(super) audience: Audience,
     pub(super) leeway: Duration,
     pub(super) token_cache: Arc<TokenCache>,
     pub(super) token_cache_ttl: Duration,
@@ -57,9 +64,27 @@ pub(super) struct IntrospectionConfig {
     /// The size of the cache for that.
     pub(super) stale_bytes: u64,
     pub(super) max_concurrent_calls: usize,
-    pub(super) max_calls_per_ten_seconds: u32,
+    /// Shared with the other types: Clerk's limit is that of the instance.
+    pub(super) rate: Arc<RateLimit>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Arc<Counters>,
+}
+
+/// The type of opaque tokens, and what is accepted of it.
+pub(super) enum OpaqueRules {
+    AccessTokens(Audience),
+    ApiKeys(ApiKeys),
+    MachineTokens(MachineTokens),
+}
+
+impl OpaqueRules {
+    fn token_type(&self) -> TokenType {
+        match self {
+            Self::AccessTokens(_) => TokenType::OAuthToken,
+            Self::ApiKeys(_) => TokenType::ApiKey,
+            Self::MachineTokens(_) => TokenType::M2mToken,
+        }
+    }
 }
 
 struct Inner {
@@ -67,7 +92,6 @@ struct Inner {
     rejections: Cache<Key, CachedRejection>,
     known_tokens: KnownTokens,
     permits: Semaphore,
-    rate: RateLimit,
     backoff: Backoff,
 }
 
@@ -75,8 +99,7 @@ struct Inner {
 #[derive(Clone)]
 struct CachedRejection {
     error: VerifyError,
-    /// Measured on the monotonic clock.
-    evict_at: Duration,
+    evict_at: Moment,
 }
 
 impl Introspection {
@@ -85,7 +108,6 @@ impl Introspection {
             rejections: Cache::new(MAX_REJECTIONS),
             known_tokens: KnownTokens::new(config.stale_ttl, config.stale_bytes, &config.clock),
             permits: Semaphore::new(config.max_concurrent_calls),
-            rate: RateLimit::new(config.max_calls_per_ten_seconds),
             backoff: Backoff::default(),
             config,
         };
@@ -141,8 +163,8 @@ impl Inner {
     fn check_rate(&self, request: TokenRequest<'_>) -> Result<(), VerifyError> {
         let is_known = self.known_tokens.contains(request);
         let share = if is_known { Share::Whole } else { Share::Limited };
-        self.rate.take(share, self.config.clock.monotonic()).map_err(|wait| {
-            self.config.counters.rate_limited();
+        self.config.rate.take(share, self.config.clock.monotonic()).map_err(|wait| {
+            self.config.counters.rate_limited(self.token_type());
             VerifyError::new(VerifyErrorKind::Unavailable)
                 .with_detail("the limit of calls to Clerk about opaque tokens is reached")
                 .with_retry_after(wait)
@@ -168,21 +190,45 @@ impl Inner {
 
     fn cached_rejection(&self, key: &Key) -> Option<VerifyError> {
         let rejection = self.rejections.get(key)?;
-        (self.config.clock.monotonic() < rejection.evict_at).then_some(rejection.error)
+        (!rejection.evict_at.has_come(&*self.config.clock)).then_some(rejection.error)
     }
 
     async fn introspect(&self, request: TokenRequest<'_>) -> Result<AuthInfo, VerifyError> {
         let attempt = self.backoff.begin(self.config.clock.monotonic())?;
-        let body = self.config.client.verify_access_token(request.token()).await;
+        let token_type = self.token_type();
+        let body = self.config.client.verify_opaque(token_type, request.token()).await;
         let failed = body.as_ref().is_err_and(|error| error.kind() != ClerkErrorKind::NotFound);
-        self.config.counters.upstream_call(failed);
+        self.config.counters.upstream_call(token_type, failed);
         let body = body.map_err(|error| self.call_error(error, attempt))?;
-        let now = self.config.clock.unix_time().as_secs();
-        let response = IntrospectionResponse::parse(&body, now, self.config.leeway);
-        if response.as_ref().err().is_none_or(|error| error.kind().is_invalid_token()) {
+        let outcome = self.auth_info(request, &body);
+        if outcome.as_ref().err().is_none_or(|error| !is_unusable(error)) {
             self.backoff.succeeded(attempt);
         }
-        self.auth_info(request, response.map_err(unusable_later)?)
+        outcome.map_err(unusable_later)
+    }
+
+    fn token_type(&self) -> TokenType {
+        self.config.rules.token_type()
+    }
+
+    /// Returns the caller that the body of a 200 describes.
+    fn auth_info(&self, request: TokenRequest<'_>, body: &[u8]) -> Result<AuthInfo, VerifyError> {
+        let config = &self.config;
+        let now = config.clock.unix_time().as_secs();
+        let credential =
+            |token_type| CredentialResponse::parse(token_type, body, now, config.leeway);
+        match &config.rules {
+            OpaqueRules::AccessTokens(audience) => {
+                let response = IntrospectionResponse::parse(body, now, config.leeway)?;
+                self.access_token(request, response, *audience)
+            }
+            OpaqueRules::ApiKeys(rules) => {
+                self.api_key(request, credential(TokenType::ApiKey)?, rules)
+            }
+            OpaqueRules::MachineTokens(rules) => {
+                self.machine_token(request, credential(TokenType::M2mToken)?, rules)
+            }
+        }
     }
 
     fn call_error(&self, error: ClerkError, attempt: Attempt) -> VerifyError {
@@ -201,10 +247,11 @@ impl Inner {
         }
     }
 
-    fn auth_info(
+    fn access_token(
         &self,
         request: TokenRequest<'_>,
         response: IntrospectionResponse,
+        audience: Audience,
     ) -> Result<AuthInfo, VerifyError> {
         let builder = AuthInfo::for_user(response.subject, request.token().into())
             .issuer(Arc::clone(&self.config.issuer))
@@ -214,7 +261,59 @@ impl Inner {
             .set_if_some(response.org_id, AuthInfoBuilder::org_id)
             .set_if_some(response.actor, AuthInfoBuilder::actor)
             .claims(response.rest);
-        check_audience(self.config.audience, builder, response.audience, request)
+        check_audience(audience, builder, response.audience, request)
+    }
+
+    fn api_key(
+        &self,
+        request: TokenRequest<'_>,
+        response: CredentialResponse,
+        rules: &ApiKeys,
+    ) -> Result<AuthInfo, VerifyError> {
+        // More of them than a token may have: none is granted, as for any list that is cut off.
+        let scopes = Scopes::granted(response.scopes.iter().map(String::as_str))
+            .ok_or_else(|| ClerkError::new(ClerkErrorKind::InvalidResponse, "too many scopes"))?;
+        rules.check(&scopes, &response.claims)?;
+        Ok(self.credential(request, response, scopes))
+    }
+
+    fn machine_token(
+        &self,
+        request: TokenRequest<'_>,
+        response: CredentialResponse,
+        rules: &MachineTokens,
+    ) -> Result<AuthInfo, VerifyError> {
+        let names_machine = |id: &str| response.scopes.iter().any(|scope| scope == id);
+        // Without an id, Clerk has compared: the call was made with the machine's own key.
+        let is_for_machine = rules.own_id().map_or(rules.own_key().is_some(), names_machine);
+        if !is_for_machine {
+            return Err(not_for_machine());
+        }
+        let scopes = rules.granted(&response.subject);
+        Ok(self.credential(request, response, scopes))
+    }
+
+    fn credential(
+        &self,
+        request: TokenRequest<'_>,
+        response: CredentialResponse,
+        scopes: Scopes,
+    ) -> AuthInfo {
+        let new = match response.subject_kind {
+            PrincipalKind::User => AuthInfo::for_user,
+            PrincipalKind::Organization => AuthInfo::for_organization,
+            PrincipalKind::Machine => AuthInfo::for_machine,
+        };
+        // An id that is the secret itself is not passed on.
+        let id = response.id.filter(|id| !id.is_empty() && id != request.token());
+        new(response.subject, request.token().into())
+            .token_type(self.token_type())
+            .issuer(Arc::clone(&self.config.issuer))
+            .scopes(scopes)
+            .set_if_some(id, AuthInfoBuilder::credential_id)
+            .set_if_some(response.expires_at, AuthInfoBuilder::expires_at)
+            .claims(response.claims)
+            .build()
     }
 
     /// Caches accepted and rejected tokens, and for a moment those that Clerk's response said nothing
@@ -237,7 +336,7 @@ impl Inner {
                 config.token_cache.entry(request).insert(caller, lifetime);
                 return self.known_tokens.accept(request, caller);
             }
-            Err(error) if error.kind().is_invalid_token() => {
+            Err(error) if error.kind().is_verdict() => {
                 self.known_tokens.reject(request, error.kind());
                 config.rejection_cache_ttl
             }
@@ -247,7 +346,7 @@ impl Inner {
             Err(_) => return,
         };
         if let (Err(error), false) = (outcome, ttl.is_zero()) {
-            let evict_at = config.clock.monotonic().saturating_add(ttl);
+            let evict_at = Moment::now(&*config.clock).after(ttl);
             self.rejections.insert(key, CachedRejection { error: error.clone(), evict_at });
         }
     }
@@ -259,9 +358,9 @@ fn is_unusable(error: &VerifyError) -> bool {
     source.is_some_and(|error| error.kind() == ClerkErrorKind::InvalidResponse)
 }
 
-/// Sets when the token is asked about again, unless the error is a verdict.
+/// Sets when the token is asked about again, if the response was neither a verdict nor an outage.
 fn unusable_later(error: VerifyError) -> VerifyError {
-    if error.kind().is_invalid_token() {
+    if !is_unusable(&error) {
         return error;
     }
     error.with_retry_after(UNUSABLE_RESPONSE_TTL)

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::error::{ClerkError, ClerkErrorKind, VerifyError, VerifyErrorKind};
-use crate::jwt::class::{check_subject, is_access_token_response};
+use crate::jwt::class::{check_subject, is_response_about};
 use crate::jwt::{JsonObject, actor, audience, is_sender_constrained};
-use crate::oauth::{Actor, Scopes};
+use crate::oauth::{Actor, Scopes, TokenType};
 
 /// A larger `expiration` is in milliseconds. In seconds it would be in the year 5138.
 const MAX_SECONDS: f64 = 1e11;
@@ -47,7 +47,7 @@ impl IntrospectionResponse {
         let is_active = response.get("active").is_none_or(|active| *active == Value::Bool(true))
             && is_false("revoked")
             && is_false("expired");
-        if !(is_access_token_response(&response) && is_active) {
+        if !(is_response_about(TokenType::OAuthToken, &response) && is_active) {
             return None;
         }
         // These do not go into the claims; `id` may be the token itself.
@@ -76,22 +76,18 @@ fn reject_inactive(
     expires_at: Option<u64>,
     earliest: u64,
 ) -> Result<(), VerifyError> {
-    let is = |name, flag: bool| response.get(name) == Some(&Value::Bool(flag));
     let reject = |kind, detail| Err(VerifyError::new(kind).with_detail(detail));
-    if is("active", false) {
+    if response.get("active") == Some(&Value::Bool(false)) {
         return reject(VerifyErrorKind::UnknownToken, "Clerk says that the token is not active");
     }
-    if is("revoked", true) {
-        return reject(VerifyErrorKind::Revoked, "Clerk says that the token was revoked");
-    }
-    if is("expired", true) || expires_at.is_some_and(|expires_at| expires_at <= earliest) {
-        let error = VerifyError::new(VerifyErrorKind::Expired)
-            .with_detail("Clerk says that the token has expired");
-        return Err(match granted_scopes(response) {
+    reject_flagged(response, expires_at, earliest).map_err(|error| {
+        let scopes =
+            (error.kind() == VerifyErrorKind::Expired).then(|| granted_scopes(response)).flatten();
+        match scopes {
             Some(scopes) => error.with_granted_scopes(scopes),
             None => error,
-        });
-    }
+        }
+    })?;
     if is_sender_constrained(response) {
         return reject(
             VerifyErrorKind::InvalidClaim,
@@ -103,6 +99,25 @@ fn reject_inactive(
         None | Some("") => Ok(()),
         Some(subject) => check_subject(subject),
     }
+}
+
+/// Rejects a credential that Clerk says was revoked or has expired, or that expired at `earliest` or
+/// before.
+pub(super) fn reject_flagged(
+    response: &JsonObject<'_>,
+    expires_at: Option<u64>,
+    earliest: u64,
+) -> Result<(), VerifyError> {
+    let is_true = |name| response.get(name) == Some(&Value::Bool(true));
+    if is_true("revoked") {
+        return Err(VerifyError::new(VerifyErrorKind::Revoked)
+            .with_detail("Clerk says that the token was revoked"));
+    }
+    if is_true("expired") || expires_at.is_some_and(|expires_at| expires_at <= earliest) {
+        return Err(VerifyError::new(VerifyErrorKind::Expired)
+            .with_detail("Clerk says that the token has expired"));
+    }
+    Ok(())
 }
 
 fn granted_scopes(response: &JsonObject<'_>) -> Option<Scopes> {
@@ -134,7 +149,7 @@ fn take_string(response: &mut JsonObject<'_>, name: &str) -> Option<String> {
     }
 }
 
-fn unusable(detail: &'static str) -> ClerkError {
+pub(super) fn unusable(detail: &'static str) -> ClerkError {
     ClerkError::new(ClerkErrorKind::InvalidResponse, detail)
 }
 

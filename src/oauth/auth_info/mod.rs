@@ -1,6 +1,7 @@
 //! The caller of a request, as the verified access token describes it.
 
 mod insufficient_scope;
+mod organization;
 mod principal;
 mod serde_form;
 mod size;
@@ -11,9 +12,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::oauth::{AccessToken, ScopeHierarchy, Scopes};
+use crate::oauth::{AccessToken, ScopeHierarchy, Scopes, TokenType};
 
 pub use insufficient_scope::InsufficientScope;
+pub use organization::Organization;
 pub use principal::{Principal, PrincipalKind};
 
 /// The party that acts on behalf of the user (claim `act`, RFC 8693 section 4.1).
@@ -39,7 +41,9 @@ pub struct Actor {
 /// **The serde form contains the token**: do not log it or store it in the clear. It is the
 /// `AuthInfo` of the TypeScript SDK for MCP, `{"token", "clientId", "scopes", "expiresAt",
 /// "resource", "extra": {"userId"}}`, with the further members `orgId`, `machineId`, `issuer`, `act`,
-/// `aud` and `claims` in `extra`.
+/// `aud` and `claims` in `extra`. If the credential is not an OAuth access token, `extra` has
+/// `tokenType` as well, and may have `id`, `orgRole`, `orgSlug` and `orgPermissions`, the names of
+/// Clerk's SDK.
 ///
 /// # Example
 ///
@@ -60,6 +64,8 @@ pub struct AuthInfo(Arc<Inner>);
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
     token: AccessToken,
+    token_type: TokenType,
+    credential_id: Option<String>,
     principal: Principal,
     client_id: Option<String>,
     scopes: Scopes,
@@ -67,6 +73,7 @@ struct Inner {
     resource: Option<String>,
     audience: Vec<String>,
     org_id: Option<String>,
+    organization: Option<Organization>,
     actor: Option<Actor>,
     claims: Map<String, Value>,
 }
@@ -112,6 +119,20 @@ impl AuthInfo {
         &self.0.token
     }
 
+    /// Returns the type of the credential: an OAuth access token, an API key, a machine token or a
+    /// session token.
+    #[must_use]
+    pub fn token_type(&self) -> TokenType {
+        self.0.token_type
+    }
+
+    /// Returns the id of the API key or of the opaque machine token at Clerk, such as `ak_2abc`, for
+    /// an audit log. It is not the secret. `None` for other credentials.
+    #[must_use]
+    pub fn credential_id(&self) -> Option<&str> {
+        self.0.credential_id.as_deref()
+    }
+
     /// Returns who calls, as a key that is the same for all tokens of this caller.
     #[must_use]
     pub fn principal(&self) -> &Principal {
@@ -127,13 +148,15 @@ impl AuthInfo {
     }
 
     /// Returns the id of the OAuth client that the token was issued to. `None` if the verifier does
-    /// not know it; [`ClerkVerifier`](crate::ClerkVerifier) always does.
+    /// not know it, and for a credential that is not an OAuth access token;
+    /// [`ClerkVerifier`](crate::ClerkVerifier) always knows it.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.0.client_id.as_deref()
     }
 
-    /// Returns the scopes that the user granted to the client.
+    /// Returns the scopes that the user granted to the client; those of the API key; or those that
+    /// this server grants to the machine or to the session.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.0.scopes
@@ -210,6 +233,13 @@ impl AuthInfo {
         self.0.org_id.as_deref()
     }
 
+    /// Returns the active organization of a session, with the role and the permissions of its
+    /// member. `None` for other credentials, of which at most [`org_id`](Self::org_id) is known.
+    #[must_use]
+    pub fn organization(&self) -> Option<&Organization> {
+        self.0.organization.as_ref()
+    }
+
     /// Returns the party that acts on behalf of the user, if any (claim `act`).
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
@@ -217,7 +247,8 @@ impl AuthInfo {
     }
 
     /// Returns the claims that no other method returns, such as `jti` and `iat`. For an opaque
-    /// token, these are the remaining members of Clerk's response.
+    /// access token, these are the remaining members of Clerk's response; for an API key and an
+    /// opaque machine token, its custom claims.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.0.claims
@@ -228,12 +259,14 @@ impl fmt::Debug for AuthInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthInfo")
             .field("token", &self.0.token)
+            .field("token_type", &self.0.token_type)
             .field("principal", &self.0.principal)
             .field("client_id", &self.0.client_id)
             .field("scopes", &self.0.scopes)
             .field("expires_at", &self.0.expires_at)
             .field("resource", &self.0.resource)
             .field("org_id", &self.0.org_id)
+            .field("organization", &self.0.organization)
             .field("actor", &self.0.actor)
             .finish_non_exhaustive()
     }
@@ -248,6 +281,8 @@ impl AuthInfoBuilder {
     fn new(principal: Principal, token: AccessToken) -> Self {
         Self(Inner {
             token,
+            token_type: TokenType::default(),
+            credential_id: None,
             principal,
             client_id: None,
             scopes: Scopes::none(),
@@ -255,6 +290,7 @@ impl AuthInfoBuilder {
             resource: None,
             audience: Vec::new(),
             org_id: None,
+            organization: None,
             actor: None,
             claims: Map::new(),
         })
@@ -263,6 +299,18 @@ impl AuthInfoBuilder {
     /// Sets the issuer of the token (claim `iss`). Defaults to none.
     pub fn issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
         self.0.principal.set_issuer(issuer.into());
+        self
+    }
+
+    /// Sets the type of the credential. Defaults to [`TokenType::OAuthToken`].
+    pub fn token_type(mut self, token_type: TokenType) -> Self {
+        self.0.token_type = token_type;
+        self
+    }
+
+    /// Sets the id of the credential, which must not be its secret. Defaults to none.
+    pub fn credential_id(mut self, id: impl Into<String>) -> Self {
+        self.0.credential_id = Some(id.into());
         self
     }
 
@@ -303,6 +351,14 @@ impl AuthInfoBuilder {
     /// Sets the organization that the user selected. Defaults to none.
     pub fn org_id(mut self, org_id: impl Into<String>) -> Self {
         self.0.org_id = Some(org_id.into());
+        self
+    }
+
+    /// Sets the active organization of the session, and [`org_id`](Self::org_id) to its id.
+    /// Defaults to none.
+    pub fn organization(mut self, organization: Organization) -> Self {
+        self.0.org_id = Some(organization.id().to_owned());
+        self.0.organization = Some(organization);
         self
     }
 

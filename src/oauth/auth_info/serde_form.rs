@@ -5,8 +5,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Actor, AuthInfo, AuthInfoBuilder, PrincipalKind};
-use crate::oauth::{AccessToken, Scopes};
+use super::{Actor, AuthInfo, AuthInfoBuilder, Organization, PrincipalKind};
+use crate::oauth::{AccessToken, Scopes, TokenType};
 
 /// `S` is `&str` for writing and `String` for reading.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +32,18 @@ struct Extra<S> {
     org_id: Option<S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     machine_id: Option<S>,
+    /// Absent for an OAuth access token.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    token_type: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    id: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    org_role: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    org_slug: Option<S>,
+    /// Only that of a session: it says that the organization is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    org_permissions: Option<Vec<String>>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     issuer: Option<S>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +65,11 @@ impl Serialize for AuthInfo {
             user_id: self.user_id(),
             org_id: self.org_id(),
             machine_id: machine_id(self),
+            token_type: token_type(self),
+            id: self.credential_id(),
+            org_role: self.organization().and_then(Organization::role),
+            org_slug: self.organization().and_then(Organization::slug),
+            org_permissions: self.organization().map(|org| org.permissions().to_vec()),
             issuer: self.principal().issuer(),
             act: self.actor().cloned(),
             aud: self.audience().to_vec(),
@@ -73,8 +90,15 @@ impl Serialize for AuthInfo {
 impl<'de> Deserialize<'de> for AuthInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = TypeScriptAuthInfo::<String>::deserialize(deserializer)?;
+        let token_type = match &form.extra.token_type {
+            Some(name) => TokenType::parse(name).map_err(D::Error::custom)?,
+            None => TokenType::default(),
+        };
+        let organization = organization(&form.extra);
         Ok(builder(&form.extra, form.token.into())
             .ok_or_else(|| D::Error::missing_field("userId"))?
+            .token_type(token_type)
+            .set_if_some(form.extra.id, AuthInfoBuilder::credential_id)
             .set_if_some(form.extra.issuer, AuthInfoBuilder::issuer)
             .set_if_some(form.client_id, AuthInfoBuilder::client_id)
             .scopes(form.scopes)
@@ -82,6 +106,7 @@ impl<'de> Deserialize<'de> for AuthInfo {
             .set_if_some(form.resource, AuthInfoBuilder::resource)
             .audience(form.extra.aud)
             .set_if_some(form.extra.org_id, AuthInfoBuilder::org_id)
+            .set_if_some(organization, AuthInfoBuilder::organization)
             .set_if_some(form.extra.act, AuthInfoBuilder::actor)
             .claims(form.extra.claims)
             .build())
@@ -91,6 +116,24 @@ impl<'de> Deserialize<'de> for AuthInfo {
 fn machine_id(caller: &AuthInfo) -> Option<&str> {
     let principal = caller.principal();
     (principal.kind() == PrincipalKind::Machine).then(|| principal.id())
+}
+
+fn token_type(caller: &AuthInfo) -> Option<&'static str> {
+    let token_type = caller.token_type();
+    (token_type != TokenType::OAuthToken).then(|| token_type.as_str())
+}
+
+fn organization(extra: &Extra<String>) -> Option<Organization> {
+    let permissions = extra.org_permissions.as_ref()?;
+    let organization = Organization::new(extra.org_id.as_ref()?).with_permissions(permissions);
+    let organization = match &extra.org_role {
+        Some(role) => organization.with_role(role),
+        None => organization,
+    };
+    Some(match &extra.org_slug {
+        Some(slug) => organization.with_slug(slug),
+        None => organization,
+    })
 }
 
 /// Returns a builder for the caller that the members name: a user, who may have selected an

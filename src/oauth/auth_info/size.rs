@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Actor, AuthInfo};
+use super::{Actor, AuthInfo, Organization};
 use crate::oauth::Scopes;
 
 /// The overhead of an element of a list, in bytes: the value itself and its share of the
@@ -15,8 +15,8 @@ impl AuthInfo {
     /// Returns the approximate size on the heap in bytes, without the token. Needed because the
     /// number and the length of claims are not bounded.
     pub(crate) fn approximate_size(&self) -> usize {
-        let optional =
-            [self.client_id(), self.org_id(), self.resource()].map(|text| text.map_or(0, str::len));
+        let optional = [self.client_id(), self.org_id(), self.resource(), self.credential_id()]
+            .map(|text| text.map_or(0, str::len));
         let audience = self.audience().iter().map(|text| ELEMENT_OVERHEAD + text.len());
         let claims = self
             .claims()
@@ -25,12 +25,19 @@ impl AuthInfo {
         self.principal().id().len()
             + scopes_size(self.scopes())
             + actors_size(self.actor())
+            + self.organization().map_or(0, organization_size)
             + optional.into_iter().chain(audience).chain(claims).sum::<usize>()
     }
 }
 
 fn scopes_size(scopes: &Scopes) -> usize {
     scopes.iter().map(|scope| ELEMENT_OVERHEAD + scope.len()).sum()
+}
+
+fn organization_size(organization: &Organization) -> usize {
+    let texts = [Some(organization.id()), organization.role(), organization.slug()];
+    let permissions = organization.permissions().iter().map(|text| ELEMENT_OVERHEAD + text.len());
+    texts.into_iter().flatten().map(str::len).chain(permissions).sum()
 }
 
 fn actors_size(mut actor: Option<&Actor>) -> usize {

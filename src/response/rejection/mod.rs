@@ -9,7 +9,7 @@ use http::Response;
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::RequestId;
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{InsufficientScope, NotGuarded, ResourceUrl, Scopes};
+use crate::oauth::{InsufficientScope, NotGuarded, ResourceUrl, Scopes, TokenType};
 use crate::response::ResponseBody;
 use template::ResponseTemplate;
 pub(crate) use template::{ChallengeContext, ResponseTemplates};
@@ -274,6 +274,11 @@ impl Rejection {
         context.respond(self)
     }
 
+    /// Returns the type of a credential that was rejected for it, if it is known.
+    fn rejected_type(&self) -> Option<TokenType> {
+        self.error.as_ref()?.rejected_type()
+    }
+
     /// Returns why the request was rejected.
     #[must_use]
     pub fn reason(&self) -> RejectionReason {
@@ -294,13 +299,17 @@ impl From<VerifyError> for Rejection {
         let reason = match error.kind() {
             Unavailable => RejectionReason::Unavailable,
             Misconfigured => RejectionReason::Misconfigured,
+            InsufficientScope => RejectionReason::InsufficientScope,
             kind @ (Malformed | WrongTokenType | UnsupportedAlgorithm | UnknownKey
             | InvalidSignature | InvalidIssuer | InvalidClaim | Expired | NotYetValid
             | InvalidAudience | Revoked | UnknownToken) => RejectionReason::InvalidToken(kind),
         };
-        let rejection = match error.granted_scopes() {
-            Some(scopes) => Self::new(reason).granted(scopes.clone()),
-            None => Self::new(reason),
+        let rejection = match (error.granted_scopes(), error.lacking_scopes()) {
+            (Some(scopes), _) => Self::new(reason).granted(scopes.clone()),
+            (None, Some((required, granted))) => {
+                Self::new(reason).granted(granted.clone()).needing(required)
+            }
+            (None, None) => Self::new(reason),
         };
         Self { error: Some(error), ..rejection }
     }

@@ -15,7 +15,7 @@ use super::wire::{Challenge, ErrorResponse};
 use super::{Rejection, RejectionReason};
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::RequestId;
-use crate::oauth::Scopes;
+use crate::oauth::{Scopes, TokenType};
 use crate::response::{ANY_ORIGIN, BearerChallenge, ResponseBody};
 
 /// The reasons whose responses are prepared: all that a flood of requests can cause without a call
@@ -82,20 +82,27 @@ impl ChallengeContext {
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseTemplates {
     challenge_context: ChallengeContext,
-    prepared: Vec<(RejectionReason, ResponseTemplate)>,
+    /// By the reason and the type of the rejected token, if it is known.
+    prepared: Vec<((RejectionReason, Option<TokenType>), ResponseTemplate)>,
 }
 
 impl ResponseTemplates {
     pub(crate) fn new(challenge_context: ChallengeContext) -> Self {
-        let prepare = |reason| (reason, challenge_context.prepare(&Rejection::new(reason)));
-        Self { prepared: FREQUENT.into_iter().map(prepare).collect(), challenge_context }
+        let prepare = |rejection: Rejection| {
+            let key = (rejection.reason, rejection.rejected_type());
+            (key, challenge_context.prepare(&rejection))
+        };
+        let types = TokenType::ALL.map(|one| VerifyError::type_not_accepted(one, "").into());
+        let rejections = FREQUENT.into_iter().map(Rejection::new).chain(types);
+        Self { prepared: rejections.map(prepare).collect(), challenge_context }
     }
 
     pub(crate) fn respond<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
         if rejection.further_scopes().is_some() {
             return self.challenge_context.respond(rejection);
         }
-        match self.prepared.iter().find(|(reason, _)| *reason == rejection.reason) {
+        let key = (rejection.reason, rejection.rejected_type());
+        match self.prepared.iter().find(|(prepared, _)| *prepared == key) {
             Some((_, prepared)) => prepared.response(rejection),
             None => self.challenge_context.respond(rejection),
         }
@@ -119,7 +126,10 @@ impl ResponseTemplate {
         scopes: &Scopes,
         cors: bool,
     ) -> Self {
-        let error = rejection.reason.error_response();
+        let mut error = rejection.reason.error_response();
+        if let Some(token_type) = rejection.rejected_type() {
+            error.description = token_type.not_accepted();
+        }
         let challenge = resource_metadata.map(|url| BearerChallenge::new(url).scope(scopes));
         let challenge = challenge.and_then(|challenge| match error.challenge {
             Challenge::None => None,

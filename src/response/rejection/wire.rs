@@ -169,8 +169,9 @@ impl MessageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::TokenType;
 
-    const KINDS: [VerifyErrorKind; 14] = {
+    const KINDS: [VerifyErrorKind; 15] = {
         use VerifyErrorKind::*;
         [
             Malformed,
@@ -185,6 +186,7 @@ mod tests {
             InvalidAudience,
             Revoked,
             UnknownToken,
+            InsufficientScope,
             Unavailable,
             Misconfigured,
         ]
@@ -215,8 +217,8 @@ mod tests {
     #[test]
     fn every_description_fits_into_an_error_description() {
         let reasons = REASONS.into_iter().chain(KINDS.map(RejectionReason::InvalidToken));
-        for reason in reasons {
-            let description = reason.error_response().description;
+        let descriptions = reasons.map(|reason| reason.error_response().description);
+        for description in descriptions.chain(TokenType::ALL.map(TokenType::not_accepted)) {
             // RFC 6750 section 3: %x20-21 / %x23-5B / %x5D-7E.
             let allowed = |c| matches!(c, ' '..='~') && c != '"' && c != '\\';
             assert!(description.chars().all(allowed), "{description}");

@@ -6,7 +6,7 @@ use http::header::LOCATION;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::params::Params;
-use super::{clients, pkce, redirect_uri};
+use super::{clients, consent, pkce, redirect_uri};
 use crate::testing::request_log::RecordedRequest;
 use crate::testing::response::{self, FakeResponse, OAuthError};
 use crate::testing::state::FakeInstance;
@@ -16,7 +16,8 @@ use crate::testing::state::grant::{AuthorizationCode, Grant};
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
 const DEFAULT_SCOPES: [&str; 2] = ["profile", "email"];
 
-/// Approves the request for the default user and redirects to the client.
+/// Approves the request for the default user and redirects to the client. An interactive instance
+/// responds with the consent page instead.
 ///
 /// An error is only redirected if the redirect URI is valid (RFC 6749 section 4.1.2.1).
 pub(super) async fn authorize(
@@ -30,18 +31,19 @@ pub(super) async fn authorize(
     let client_id = params.required("client_id", "client_id is missing")?;
     let client = clients::find(instance, client_id).await?;
     let target = redirect_target(&client, &params)?;
+    let state = params.optional("state").ok().flatten();
 
-    let approved = approve(instance, &client, &target, &params);
-    let mut query = match &approved {
-        Ok(code) => vec![("code", code.as_str())],
-        Err(error) => vec![("error", error.code), ("error_description", error.description)],
-    };
-    if let Ok(Some(state)) = params.optional("state") {
-        query.push(("state", state));
+    let checked = check(instance, &client, &target, &params);
+    match checked {
+        Ok(record) if instance.config.interactive => {
+            Ok(consent::page(instance, request, &client, record, state))
+        }
+        Ok(record) => {
+            let code = issue_code(instance, record);
+            redirect(instance, StatusCode::FOUND, &target.uri, state, Ok(&code))
+        }
+        Err(error) => redirect(instance, StatusCode::FOUND, &target.uri, state, Err(error)),
     }
-    // RFC 9207 section 2.
-    query.push(("iss", instance.issuer()));
-    redirect(&redirect_uri::with_query(&target.uri, &query))
 }
 
 struct RedirectTarget {
@@ -66,13 +68,13 @@ fn redirect_target(client: &Client, params: &Params) -> Result<RedirectTarget, O
     Ok(RedirectTarget { uri: uri.to_owned(), sent: requested.is_some() })
 }
 
-/// Checks the rest of the request and returns an authorization code.
-fn approve(
+/// Checks the rest of the request and returns what a code would stand for.
+fn check(
     instance: &FakeInstance,
     client: &Client,
     target: &RedirectTarget,
     params: &Params,
-) -> Result<String, OAuthError> {
+) -> Result<AuthorizationCode, OAuthError> {
     params.optional("state")?;
     if params.required("response_type", "response_type is missing")? != "code" {
         let description = "response_type must be code";
@@ -80,25 +82,35 @@ fn approve(
     }
     let scopes = granted_scopes(instance, client, params)?;
     let resources = params.resources()?;
+    let (audience, organization) = {
+        let records = instance.records();
+        (records.resources.audience(&resources), records.chosen_organization.clone())
+    };
     let grant = Grant {
         id: instance.ids.id("grant_"),
         client_id: client.id.clone(),
         subject: instance.defaults.user_id.clone(),
         scopes,
-        audience: instance.records().resources.audience(&resources),
+        audience,
         resources,
+        organization,
     };
-    let record = AuthorizationCode {
+    Ok(AuthorizationCode {
         grant,
         redirect_uri: target.uri.clone(),
         redirect_uri_sent: target.sent,
         challenge: code_challenge(params)?,
         nonce: params.optional("nonce")?.map(str::to_owned),
         expires_at: instance.now().saturating_add(CODE_LIFETIME),
-    };
+    })
+}
+
+/// Returns a new code that stands for this record.
+pub(super) fn issue_code(instance: &FakeInstance, mut record: AuthorizationCode) -> String {
+    record.expires_at = instance.now().saturating_add(CODE_LIFETIME);
     let code = instance.ids.secret();
     instance.records().codes.insert(code.clone(), record);
-    Ok(code)
+    code
 }
 
 /// Returns the requested scopes, or the default ones (RFC 6749 section 3.3), if the instance and
@@ -137,10 +149,24 @@ fn code_challenge(params: &Params) -> Result<String, OAuthError> {
     Ok(challenge.to_owned())
 }
 
-fn redirect(location: &str) -> Result<FakeResponse, OAuthError> {
-    let location = HeaderValue::from_str(location)
+/// Redirects to the client with a code or an error (RFC 6749 section 4.1.2).
+pub(super) fn redirect(
+    instance: &FakeInstance,
+    status: StatusCode,
+    redirect_uri: &str,
+    state: Option<&str>,
+    result: Result<&str, OAuthError>,
+) -> Result<FakeResponse, OAuthError> {
+    let mut query = match &result {
+        Ok(code) => vec![("code", *code)],
+        Err(error) => vec![("error", error.code), ("error_description", error.description)],
+    };
+    query.extend(state.map(|state| ("state", state)));
+    // RFC 9207 section 2.
+    query.push(("iss", instance.issuer()));
+    let location = HeaderValue::from_str(&redirect_uri::with_query(redirect_uri, &query))
         .map_err(|_| OAuthError::invalid_request("redirect_uri is not a valid header value"))?;
-    let mut response = response::no_store(response::empty(StatusCode::FOUND));
+    let mut response = response::no_store(response::empty(status));
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
 }

@@ -65,12 +65,14 @@ fn parse(instance: &FakeInstance, client_id: &str, body: &[u8]) -> Result<Client
     let schemes = &instance.config.redirect_schemes;
     Ok(Client {
         id: client_id.to_owned(),
+        name: registration::client_name(&document),
         redirect_uris: redirect_uri::from_metadata(&document, schemes)?,
         authentication: ClientAuthentication::None,
         may_refresh: registration::may_refresh(&document),
         // Not compared with those of the instance: a document is written for all servers.
         scopes: registration::scopes(&document)
             .map_err(|_| invalid_client("scope in the client metadata document is not a string"))?,
+        exchange: None,
     })
 }
 

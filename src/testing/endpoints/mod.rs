@@ -4,6 +4,7 @@ mod authorize;
 mod backend;
 mod client_metadata;
 mod clients;
+mod consent;
 mod metadata;
 mod params;
 mod pkce;
@@ -39,9 +40,18 @@ pub(super) async fn respond(
         Route::BackendJwks => into_response(backend::jwks(instance, request)),
         Route::Register => into_response(registration::register(instance, &request.body)),
         Route::Authorize => into_response(authorize::authorize(instance, request).await),
+        Route::Consent => consent::decide(instance, request),
         Route::Token => into_response(token::token(instance, request)),
         Route::Revoke => into_response(token::revoke(instance, request)),
-        Route::VerifyAccessToken => into_response(backend::verify(instance, request)),
+        Route::VerifyAccessToken => into_response(backend::verify_access_token(instance, request)),
+        Route::VerifyApiKey => into_response(backend::verify_api_key(instance, request)),
+        Route::VerifyMachineToken => {
+            into_response(backend::verify_machine_token(instance, request))
+        }
+        Route::OrganizationMemberships => {
+            into_response(backend::memberships::of_organization(instance, request))
+        }
+        Route::UserMemberships => into_response(backend::memberships::of_user(instance, request)),
         Route::User => into_response(backend::user(instance, request)),
     }
 }

@@ -27,14 +27,22 @@ pub(super) fn register(instance: &FakeInstance, body: &[u8]) -> Result<FakeRespo
     retain_supported(&mut metadata, "response_types", &["code"])?;
     let client = Client {
         id: instance.ids.id("client_"),
+        name: client_name(&metadata),
         redirect_uris,
         authentication: authentication(&method, instance.ids.secret()),
         may_refresh: may_refresh(&metadata),
         scopes: known_scopes(instance, &metadata)?,
+        exchange: None,
     };
     complete(&mut metadata, &client, instance.now().as_secs());
     instance.records().add_client(client);
     Ok(response::no_store(response::json(StatusCode::CREATED, &Value::Object(metadata))))
+}
+
+/// Returns the name for people (RFC 7591 section 2).
+pub(super) fn client_name(metadata: &Map<String, Value>) -> Option<String> {
+    let name = metadata.get("client_name").and_then(Value::as_str)?.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Returns whether the grant types include `refresh_token`. Without the member they do not

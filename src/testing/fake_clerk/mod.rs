@@ -1,5 +1,7 @@
 //! The handle to a running fake Clerk.
 
+mod credentials;
+mod organizations;
 mod requests;
 mod tokens;
 
@@ -113,8 +115,10 @@ impl FakeClerk {
     }
 
     /// Returns the value of an environment variable that configures a server with this instance:
-    /// `CLERK_FAPI`, `CLERK_API_URL` or `CLERK_SECRET_KEY`. Returns `None` for any other name. Made
-    /// for `env_from` of the builders.
+    /// `CLERK_FAPI`, `CLERK_API_URL` or `CLERK_SECRET_KEY`, and if the server
+    /// [is a machine](Self::set_server_machine), `CLERK_MACHINE_SECRET_KEY` or `CLERK_MACHINE_ID`, or
+    /// [exchanges tokens](Self::set_server_application), `CLERK_OAUTH_CLIENT_ID` or
+    /// `CLERK_OAUTH_CLIENT_SECRET`. Returns `None` for any other name. Made for `env_from` of the builders.
     ///
     /// ```
     /// use clerk_mcp_tools::ClerkVerifier;
@@ -133,7 +137,7 @@ impl FakeClerk {
             "CLERK_FAPI" => self.frontend_api_url(),
             "CLERK_API_URL" => self.backend_api_url(),
             "CLERK_SECRET_KEY" => self.secret_key(),
-            _ => return None,
+            _ => return self.server_env_var(name),
         };
         Some(value.to_owned())
     }
@@ -166,6 +170,13 @@ impl FakeClerk {
     #[must_use]
     pub fn default_user_id(&self) -> &str {
         &self.instance().defaults.user_id
+    }
+
+    /// Returns the id of the organization that the default user chooses when a client asks for
+    /// `user:org:read`: `org_…`.
+    #[must_use]
+    pub fn default_organization_id(&self) -> &str {
+        &self.instance().defaults.organization_id
     }
 
     /// Registers a public client with this redirect URI, which is not validated, and returns its

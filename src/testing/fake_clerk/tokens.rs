@@ -43,11 +43,11 @@ impl FakeClerk {
         self.instance().records().keys.jwks()
     }
 
-    /// Revokes an access token, or a refresh token with all access tokens of its grant. Returns
-    /// whether the token exists.
+    /// Revokes an access token, an opaque machine token, an API key (by its secret), or a refresh
+    /// token with all access tokens of its grant. Returns whether it exists.
     ///
     /// A revoked JWT still passes signature verification; only the Backend API reports it as
-    /// revoked.
+    /// revoked. Machine tokens that are JWTs, and session tokens, cannot be revoked.
     pub fn revoke(&self, token: &str) -> bool {
         self.instance().records().revoke(token)
     }

@@ -14,6 +14,8 @@ pub(crate) struct Grant {
     /// Those of the resources that tokens of this grant name as their audience. It is decided once,
     /// so that a grant that was made without an audience stays without one.
     pub(crate) audience: Vec<String>,
+    /// The organization that the user chose. Tokens name it if `user:org:read` was granted.
+    pub(crate) organization: Option<String>,
 }
 
 /// An authorization code that has not been redeemed.
@@ -25,6 +27,16 @@ pub(crate) struct AuthorizationCode {
     pub(crate) redirect_uri_sent: bool,
     pub(crate) challenge: String,
     pub(crate) nonce: Option<String>,
+    pub(crate) expires_at: Duration,
+}
+
+/// A request that the user has not decided yet.
+pub(crate) struct ConsentRequest {
+    /// What the code will stand for.
+    pub(crate) record: AuthorizationCode,
+    pub(crate) state: Option<String>,
+    /// The cookie of the browser that shows the page.
+    pub(crate) browser: String,
     pub(crate) expires_at: Duration,
 }
 

@@ -31,6 +31,13 @@ impl Ids {
         prefix.chars().chain(letters).collect()
     }
 
+    /// Returns an identifier in the format of API keys: the prefix and 32 hexadecimal digits.
+    pub(crate) fn hex_id(&self, prefix: &str) -> String {
+        let draw = self.draw();
+        let digits = draw.as_ref().iter().take(16).map(|byte| format!("{byte:02x}"));
+        prefix.to_owned() + &digits.collect::<String>()
+    }
+
     /// Returns 256 bits as 43 characters of base64url.
     pub(crate) fn secret(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.draw())

@@ -10,16 +10,46 @@ pub(crate) struct IssuedToken {
     pub(crate) overrides: ResponseOverrides,
 }
 
-/// Members of the Backend API's response that a test sets independently of the claims.
+/// Members of the Backend API's response that a test sets independently of the record.
 #[derive(Clone, Default)]
 pub(crate) struct ResponseOverrides {
-    pub(crate) expired: Option<bool>,
-    pub(crate) expiration: Option<Value>,
     pub(crate) members: Map<String, Value>,
     pub(crate) omitted: Vec<String>,
 }
 
+impl ResponseOverrides {
+    pub(crate) fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.members.insert(name.into(), value.into());
+    }
+
+    /// Returns the response with the members of the test.
+    pub(crate) fn apply(&self, mut response: Value) -> Value {
+        if let Value::Object(members) = &mut response {
+            members.extend(self.members.clone());
+            members.retain(|name, _| !self.omitted.contains(name));
+        }
+        response
+    }
+}
+
 impl IssuedToken {
+    /// Returns whether the token is neither revoked nor expired.
+    pub(crate) fn is_active(&self, now: u64) -> bool {
+        !self.revoked && !self.is_expired(now)
+    }
+
+    fn is_expired(&self, now: u64) -> bool {
+        let expires_at = self.claims.get("exp").and_then(Value::as_u64);
+        expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// Returns whether the audience of the token names the resource.
+    pub(crate) fn is_for(&self, resource: &str) -> bool {
+        let audience = self.claims.get("aud").map(to_array);
+        let audience = audience.as_ref().and_then(Value::as_array);
+        audience.is_some_and(|audience| audience.iter().any(|one| one == resource))
+    }
+
     /// Returns the object that the Backend API responds with.
     pub(crate) fn to_json(&self, now: u64) -> Value {
         let mut members = self.members(now);
@@ -29,17 +59,10 @@ impl IssuedToken {
         if let Some(actor) = self.claims.get("act") {
             members.insert("act".into(), actor.clone());
         }
-        members.extend(self.overrides.members.clone());
-        for name in &self.overrides.omitted {
-            members.remove(name);
-        }
-        Value::Object(members)
+        self.overrides.apply(Value::Object(members))
     }
 
     fn members(&self, now: u64) -> Map<String, Value> {
-        let expires_at = self.claims.get("exp").and_then(Value::as_u64);
-        let expired = expires_at.is_some_and(|expires_at| expires_at <= now);
-        let expiration = self.overrides.expiration.clone().unwrap_or_else(|| json!(expires_at));
         let members = json!({
             "object": "clerk_idp_oauth_access_token",
             "id": self.claim("jti"),
@@ -49,8 +72,8 @@ impl IssuedToken {
             "scopes": self.scopes(),
             "revoked": self.revoked,
             "revocation_reason": null,
-            "expired": self.overrides.expired.unwrap_or(expired),
-            "expiration": expiration,
+            "expired": self.is_expired(now),
+            "expiration": self.claim("exp"),
             "created_at": self.claim("iat"),
             "updated_at": self.claim("iat"),
         });
@@ -65,13 +88,15 @@ impl IssuedToken {
     }
 
     /// Returns the granted scopes. `scp` takes precedence over `scope` if both are present.
-    fn scopes(&self) -> Value {
+    pub(crate) fn scopes(&self) -> Vec<String> {
         match (self.claims.get("scp"), self.claims.get("scope")) {
-            (Some(scp), _) => to_array(scp),
-            (None, Some(Value::String(scope))) => {
-                json!(scope.split_whitespace().collect::<Vec<_>>())
+            (Some(Value::Array(scp)), _) => {
+                scp.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
-            _ => json!([]),
+            (Some(Value::String(scope)), _) | (None, Some(Value::String(scope))) => {
+                scope.split_whitespace().map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The state of a fake Clerk instance: its settings, keys, users, clients, codes and tokens.
 
+pub(crate) mod api_key;
 pub(crate) mod claims;
 pub(crate) mod client;
 pub(crate) mod grant;
 pub(crate) mod ids;
 pub(crate) mod issued_token;
+pub(crate) mod machine;
+pub(crate) mod organization;
 pub(crate) mod records;
 pub(crate) mod resources;
 pub(crate) mod signing_keys;
@@ -76,6 +79,7 @@ impl FakeInstance {
         client_id: &str,
         scopes: &[String],
         resources: &[String],
+        organization: Option<&str>,
     ) -> Map<String, Value> {
         AccessTokenClaims {
             issuer: self.issuer(),
@@ -83,7 +87,7 @@ impl FakeInstance {
             client_id,
             scopes,
             resources,
-            organization_id: &self.defaults.organization_id,
+            organization_id: organization,
             token_id: self.ids.id("oat_"),
             issued_at: self.now().as_secs(),
             lifetime: self.config.token_lifetime,
@@ -105,6 +109,12 @@ pub(crate) struct InstanceConfig {
     pub(crate) require_offline_access: bool,
     pub(crate) refresh_token_lifetime: Duration,
     pub(crate) revoke_on_refresh_token_reuse: bool,
+    /// Whether users are asked for their consent.
+    pub(crate) interactive: bool,
+    /// Whether API keys are enabled.
+    pub(crate) api_keys: bool,
+    /// Whether machine tokens are enabled.
+    pub(crate) machine_tokens: bool,
 }
 
 /// The IDs used where a request or a test names none.

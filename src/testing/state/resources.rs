@@ -25,7 +25,7 @@ impl Resources {
 
     /// Compares byte for byte. Before the first resource is registered, every URL that an MCP
     /// server can have counts as registered: https, or http on a loopback host.
-    fn is_registered(&self, resource: &String) -> bool {
+    pub(crate) fn is_registered(&self, resource: &String) -> bool {
         if self.registered.is_empty() {
             return ResourceUrl::parse(resource).is_ok();
         }

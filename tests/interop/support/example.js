@@ -10,9 +10,9 @@ const EXAMPLE_VARIABLES = /^(NEXT_PUBLIC_)?CLERK_|^MCP_|^RUST_LOG$/;
 const START_TIMEOUT_MS = 15 * 60_000; // The first start may compile the example.
 const CLERK = /stand-in for Clerk runs at (http:\/\/[^\s/]+:\d+)/;
 
-/** Starts the example with only these settings. Resolves when it is listening. */
-export async function startExample(settings = {}) {
-  const { lineWith, origin, stop } = await start('rmcp_axum', settings);
+/** Starts the example with only these settings and arguments. Resolves when it is listening. */
+export async function startExample(settings = {}, args = []) {
+  const { lineWith, origin, stop } = await start('rmcp_axum', settings, args);
   const startsFakeClerk = !('CLERK_FAPI' in settings);
   const clerk = startsFakeClerk ? (await lineWith(CLERK))[1] : settings.CLERK_FAPI;
   return { origin, clerk, endpoint: `${origin}/mcp`, stop };
@@ -44,9 +44,9 @@ export async function startServer() {
   return { origin, clerk, endpoint: `${origin}/mcp`, token, suite, advance, takeExchanges, stop };
 }
 
-async function start(example, settings = {}) {
+async function start(example, settings = {}, args = []) {
   const inherited = Object.entries(process.env).filter(([name]) => !EXAMPLE_VARIABLES.test(name));
-  const child = spawn('cargo', ['run', '--quiet', '--locked', '--example', example], {
+  const child = spawn('cargo', ['run', '--quiet', '--locked', '--example', example, '--', ...args], {
     cwd: CRATE,
     env: { ...Object.fromEntries(inherited), MCP_BIND: '127.0.0.1:0', ...settings },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -61,8 +61,11 @@ pub(super) const NOT_TOKEN68: Reason =
     (Kind::Malformed, "the credentials are not a token68, or are too long");
 pub(super) const UNKNOWN_FORMAT: Reason = (Kind::Malformed, "neither a JWT nor an opaque token");
 pub(super) const INVALID_OPAQUE: Reason = (Kind::Malformed, "an invalid form after oat_");
-pub(super) const OTHER_CREDENTIAL: Reason =
-    (Kind::WrongTokenType, "a machine token, an API key or a key of Clerk's");
+pub(super) const CLERK_KEY: Reason =
+    (Kind::WrongTokenType, "a secret key or a publishable key of Clerk's");
+pub(super) const API_KEY: Reason = (Kind::WrongTokenType, "the token is an API key");
+pub(super) const MACHINE_TOKEN: Reason = (Kind::WrongTokenType, "the token is a machine token");
+pub(super) const SESSION_TOKEN: Reason = (Kind::WrongTokenType, "the token is a session token");
 pub(super) const INVALID_JWS: Reason = (Kind::Malformed, "not a JWS of three parts");
 pub(super) const CRITICAL_EXTENSION: Reason = (Kind::Malformed, "a critical extension");
 pub(super) const NESTED_TOKEN: Reason =
@@ -135,8 +138,16 @@ pub(super) fn insufficient_scope(
 impl Verdict {
     /// Whether it follows from the token alone, without any key.
     pub(super) fn needs_no_key(&self) -> bool {
-        let before_keys =
-            [OTHER_CREDENTIAL, UNSUPPORTED_ALGORITHM, WRONG_TYP, WRONG_CAT, MISSING_KID];
+        let before_keys = [
+            CLERK_KEY,
+            API_KEY,
+            MACHINE_TOKEN,
+            SESSION_TOKEN,
+            UNSUPPORTED_ALGORITHM,
+            WRONG_TYP,
+            WRONG_CAT,
+            MISSING_KID,
+        ];
         matches!(self, Self::Rejected(reason) if reason.0 == Kind::Malformed || before_keys.contains(reason))
     }
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::entry::{
-    Entry, INVALID_OPAQUE, MISSING_CLIENT_ID, NOT_A_USER, NOT_TOKEN68, OTHER_CREDENTIAL,
-    TokenParams, UNKNOWN_FORMAT, WRONG_CAT, WRONG_TYP, rejected,
+    API_KEY, CLERK_KEY, Entry, INVALID_OPAQUE, MACHINE_TOKEN, MISSING_CLIENT_ID, NOT_A_USER,
+    NOT_TOKEN68, SESSION_TOKEN, TokenParams, UNKNOWN_FORMAT, WRONG_CAT, WRONG_TYP, rejected,
 };
 use super::jwt_builder::JwtBuilder;
 
@@ -37,11 +37,11 @@ fn other_jwts(params: &TokenParams) -> Vec<Entry> {
     };
     let at_jwt = |t: JwtBuilder| t.header("typ", r#""at+jwt""#);
     vec![
-        rejected("a session token", SIGNED_TOO, WRONG_TYP, session(params)),
+        rejected("a session token", SIGNED_TOO, SESSION_TOKEN, session(params)),
         rejected(
             "a session token without cat",
             SIGNED_TOO,
-            WRONG_TYP,
+            SESSION_TOKEN,
             session(params).without_header("cat"),
         ),
         rejected("a session token with typ at+jwt", SIGNED_TOO, WRONG_CAT, at_jwt(session(params))),
@@ -76,7 +76,7 @@ fn other_jwts(params: &TokenParams) -> Vec<Entry> {
 fn machine_jwts(params: &TokenParams) -> Vec<Entry> {
     let t = || params.jwt().claim("sub", r#""mch_1""#);
     vec![
-        rejected("a machine token", SIGNED_TOO, WRONG_TYP, {
+        rejected("a machine token", SIGNED_TOO, MACHINE_TOKEN, {
             t().header("typ", r#""JWT""#).header("cat", r#""cl_B7d4PD333AAA""#)
         }),
         rejected("a machine token with typ at+jwt", SIGNED_TOO, WRONG_CAT, {
@@ -96,16 +96,16 @@ fn other_strings() -> Vec<Entry> {
     let long = "a".repeat(508);
     let not_jwt = "RFC 7515 section 7.1";
     vec![
-        rejected("an opaque machine token", PREFIXES, OTHER_CREDENTIAL, "mt_0123456789abcdef"),
-        rejected("an API key", PREFIXES, OTHER_CREDENTIAL, "ak_0123456789abcdef"),
-        rejected("a secret key", PREFIXES, OTHER_CREDENTIAL, "sk_live_0123456789abcdef"),
+        rejected("an opaque machine token", PREFIXES, MACHINE_TOKEN, "mt_0123456789abcdef"),
+        rejected("an API key", PREFIXES, API_KEY, "ak_0123456789abcdef"),
+        rejected("a secret key", PREFIXES, CLERK_KEY, "sk_live_0123456789abcdef"),
         rejected(
             "a publishable key",
             PREFIXES,
-            OTHER_CREDENTIAL,
+            CLERK_KEY,
             "pk_test_Zm9vLmNsZXJrLmFjY291bnRzLmRldiQ",
         ),
-        rejected("a machine token with two dots", PREFIXES, OTHER_CREDENTIAL, "mt_a.b.c"),
+        rejected("a machine token with two dots", PREFIXES, MACHINE_TOKEN, "mt_a.b.c"),
         rejected("only oat_", OAT, INVALID_OPAQUE, "oat_"),
         rejected("oat_ and a dot", OAT, INVALID_OPAQUE, "oat_a.b"),
         rejected("oat_ and two dots", OAT, INVALID_OPAQUE, "oat_a.b.c"),

@@ -2,10 +2,14 @@
 
 mod backend;
 mod clients;
+mod credentials;
+mod exchange;
 mod faults;
 mod flow;
+mod interactive;
 mod metadata;
 mod mint;
+mod organizations;
 mod pkce;
 mod refresh;
 mod registration;

@@ -21,7 +21,9 @@ use clerk_mcp_tools::response::{BearerChallenge, NoInner, RejectionFormat};
 use clerk_mcp_tools::services::{
     AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownService,
 };
-use clerk_mcp_tools::testing::{FakeClerk, Fault, ManualClock, Route, TokenFormat};
+use clerk_mcp_tools::testing::{
+    FakeClerk, FakeMachine, FakeOAuthApplication, Fault, ManualClock, Route, TokenFormat,
+};
 use clerk_mcp_tools::{
     AccessPolicy, Audience, AuthInfo, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind,
     InsufficientScope, JwtKey, MessageError, PrincipalKind, PublishableKey, Rejection, ResourceUrl,
@@ -80,6 +82,12 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
     finder.add_token("a JWT", &jwt);
     finder.add_token("an opaque token", &opaque);
 
+    let machine = fixture.clerk.create_machine("server");
+    finder.add("a machine secret key", machine.secret_key());
+
+    let application = fixture.clerk.create_oauth_application(RESOURCE);
+    finder.add("a client secret", application.client_secret());
+
     let mut output = DebugOutput::default();
     values(&mut output, &jwt);
     configuration(&mut output, &fixture);
@@ -88,7 +96,7 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
     for token in [&jwt, &opaque] {
         traffic(&mut output, &fixture, token).await;
     }
-    testing(&mut output, &fixture);
+    testing(&mut output, &fixture, &machine, &application);
     for (name, text) in &output.0 {
         finder.assert_hidden(name, text);
     }
@@ -328,7 +336,12 @@ async fn echo_debug(request: Request<RequestBody<Body>>) -> Result<Response<Body
     ))))
 }
 
-fn testing(output: &mut DebugOutput, fixture: &Fixture) {
+fn testing(
+    output: &mut DebugOutput,
+    fixture: &Fixture,
+    machine: &FakeMachine,
+    application: &FakeOAuthApplication,
+) {
     let builder = FakeClerk::builder()
         .secret_key(KEY)
         .origin(format!("https://user:{PASSWORD}@clerk.example.com"));
@@ -342,6 +355,10 @@ fn testing(output: &mut DebugOutput, fixture: &Fixture) {
     let Fault::Held(latch) = fault else { panic!("not a held fault") };
     output.add("Latch", &latch);
     output.add("TokenBuilder", &fixture.clerk.mint().audience(RESOURCE));
+    output.add("ApiKeyBuilder", &fixture.clerk.create_api_key().claim("password", PASSWORD));
+    output.add("FakeMachine", machine);
+    output.add("FakeOAuthApplication", application);
+    output.add("FakeOrganization", &fixture.clerk.default_organization());
     output.add("Route", &Route::User);
     for route in [Route::User, Route::VerifyAccessToken, Route::Jwks] {
         output.add("RecordedRequest", &fixture.clerk.last_request(route).unwrap());

@@ -1,7 +1,7 @@
 //! Issues tokens (RFC 6749 section 5.1).
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::testing::response::{self, FakeResponse};
 use crate::testing::state::client::Client;
@@ -60,7 +60,7 @@ fn refresh_token(instance: &FakeInstance, records: &mut Records, grant: Grant) -
     token
 }
 
-/// Issues and records an access token.
+/// Issues an access token of a grant.
 fn access_token(
     instance: &FakeInstance,
     records: &mut Records,
@@ -68,8 +68,23 @@ fn access_token(
     access: &Access,
 ) -> String {
     let audience = audience(records, grant, access);
-    let claims =
-        instance.access_token_claims(&grant.subject, &grant.client_id, &access.scopes, &audience);
+    let claims = instance.access_token_claims(
+        &grant.subject,
+        &grant.client_id,
+        &access.scopes,
+        &audience,
+        grant.organization.as_deref(),
+    );
+    record_access_token(instance, records, claims, Some(grant.id.clone()))
+}
+
+/// Issues and records an access token with these claims, in the format of the instance.
+pub(super) fn record_access_token(
+    instance: &FakeInstance,
+    records: &mut Records,
+    claims: Map<String, Value>,
+    grant_id: Option<String>,
+) -> String {
     let token = match records.token_format {
         TokenFormat::Opaque => format!("oat_{}", instance.ids.secret()),
         TokenFormat::Jwt => {
@@ -78,12 +93,8 @@ fn access_token(
             key.jwt(&header.to_string(), &Value::Object(claims.clone()).to_string())
         }
     };
-    let record = IssuedToken {
-        claims,
-        grant_id: Some(grant.id.clone()),
-        revoked: false,
-        overrides: ResponseOverrides::default(),
-    };
+    let record =
+        IssuedToken { claims, grant_id, revoked: false, overrides: ResponseOverrides::default() };
     records.access_tokens.insert(token.clone(), record);
     token
 }

@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749 section 3.2) and the revocation endpoint (RFC 7009).
 
 mod code;
+mod exchange;
 mod issue;
 mod refresh;
 
@@ -15,7 +16,7 @@ use crate::testing::state::FakeInstance;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Issues tokens for an authorization code or a refresh token.
+/// Issues tokens for an authorization code, a refresh token or an access token.
 pub(super) fn token(
     instance: &FakeInstance,
     request: &RecordedRequest,
@@ -24,10 +25,11 @@ pub(super) fn token(
     let client = clients::authenticate(instance, request, &params)?;
     match params.required("grant_type", "grant_type is missing")? {
         "authorization_code" => code::redeem(instance, &client, &params),
+        exchange::GRANT_TYPE => exchange::exchange(instance, &client, &params),
         "refresh_token" => refresh::refresh(instance, &client, &params),
         _ => Err(OAuthError::new(
             "unsupported_grant_type",
-            "grant_type must be authorization_code or refresh_token",
+            "grant_type must be authorization_code, refresh_token or that of token exchange",
         )),
     }
 }
