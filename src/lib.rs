@@ -1,5 +1,6 @@
 //! Guards MCP servers with [Clerk](https://clerk.com): only requests with a valid OAuth access
-//! token of one Clerk instance reach the server. Every other request gets the response from which
+//! token of one Clerk instance reach the server, or with another of its credentials where the
+//! server accepts them. Every other request gets the response from which
 //! an MCP client learns how to sign its user in, or to ask for more scopes.
 //!
 //! Everything is a tower layer or service over [`http`] types, so it works with rmcp, axum, hyper
@@ -14,6 +15,8 @@
 //!   [`access_policy`] applies rules behind it.
 //! - [`metadata`] has the two documents that clients read (RFC 9728, RFC 8414), and [`services`]
 //!   serves them and answers CORS preflights.
+//! - [`ClerkVerifierBuilder::accept_api_keys`], `accept_machine_tokens` and `accept_session_tokens`
+//!   let machines, CI and the application's own frontend in.
 //! - [`clerk::ClerkClient`] fetches the user behind a token.
 //!
 //! # Example

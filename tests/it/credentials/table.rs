@@ -84,7 +84,8 @@ fn api_keys(instance: &Instance, other: &Fixture) -> Vec<Row> {
     .into_iter()
     .map(|(name, token, verdict)| row(name, token, TokenType::ApiKey, verdict))
     .collect::<Vec<_>>();
-    clerk.create_api_key().id("ak_0123456789abcdef0123456789abcdef").scopes(["mcp"]).secret();
+    let _ =
+        clerk.create_api_key().id("ak_0123456789abcdef0123456789abcdef").scopes(["mcp"]).secret();
     rows.push(row(
         "the id of a key",
         "ak_0123456789abcdef0123456789abcdef".to_owned(),

@@ -11,9 +11,14 @@ use clerk_mcp_tools::access_policy::{AccessPolicyLayer, Operation, RequestBody, 
 use clerk_mcp_tools::bearer_auth::{
     AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
 };
-use clerk_mcp_tools::clerk::{ClerkClient, User, fetch_clerk_authorization_server_metadata};
+use clerk_mcp_tools::clerk::{
+    ApiKeys, ClerkClient, MachineTokens, SessionTokens, User,
+    fetch_clerk_authorization_server_metadata,
+};
 use clerk_mcp_tools::clock::SystemClock;
-use clerk_mcp_tools::instance::{BackendApi, FrontendApi, InstanceType};
+use clerk_mcp_tools::instance::{
+    BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey,
+};
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::response::{BearerChallenge, NoInner};
 use clerk_mcp_tools::services::{
@@ -24,8 +29,9 @@ use clerk_mcp_tools::testing::{
 };
 use clerk_mcp_tools::{
     AccessPolicy, Audience, AuthInfo, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind,
-    InsufficientScope, JwtKey, MessageError, PrincipalKind, PublishableKey, Rejection, ResourceUrl,
-    ScopeHierarchy, Scopes, SecretKey, VerifyErrorKind, verify_clerk_token,
+    InsufficientScope, JwtKey, MessageError, Organization, PrincipalKind, PublishableKey,
+    Rejection, ResourceUrl, ScopeHierarchy, Scopes, SecretKey, TokenType, VerifyErrorKind,
+    verify_clerk_token,
 };
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -108,6 +114,17 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add_type::<NoInner>("NoInner");
     output.add("AccessToken", &AccessToken::from(token));
     output.add("SecretKey", &SecretKey::parse(KEY).unwrap());
+    let machine_key = MachineSecretKey::parse(&format!("ak_{PASSWORD}")).unwrap();
+    output.add("MachineSecretKey", &machine_key);
+    let machine_id = MachineId::parse("mch_1").unwrap();
+    output.add("MachineId", &machine_id);
+    let machines = MachineTokens::with_secret_key(machine_key).machine_id(machine_id);
+    output.add("MachineTokens", &machines);
+    output.add("ApiKeys", &ApiKeys::any_key_of_the_instance());
+    let sessions = SessionTokens::from_authorized_parties(["https://app.example.com"]).unwrap();
+    output.add("SessionTokens", &sessions);
+    output.add("TokenType", &TokenType::ApiKey);
+    output.add("Organization", &Organization::new("org_1").with_role("org:admin"));
     let caller = AuthInfo::for_user("user_1", token.into())
         .client_id("client_1")
         .claims(json!({"password": PASSWORD}).as_object().unwrap().clone());
@@ -164,6 +181,8 @@ fn configuration(output: &mut DebugOutput, fixture: &Fixture) {
     output.add("ConfigError", &verifier.build().unwrap_err());
     output.add("ClerkVerifier", &fixture.verifier());
     output.add("VerifierStats", &fixture.verifier().stats());
+    let stats = fixture.verifier().stats().of_type(TokenType::ApiKey);
+    output.add("TokenTypeStats", &stats);
     for resource in [KEY.to_owned(), url, format!("{RESOURCE}?access_token={PASSWORD}#")] {
         let variable = |name: &str| (name == "MCP_RESOURCE_URL").then(|| resource.clone());
         let builder = ClerkMcp::builder().env_from(variable).verifier(fixture.verifier());
