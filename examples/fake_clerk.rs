@@ -16,6 +16,8 @@
 //! curl http://127.0.0.1:3000/mcp -H "Authorization: Bearer $TOKEN" ...
 //! ```
 //!
+//! It prints an API key and a machine token as well, for a server that accepts them (`MCP_ACCEPTS`).
+//!
 //! MCP clients can sign in as well, since the server's metadata names the fake Clerk. As with
 //! Clerk, the resource is registered byte for byte: tokens for another URL have no audience. It
 //! stops at Ctrl-C.
@@ -44,11 +46,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("export CLERK_API_URL={}", fake.backend_api_url());
     println!("export CLERK_SECRET_KEY={}", fake.secret_key());
     println!("export MCP_RESOURCE_URL={resource}");
+    let server = support::server_machine(&fake);
+    println!("export CLERK_MACHINE_SECRET_KEY={}", server.secret_key());
+    println!("export CLERK_MACHINE_ID={}", server.id());
     println!("\n# a token for {resource}:");
     println!(
         "export TOKEN={}",
         fake.mint().audience(resource.as_str()).scopes(scopes.iter()).jwt()
     );
+    let ci = fake.create_machine("CI");
+    ci.allow_calls_to(&server);
+    let key = fake.create_api_key().name("CI").scopes(scopes.iter()).secret();
+    println!("\n# for a server with MCP_ACCEPTS='oauth_token api_key m2m_token':");
+    println!("export API_KEY={key} MACHINE_TOKEN={}", ci.mint().opaque());
     support::print_command("a tool call of rmcp_axum", support::call_tool(&resource, "whoami"));
     support::ctrl_c().await;
     Ok(())

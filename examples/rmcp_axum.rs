@@ -116,7 +116,9 @@ struct Tools {
 
 #[tool_router]
 impl Tools {
-    #[tool(description = "Returns who calls: user, organization or machine, client ID and scopes")]
+    #[tool(
+        description = "Returns who calls: user, organization or machine, token type, client ID and scopes"
+    )]
     async fn whoami(
         &self,
         Extension(parts): Extension<Parts>,
@@ -174,10 +176,9 @@ impl Tools {
             ));
         };
         let Some(user_id) = caller.user_id() else {
-            let kind = caller.principal().kind();
-            return Ok(failure(&format!(
-                "the caller is not a user but a {kind}: it has no user data"
-            )));
+            let (kind, id) = (caller.principal().kind(), caller.principal().id());
+            let message = format!("the caller is not a user ({kind} {id}) and has no user data");
+            return Ok(failure(&message));
         };
         match clerk.get_user(user_id).await {
             Ok(user) => success(&to_json(&user)),
@@ -210,6 +211,7 @@ fn identity(caller: &AuthInfo) -> Value {
     ];
     let known = ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?))));
     let mut identity: Map<String, Value> = known.collect();
+    identity.insert("tokenType".to_owned(), json!(caller.token_type().as_str()));
     identity.insert("scopes".to_owned(), json!(caller.scopes()));
     Value::Object(identity)
 }

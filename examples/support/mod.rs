@@ -117,7 +117,7 @@ impl Environment {
 }
 
 /// Creates the machine that the server is, and that other machines call.
-fn server_machine(fake: &FakeClerk) -> FakeMachine {
+pub(crate) fn server_machine(fake: &FakeClerk) -> FakeMachine {
     let machine = fake.create_machine("MCP server");
     fake.set_server_machine(&machine);
     machine

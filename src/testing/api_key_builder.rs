@@ -120,7 +120,6 @@ impl ApiKeyBuilder {
     }
 
     /// Creates the key and returns its secret: `ak_…`.
-    #[must_use]
     pub fn secret(self) -> String {
         let secret = format!("ak_{}", self.instance.ids.secret());
         self.instance.records().api_keys.insert(secret.clone(), self.key);

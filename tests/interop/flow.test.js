@@ -78,6 +78,7 @@ for (const sdk of SDKS) {
       assert.deepEqual(await client.call('whoami'), {
         userId: token.sub,
         clientId: token.client_id,
+        tokenType: 'oauth_token',
         scopes: sdk.scope.split(' '),
       });
       assert.deepEqual(await client.call('get_clerk_user_data'), {

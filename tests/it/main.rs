@@ -19,6 +19,7 @@ mod cors;
 mod credentials;
 mod day_without_clerk;
 mod environment;
+mod example_credentials;
 mod expired_tokens;
 mod fake_clerk;
 mod faults;
