@@ -12,12 +12,14 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 /// The variables of which one is enough to use a real Clerk instance.
-const CLERK_VARIABLES: [&str; 5] = [
+const CLERK_VARIABLES: [&str; 7] = [
     "CLERK_PUBLISHABLE_KEY",
     "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
     "CLERK_FAPI",
     "CLERK_SECRET_KEY",
     "CLERK_JWT_KEY",
+    "CLERK_MACHINE_SECRET_KEY",
+    "CLERK_MACHINE_ID",
 ];
 
 /// Logs to stderr, filtered by `RUST_LOG`, which defaults to `info`.
