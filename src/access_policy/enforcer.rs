@@ -75,9 +75,9 @@ impl Enforcer {
 
     /// Returns the number of bytes that a body may have.
     ///
-    /// Where the bearer layer has rejected a token that Clerk did not issue, or found none, the body
-    /// only says how to respond. Anybody can send such requests, so no more of it is read than takes
-    /// nothing from the budget of the others.
+    /// Where the bearer layer has rejected a token that Clerk did not issue, or found none, the
+    /// body only says how to respond. Anybody can send such requests, so no more of it is read than
+    /// takes nothing from the budget of the others.
     pub(super) fn max_body_bytes(&self, pending: Option<&Rejection>) -> usize {
         match pending {
             Some(rejection) if !rejection.depends_on_operation() => {
@@ -168,8 +168,8 @@ impl Enforcer {
         })
     }
 
-    /// Returns an error unless the caller may do what the body asks for, and otherwise the message in
-    /// it, if there is one.
+    /// Returns an error unless the caller may do what the body asks for, and otherwise the message
+    /// in it, if there is one.
     pub(super) fn check<'a>(
         &self,
         method: &Method,

@@ -141,8 +141,8 @@ impl AccessPolicyLayer {
         self
     }
 
-    /// Writes into `tools/list` what each tool needs by the policy, as `securitySchemes` of the tool
-    /// and again under its `_meta`. Defaults to leaving lists as they are.
+    /// Writes into `tools/list` what each tool needs by the policy, as `securitySchemes` of the
+    /// tool and again under its `_meta`. Defaults to leaving lists as they are.
     ///
     /// ```json
     /// "securitySchemes": [{"type": "oauth2", "scopes": ["profile", "files:write"]}]
@@ -150,15 +150,15 @@ impl AccessPolicyLayer {
     ///
     /// ChatGPT asks its user only for tools that have it (OpenAI Apps SDK, "Authentication"). Where
     /// tokens are optional (known if the layers are joined by
-    /// [`AuthLayer::new`](crate::AuthLayer::new)), a tool that needs no scopes of its own begins with
-    /// `{"type": "noauth"}`. A `securitySchemes` that the server wrote itself stays, and so does a
-    /// tool that the policy denies.
+    /// [`AuthLayer::new`](crate::AuthLayer::new)), a tool that needs no scopes of its own begins
+    /// with `{"type": "noauth"}`. A `securitySchemes` that the server wrote itself stays, and so
+    /// does a tool that the policy denies.
     ///
-    /// The rest of the response stays as it is, byte for byte, but for its `Content-Length`. So does
-    /// a response that is not HTTP 200 with JSON or an event stream, that is compressed, malformed or
-    /// larger than 4 MiB (of an event stream, the event), or in which an object that has to be read
-    /// has duplicate members; and the list in a response to a batch. Without rules, the body of every
-    /// `POST` is then read, as with rules.
+    /// The rest of the response stays as it is, byte for byte, but for its `Content-Length`. So
+    /// does a response that is not HTTP 200 with JSON or an event stream, that is compressed,
+    /// malformed or larger than 4 MiB (of an event stream, the event), or in which an object that
+    /// has to be read has duplicate members; and the list in a response to a batch. Without rules,
+    /// the body of every `POST` is then read, as with rules.
     pub fn security_schemes_in_lists(mut self) -> Self {
         self.enforcer.security_schemes = true;
         self
@@ -167,15 +167,15 @@ impl AccessPolicyLayer {
     /// Leaves out of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`
     /// what the policy does not allow the caller. Defaults to leaving lists as they are.
     ///
-    /// **This hides names, and protects nothing**: every call is judged by the policy, whether or not
-    /// a list has its target. A client that would step up does not learn of the tools that it could
-    /// ask scopes for.
+    /// **This hides names, and protects nothing**: every call is judged by the policy, whether or
+    /// not a list has its target. A client that would step up does not learn of the tools that it
+    /// could ask scopes for.
     ///
     /// Responses get `Vary: Authorization` and, if the version of MCP has it, `"cacheScope":
-    /// "private"`. A page of a list may become empty; its `nextCursor` stays. A response that is not
-    /// read passes unfiltered; [`security_schemes_in_lists`](Self::security_schemes_in_lists) says
-    /// which those are. So does an element without a name or URI, and one whose URI would take too long
-    /// to compare. A template stays if some rule may allow a resource that it expands to.
+    /// "private"`. A page of a list may become empty; its `nextCursor` stays. A response that is
+    /// not read passes unfiltered; [`security_schemes_in_lists`](Self::security_schemes_in_lists)
+    /// says which those are. So does an element without a name or URI, and one whose URI would take
+    /// too long to compare. A template stays if some rule may allow a resource that it expands to.
     pub fn filter_lists(mut self) -> Self {
         self.enforcer.filter_lists = true;
         self

@@ -23,10 +23,10 @@
 //! | without a token (where tokens are optional), an operation that needs scopes | 401 and a challenge without `error` |
 //! | everything else | the service's; it gets the body byte for byte |
 //!
-//! A rejected tool call may be answered [with a tool result](AccessPolicyLayer::rejection_format) in
-//! place of the 401 or 403. Lists pass as the service writes them, unless the layer is told to [declare
-//! what tools need](AccessPolicyLayer::security_schemes_in_lists) or to [leave out what the caller may
-//! not use](AccessPolicyLayer::filter_lists).
+//! A rejected tool call may be answered [with a tool result](AccessPolicyLayer::rejection_format)
+//! in place of the 401 or 403. Lists pass as the service writes them, unless the layer is told to
+//! [declare what tools need](AccessPolicyLayer::security_schemes_in_lists) or to [leave out what
+//! the caller may not use](AccessPolicyLayer::filter_lists).
 //!
 //! # What counts as the operation
 //!

@@ -8,21 +8,22 @@ use http::request::Parts;
 use crate::oauth::{AuthInfo, InsufficientScope, ScopeHierarchy, Scopes};
 use crate::response::{Rejection, RejectionReason};
 
-/// Lets a tool ask for further scopes while it runs, where only its arguments say what it needs (MCP
-/// 2026-07-28, authorization: scopes "may be determined dynamically").
+/// Lets a tool ask for further scopes while it runs, where only its arguments say what it needs
+/// (MCP 2026-07-28, authorization: scopes "may be determined dynamically").
 ///
-/// It is in the extensions of each `POST` if [`AccessPolicyLayer::step_up_from_handlers`] is set. If
-/// [`require_scopes`](Self::require_scopes) fails before the response begins, the layer drops that
-/// response and sends the 403 `insufficient_scope` in its place, on which a client asks its user for
-/// the scopes and repeats the call. So check before the tool does anything.
+/// It is in the extensions of each `POST` if [`AccessPolicyLayer::step_up_from_handlers`] is set.
+/// If [`require_scopes`](Self::require_scopes) fails before the response begins, the layer drops
+/// that response and sends the 403 `insufficient_scope` in its place, on which a client asks its
+/// user for the scopes and repeats the call. So check before the tool does anything.
 ///
 /// The client is not asked, a warning is logged, and what the handler returns goes out as it is
 ///
-/// - if the response has begun, such as an event stream that the server opens before it runs the tool.
-///   In rmcp, set `with_json_response(true)`;
+/// - if the response has begun, such as an event stream that the server opens before it runs the
+///   tool. In rmcp, set `with_json_response(true)`;
 /// - if the request is a batch, since the other calls of it may have run.
 ///
-/// A clone belongs to the same request. [`AuthInfo::require_scopes`] is the check without any effect.
+/// A clone belongs to the same request. [`AuthInfo::require_scopes`] is the check without any
+/// effect.
 ///
 /// # Example
 ///
@@ -99,8 +100,8 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// Returns an error if a scope is missing. The handler should return at once; what it returns is
-    /// dropped, unless the response has begun.
+    /// Returns an error if a scope is missing. The handler should return at once; what it returns
+    /// is dropped, unless the response has begun.
     pub fn require_scopes(&self, required: &Scopes) -> Result<(), InsufficientScope> {
         let caller = self.0.caller.as_ref();
         let is_granted = match caller {

@@ -91,8 +91,8 @@ impl<V> BearerAuthLayer<V> {
     /// Sets the scopes that a client should ask for at its first sign-in, besides the [required
     /// ones](Self::required_scopes). Defaults to none.
     ///
-    /// The challenge of a 401 names them, unless the token has merely expired. No request needs them:
-    /// they are for clients that never ask for more scopes later.
+    /// The challenge of a 401 names them, unless the token has merely expired. No request needs
+    /// them: they are for clients that never ask for more scopes later.
     pub fn initial_scopes(mut self, scopes: Scopes) -> Self {
         self.requirements.initial_scopes = scopes;
         self

@@ -3,7 +3,7 @@
 use crate::error::{VerifyError, VerifyErrorKind};
 use crate::jwt::AcceptedTypes;
 use crate::jwt::class::opaque_type;
-use crate::oauth::{MAX_TOKEN_BYTES, TokenType};
+use crate::oauth::{MAX_TOKEN_BYTES, TokenType, check_token68};
 
 /// An opaque token has about forty characters.
 const MAX_OPAQUE_BYTES: usize = 512;
@@ -44,6 +44,7 @@ pub(super) fn token_format(
 
 /// Rejects a string that cannot be a token, without decoding any part of it.
 pub(super) fn precheck(token: &str, accepted: AcceptedTypes) -> Result<(), VerifyError> {
+    check_token68(token)?;
     match token_format(token, accepted)? {
         TokenFormat::Jwt if token.split('.').take(4).count() != 3 => {
             Err(malformed("the token is neither a JWT nor an opaque token of Clerk's"))
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn prechecks_tokens() {
         let long = "a".repeat(MAX_TOKEN_BYTES);
-        let rows: [(&str, Result<(), Kind>); 19] = [
+        let rows: [(&str, Result<(), Kind>); 20] = [
             ("a.b.c", Ok(())),
             ("..", Ok(())),
             ("oat_a-Z_9", Ok(())),
@@ -82,8 +83,9 @@ mod tests {
             ("a.b", Err(Kind::Malformed)),
             ("a.b.c.d", Err(Kind::Malformed)),
             ("a.b.c.d.e", Err(Kind::Malformed)),
-            // The parts are checked when they are decoded.
-            ("a.b=.ç d", Ok(())),
+            // The parts are checked when they are decoded, but no token has these characters.
+            ("a.b=.c", Err(Kind::Malformed)),
+            ("a.b.ç d", Err(Kind::Malformed)),
             (&long, Err(Kind::Malformed)),
         ];
         let accepted = AcceptedTypes::OAUTH_ONLY;

@@ -12,9 +12,9 @@ use crate::clerk::ClerkVerifier;
 ///
 /// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer) makes it for an endpoint;
 /// [`AuthLayer::new`] joins two layers for any [`VerifyToken`](crate::bearer_auth::VerifyToken).
-/// Joined, they name the scopes of the operation also in the challenge for a token that has expired:
-/// clients that sign in again request exactly those. Joined, they also answer rejected tool calls in
-/// the [format](AccessPolicyLayer::rejection_format) of the second layer.
+/// Joined, they name the scopes of the operation also in the challenge for a token that has
+/// expired: clients that sign in again request exactly those. Joined, they also answer rejected
+/// tool calls in the [format](AccessPolicyLayer::rejection_format) of the second layer.
 ///
 /// # Example
 ///

@@ -144,9 +144,10 @@ impl ClerkMcpBuilder {
     ///
     /// For clients that never ask for more later: name the scopes of the [access
     /// policy](Self::access_policy) here as well. No request needs them. They have to contain those
-    /// of every request. The challenge of a 401 names them, unless the token has merely expired, and
-    /// so does the metadata unless [`scopes_supported`](Self::scopes_supported) sets others: some
-    /// clients read the one, some the other. The price is that every user is asked for all of them.
+    /// of every request. The challenge of a 401 names them, unless the token has merely expired,
+    /// and so does the metadata unless [`scopes_supported`](Self::scopes_supported) sets others:
+    /// some clients read the one, some the other. The price is that every user is asked for all of
+    /// them.
     ///
     /// ```
     /// use clerk_mcp_tools::{ClerkMcp, Scopes};
@@ -181,23 +182,24 @@ impl ClerkMcpBuilder {
         self
     }
 
-    /// Lets tools ask for further scopes while they run, where only the arguments say what a call needs;
-    /// see [`StepUp`](crate::access_policy::StepUp). Defaults to not doing so.
+    /// Lets tools ask for further scopes while they run, where only the arguments say what a call
+    /// needs; see [`StepUp`](crate::access_policy::StepUp). Defaults to not doing so.
     pub fn step_up_from_handlers(mut self) -> Self {
         self.step_up_from_handlers = true;
         self
     }
 
-    /// Writes into `tools/list` what each tool needs by the [access policy](Self::access_policy), as
-    /// ChatGPT expects it; see [`AccessPolicyLayer::security_schemes_in_lists`]. Defaults to leaving
-    /// lists as they are.
+    /// Writes into `tools/list` what each tool needs by the [access policy](Self::access_policy),
+    /// as ChatGPT expects it; see [`AccessPolicyLayer::security_schemes_in_lists`]. Defaults to
+    /// leaving lists as they are.
     pub fn security_schemes_in_lists(mut self) -> Self {
         self.security_schemes_in_lists = true;
         self
     }
 
-    /// Leaves out of lists what the [access policy](Self::access_policy) does not allow the caller; see
-    /// [`AccessPolicyLayer::filter_lists`]. Defaults to leaving lists as they are. It protects nothing.
+    /// Leaves out of lists what the [access policy](Self::access_policy) does not allow the caller;
+    /// see [`AccessPolicyLayer::filter_lists`]. Defaults to leaving lists as they are. It protects
+    /// nothing.
     pub fn filter_lists(mut self) -> Self {
         self.filter_lists = true;
         self
@@ -249,16 +251,16 @@ impl ClerkMcpBuilder {
     /// Leaves out the copy of Clerk's authorization server metadata. Defaults to serving it.
     ///
     /// Clients of MCP 2025-03-26 look for it at this server, such as the TypeScript SDK up to 1.11,
-    /// and so does mcpc to refresh a token. Later clients find Clerk's own document by the protected
-    /// resource metadata; one of them (rust-mcp-sdk 2.0) gives up on the copy, since its issuer is
-    /// not this server (RFC 8414 section 3.3).
+    /// and so does mcpc to refresh a token. Later clients find Clerk's own document by the
+    /// protected resource metadata; one of them (rust-mcp-sdk 2.0) gives up on the copy, since its
+    /// issuer is not this server (RFC 8414 section 3.3).
     pub fn without_authorization_server_metadata(mut self) -> Self {
         self.authorization_server_metadata = false;
         self
     }
 
-    /// Restricts `scopes_supported` in the copy of the authorization server metadata to those of this
-    /// server. Defaults to Clerk's list.
+    /// Restricts `scopes_supported` in the copy of the authorization server metadata to those of
+    /// this server. Defaults to Clerk's list.
     ///
     /// It helps clients that request every scope they find there, which Clerk rejects
     /// (`invalid_scope`), if they read this copy: those of MCP 2025-03-26. Of the clients that were

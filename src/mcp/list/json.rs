@@ -1,5 +1,5 @@
-//! Where the parts of a JSON text are, so that some of it can be replaced and the rest kept byte for
-//! byte.
+//! Where the parts of a JSON text are, so that some of it can be replaced and the rest kept byte
+//! for byte.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -16,8 +16,8 @@ pub(super) struct Member {
     pub(super) value: Range<usize>,
 }
 
-/// Returns the members of the object in this range of the text. `None` if there is no object, or one
-/// with duplicate members.
+/// Returns the members of the object in this range of the text. `None` if there is no object, or
+/// one with duplicate members.
 pub(super) fn members(text: &str, range: &Range<usize>) -> Option<Vec<Member>> {
     let mut members = Vec::new();
     let mut cursor = Cursor::new(text, range)?;

@@ -1,7 +1,7 @@
 //! Lists of tools, prompts and resources, as one caller gets to see them.
 //!
-//! Only what has to change is replaced in the text that the server wrote. A text in which something is
-//! not as expected stays as it is.
+//! Only what has to change is replaced in the text that the server wrote. A text in which something
+//! is not as expected stays as it is.
 
 mod json;
 
@@ -156,7 +156,8 @@ impl ListRewrite {
         Some(elements.collect())
     }
 
-    /// Returns the key of an element, if it is an object with one. `None` if the text stays as it is.
+    /// Returns the key of an element, if it is an object with one. `None` if the text stays as it
+    /// is.
     fn key(&self, text: &str, range: &Range<usize>) -> Option<Option<String>> {
         if !text.get(range.clone())?.starts_with('{') {
             return Some(None);
@@ -183,9 +184,9 @@ impl ListRewrite {
 }
 
 impl SecuritySchemes {
-    /// Returns the edits that declare what a tool needs, on the tool and under `_meta`, for SDKs that
-    /// drop unknown members of a tool (OpenAI Apps SDK, "Authentication"). `None` if the text stays
-    /// as it is.
+    /// Returns the edits that declare what a tool needs, on the tool and under `_meta`, for SDKs
+    /// that drop unknown members of a tool (OpenAI Apps SDK, "Authentication"). `None` if the text
+    /// stays as it is.
     fn declare(&self, text: &str, tool: &Element) -> Option<Vec<Edit>> {
         let Some(Requirement::Scopes(needed)) = &tool.needed else {
             return Some(Vec::new());

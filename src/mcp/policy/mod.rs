@@ -143,8 +143,8 @@ impl AccessPolicy {
         self.required_within(&mut MatchBudget::new(), operations)
     }
 
-    /// Returns what each of the operations needs by itself. `None` for one that is not known, and once
-    /// the work that is done for all of them is spent.
+    /// Returns what each of the operations needs by itself. `None` for one that is not known, and
+    /// once the work that is done for all of them is spent.
     pub(crate) fn required_by_each<'a>(
         &self,
         operations: impl Iterator<Item = Option<Operation<'a>>>,

@@ -109,9 +109,9 @@ impl ResourceRules {
 
     /// Returns whether a caller may read some resource whose URI has this template.
     ///
-    /// What the template needs is decided by the rule with exactly this pattern, or by the closest one
-    /// that matches whatever it expands to, or by the default. A more specific rule, or one of which
-    /// that is not known, may allow some of the resources.
+    /// What the template needs is decided by the rule with exactly this pattern, or by the closest
+    /// one that matches whatever it expands to, or by the default. A more specific rule, or one of
+    /// which that is not known, may allow some of the resources.
     pub(super) fn may_use_template(
         &self,
         template: &str,

@@ -14,6 +14,8 @@ mod sessions;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
+mod step_up;
+#[cfg(test)]
 mod table;
 mod targets;
 #[cfg(test)]
