@@ -186,6 +186,26 @@ async fn a_cached_token_is_not_verified_again_but_its_scopes_are_checked() {
     assert_eq!(verifications.load(Ordering::Relaxed), 1);
 }
 
+#[tokio::test]
+async fn a_verifier_gets_no_token_with_other_characters() {
+    let verify = |token: AccessToken| async move {
+        Ok(AuthInfo::for_user("user_1", token).client_id("client_1").build())
+    };
+    let service = guarded(BearerAuthLayer::new(verify, resource()));
+    let long = "a".repeat(16 * 1024);
+    for (token, status) in [
+        ("a-b._~+/c==", 200),
+        (&*long, 200),
+        ("a b", 401),
+        ("a,b", 401),
+        ("a=b", 401),
+        ("\"a\"", 401),
+        (&*format!("{long}a"), 401),
+    ] {
+        assert_eq!(call(&service, token).await.status.as_u16(), status, "{token:.20}");
+    }
+}
+
 /// A service that panics if it is called before it is ready, as the contract of tower allows.
 #[derive(Default)]
 struct Strict {
