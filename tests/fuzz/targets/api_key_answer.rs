@@ -20,7 +20,10 @@ fuzz_target!(|json: &[u8]| {
         (&Value::Bool(false), &Value::Bool(false))
     );
     let subject = response["subject"].as_str().unwrap();
-    assert!(["user_", "org_", "mch_"].iter().any(|prefix| subject.starts_with(prefix)), "{subject}");
+    assert!(
+        ["user_", "org_", "mch_"].iter().any(|prefix| subject.starts_with(prefix)),
+        "{subject}"
+    );
     let scopes = response["scopes"].as_array().unwrap();
     assert!(scopes.iter().all(Value::is_string));
     assert!(response["claims"].is_null() || response["claims"].is_object());
