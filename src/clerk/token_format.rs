@@ -28,8 +28,7 @@ pub(super) fn token_format(
         return Ok(TokenFormat::Jwt);
     };
     accepted.check(token_type)?;
-    let is_valid =
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let is_valid = !rest.is_empty() && rest.bytes().all(|b| is_opaque_char(b, token_type));
     if !is_valid || token.len() > MAX_OPAQUE_BYTES {
         return Err(malformed(match token_type {
             TokenType::ApiKey => "the API key has an invalid form after ak_",
@@ -51,6 +50,12 @@ pub(super) fn precheck(token: &str, accepted: AcceptedTypes) -> Result<(), Verif
         }
         TokenFormat::Jwt | TokenFormat::Opaque(_) => Ok(()),
     }
+}
+
+/// The secrets of API keys may be base64 with its own alphabet, as those in the tests of Clerk's SDK.
+fn is_opaque_char(b: u8, token_type: TokenType) -> bool {
+    let is_base64 = token_type == TokenType::ApiKey && b"+/=".contains(&b);
+    is_base64 || b.is_ascii_alphanumeric() || b"_-".contains(&b)
 }
 
 fn malformed(detail: &'static str) -> VerifyError {
@@ -112,6 +117,8 @@ mod tests {
         };
         let rows = [
             ("ak_abc".to_owned(), Ok(TokenFormat::Opaque(TokenType::ApiKey))),
+            ("ak_a+b/c9=".to_owned(), Ok(TokenFormat::Opaque(TokenType::ApiKey))),
+            ("mt_a/b=".to_owned(), Err(Kind::Malformed)),
             ("mt_abc".to_owned(), Ok(TokenFormat::Opaque(TokenType::M2mToken))),
             ("ak_".to_owned(), Err(Kind::Malformed)),
             ("ak_a.b".to_owned(), Err(Kind::Malformed)),
