@@ -260,6 +260,11 @@ async fn verdict_scopes_and_everything_else_are_the_same_in_both_forms() {
                         }
                         let error = param(challenge.unwrap(), "error").unwrap_or("invalid_token");
                         assert_eq!(param(&result, "error"), Some(error), "{case}");
+                        let description = param(challenge.unwrap(), "error_description");
+                        if description.is_some() {
+                            let in_result = param(&result, "error_description");
+                            assert_eq!(in_result, description, "{case}");
+                        }
                     }
                 }
             }

@@ -126,10 +126,7 @@ impl ResponseTemplate {
         scopes: &Scopes,
         cors: bool,
     ) -> Self {
-        let mut error = rejection.reason.error_response();
-        if let Some(token_type) = rejection.rejected_type() {
-            error.description = token_type.not_accepted();
-        }
+        let error = rejection.error_response();
         let challenge = resource_metadata.map(|url| BearerChallenge::new(url).scope(scopes));
         let challenge = challenge.and_then(|challenge| match error.challenge {
             Challenge::None => None,

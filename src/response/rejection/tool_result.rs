@@ -34,7 +34,7 @@ impl ChallengeContext {
         form: &ToolResultForm,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        let error = rejection.reason.error_response();
+        let error = rejection.error_response();
         let code = match error.challenge {
             Challenge::None | Challenge::WithoutError => MISSING_TOKEN_CODE,
             Challenge::WithError => error.code,

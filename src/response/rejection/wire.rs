@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{MessageError, RejectionReason};
+use super::{MessageError, Rejection, RejectionReason};
 use crate::error::VerifyErrorKind;
 
 /// What a response says about a rejection.
@@ -22,6 +22,17 @@ pub(super) enum Challenge {
     /// Without `error`, since the request had no credentials (RFC 6750 section 3.1).
     WithoutError,
     WithError,
+}
+
+impl Rejection {
+    /// Returns what every form of the response says.
+    pub(super) fn error_response(&self) -> ErrorResponse {
+        let mut error = self.reason.error_response();
+        if let Some(token_type) = self.rejected_type() {
+            error.description = token_type.not_accepted();
+        }
+        error
+    }
 }
 
 impl RejectionReason {
