@@ -285,6 +285,7 @@ impl ClerkVerifier {
             }
             (TokenType::M2mToken, Some(rules), _) => {
                 let claims = signed.validate_machine(&requirements, rules.own_id(), now)?;
+                rules.check_caller(&claims.subject)?;
                 let scopes = rules.granted(&claims.subject);
                 let builder = AuthInfo::for_machine(claims.subject, request.token().into());
                 let builder = self.complete(builder, token_type, scopes, claims.expires_at);

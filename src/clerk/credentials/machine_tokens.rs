@@ -1,7 +1,8 @@
 //! Which machine tokens a server accepts, and what they are granted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::error::{VerifyError, VerifyErrorKind};
 use crate::instance::{MachineId, MachineSecretKey};
 use crate::oauth::Scopes;
 
@@ -17,6 +18,11 @@ use crate::oauth::Scopes;
 /// | [`with_secret_key`](Self::with_secret_key) | Clerk verifies only those for this machine | [`Misconfigured`](crate::VerifyErrorKind::Misconfigured) |
 /// | [`for_machine`](Self::for_machine) | verified with the secret key of the instance; `scopes` in Clerk's response must name the machine | `scopes` or `aud` must name the machine |
 /// | both | verified with the secret key of the machine, and `scopes` must name it too | as above |
+///
+/// **That list stands behind opaque tokens only.** Clerk signs a JWT with the claims that its machine
+/// asks for, `scopes` and `aud` among them. They keep a JWT for one server from being used at
+/// another, but a machine of the instance that may not call this server can name it all the same. Use
+/// [`only_from`](Self::only_from) where not every machine of the instance is trusted.
 ///
 /// The `scopes` of a machine token are machines and not OAuth scopes. What a machine may do is said
 /// here: nothing by default, so that a server that requires scopes rejects it with 403.
@@ -50,6 +56,7 @@ pub struct MachineTokens {
     machine_id: Option<MachineId>,
     granted: Scopes,
     granted_to: BTreeMap<MachineId, Scopes>,
+    callers: Option<BTreeSet<MachineId>>,
 }
 
 impl MachineTokens {
@@ -70,6 +77,7 @@ impl MachineTokens {
             machine_id: None,
             granted: Scopes::none(),
             granted_to: BTreeMap::new(),
+            callers: None,
         }
     }
 
@@ -109,6 +117,24 @@ impl MachineTokens {
         self
     }
 
+    /// Accepts only tokens of these machines, opaque ones and JWTs. Defaults to those of every machine
+    /// that may call this server, and to JWTs of every machine of the instance that names it.
+    pub fn only_from(mut self, machines: impl IntoIterator<Item = MachineId>) -> Self {
+        self.callers = Some(machines.into_iter().collect());
+        self
+    }
+
+    /// Returns an error if tokens of the calling machine are not accepted.
+    pub(in crate::clerk) fn check_caller(&self, machine: &str) -> Result<(), VerifyError> {
+        let is_listed =
+            |callers: &BTreeSet<MachineId>| callers.iter().any(|id| id.as_str() == machine);
+        if self.callers.as_ref().is_none_or(is_listed) {
+            return Ok(());
+        }
+        Err(VerifyError::new(VerifyErrorKind::InvalidAudience)
+            .with_detail("the calling machine is not one of those in MachineTokens::only_from"))
+    }
+
     pub(in crate::clerk) fn own_key(&self) -> Option<&MachineSecretKey> {
         self.secret_key.as_ref()
     }
@@ -127,6 +153,23 @@ impl MachineTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn callers_can_be_limited() {
+        let id = |id| MachineId::parse(id).unwrap();
+        let rules = MachineTokens::for_machine(id("mch_1"));
+        let rows = [
+            (rules.clone(), [true, true]),
+            (rules.clone().only_from([id("mch_2")]), [true, false]),
+            (rules.clone().only_from([id("mch_2"), id("mch_3")]), [true, true]),
+            (rules.clone().only_from([]), [false, false]),
+            (rules.granting_to(id("mch_3"), Scopes::none()), [true, true]),
+        ];
+        for (rules, expected) in rows {
+            let accepted = ["mch_2", "mch_3"].map(|machine| rules.check_caller(machine).is_ok());
+            assert_eq!(accepted, expected, "{rules:?}");
+        }
+    }
 
     #[test]
     fn a_machine_has_its_own_scopes_or_those_of_all() {

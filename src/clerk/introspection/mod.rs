@@ -289,6 +289,7 @@ impl Inner {
         if !is_for_machine {
             return Err(not_for_machine());
         }
+        rules.check_caller(&response.subject)?;
         let scopes = rules.granted(&response.subject);
         Ok(self.credential(request, response, scopes))
     }

@@ -187,3 +187,32 @@ fn assert_form(caller: &AuthInfo, expected: serde_json::Value) {
     assert_eq!(form, expected);
     assert_eq!(serde_json::from_value::<AuthInfo>(form).unwrap(), *caller);
 }
+
+/// Clerk signs whatever claims a machine asks for, `scopes` and `aud` among them, so a machine that may
+/// not call this server can name it in a JWT.
+#[tokio::test]
+async fn only_listed_machines_can_call_where_there_is_a_list() {
+    let instance = Instance::new().await;
+    let (server, callers) = (instance.machine_id(), [instance.caller.id(), instance.stranger.id()]);
+    let [caller, stranger] = callers.map(|id| MachineId::parse(id).unwrap());
+    let rules = || MachineTokens::for_machine(server.clone());
+    let named = || super::earlier(instance.stranger.mint()).claim("scopes", server.as_str()).jwt();
+    let rows = [
+        (rules(), [None, None, None]),
+        (rules().only_from([caller.clone()]), [None, None, Some(Kind::InvalidAudience)]),
+        (
+            rules().only_from([stranger.clone()]),
+            [Some(Kind::InvalidAudience), Some(Kind::InvalidAudience), None],
+        ),
+        (rules().only_from([caller, stranger]), [None, None, None]),
+    ];
+    for (rules, expected) in rows {
+        let builder = instance.fixture.verifier_builder().accept_machine_tokens(rules.clone());
+        let verifier = builder.build().unwrap();
+        verifier.warm_up().await.unwrap();
+        let tokens = [instance.machine_token().opaque(), instance.machine_token().jwt(), named()];
+        for (token, expected) in tokens.iter().zip(expected) {
+            assert_eq!(error_kind(&verifier, token).await, expected, "{rules:?}");
+        }
+    }
+}
