@@ -154,7 +154,8 @@ impl AccessPolicyLayer {
     /// with `{"type": "noauth"}`. A `securitySchemes` that the server wrote itself stays, and so
     /// does a tool that the policy denies.
     ///
-    /// The rest of the response stays as it is, byte for byte, but for its `Content-Length`. So
+    /// The rest of the body stays as it is, byte for byte. `Content-Length`, `ETag` and digests are
+    /// removed. So
     /// does a response that is not HTTP 200 with JSON or an event stream, that is compressed,
     /// malformed or larger than 4 MiB (of an event stream, the event), or in which an object that
     /// has to be read has duplicate members; and the list in a response to a batch. Without rules,

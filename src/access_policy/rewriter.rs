@@ -1,11 +1,19 @@
 //! What is done to the response to a request that has passed.
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::step_up::StepUp;
 use crate::mcp::ListRewrite;
 use crate::response::{ChallengeContext, ListBody, ResponseBody, ToolResultForm};
+
+/// The headers that describe the body as the service wrote it (RFC 9110, RFC 9530).
+const CHANGED_WITH_THE_BODY: [HeaderName; 4] = [
+    CONTENT_LENGTH,
+    ETAG,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// What is left to do with the response to one request.
 pub(super) struct ResponseRewriter {
@@ -53,7 +61,9 @@ fn rewrite_list<B>(list: ListRewrite, response: Response<B>) -> Response<Respons
     let mut response =
         response.map(|body| ResponseBody::list(body, ListBody::new(list, is_event_stream)));
     let headers = response.headers_mut();
-    headers.remove(CONTENT_LENGTH);
+    for name in CHANGED_WITH_THE_BODY {
+        headers.remove(name);
+    }
     if depends_on_caller {
         add_vary_authorization(headers);
     }

@@ -82,7 +82,7 @@ struct Inner<V, E> {
 /// Whether there is a newer value than the one that a caller has seen.
 pub(crate) enum Newer<V, E> {
     Value(Arc<V>),
-    /// There is none: the fetch of the seen value started after the caller came.
+    /// The seen value is the newest one: its fetch started after the caller came.
     None,
     /// Not known: a refresh was forced a short time ago, and the next one may be after this time.
     TooEarly(Duration),

@@ -383,7 +383,7 @@ impl ClerkVerifierBuilder {
         let counters = Arc::<Counters>::default();
         let token_cache = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
         let opaque_tokens =
-            self.opaque_tokens(&accepted, client.as_ref(), |rules, client, rate| {
+            self.opaque_tokens(&accepted, client.as_ref(), &clock, |rules, client, rate| {
                 Introspection::new(IntrospectionConfig {
                     rules,
                     client,
@@ -427,11 +427,12 @@ impl ClerkVerifierBuilder {
         &self,
         accepted: &Accepted,
         client: Option<&ClerkClient>,
+        clock: &Arc<dyn Clock>,
         new: impl Fn(OpaqueRules, ClerkClient, Arc<RateLimit>) -> Introspection,
     ) -> Result<OpaqueTokens, ConfigError> {
         let rate = Arc::new(RateLimit::new(self.max_calls()));
         let new = |rules, client: &ClerkClient| new(rules, client.clone(), Arc::clone(&rate));
-        let machine_client = self.machine_client(accepted)?;
+        let machine_client = self.machine_client(accepted, clock)?;
         let machine_client = machine_client.as_ref().or_else(|| {
             // With the key of the instance, only a token that names this machine is accepted.
             let rules = accepted.machine_tokens.as_ref()?;
@@ -451,11 +452,14 @@ impl ClerkVerifierBuilder {
     }
 
     /// Builds a client with the secret key of this server's machine, if there is one.
-    fn machine_client(&self, accepted: &Accepted) -> Result<Option<ClerkClient>, ConfigError> {
+    fn machine_client(
+        &self,
+        accepted: &Accepted,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<ClerkClient>, ConfigError> {
         let rules = accepted.machine_tokens.as_ref();
         let Some(key) = rules.and_then(MachineTokens::own_key) else { return Ok(None) };
-        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
-        ClerkClient::for_machine(key, &self.backend_api, clock).map(Some)
+        ClerkClient::for_machine(key, &self.backend_api, Arc::clone(clock)).map(Some)
     }
 
     /// Without the warning, a variable that was forgotten is noticed with the first opaque token.

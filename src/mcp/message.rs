@@ -122,8 +122,8 @@ fn operations_of_line(line: &str) -> Result<Vec<Operation<'_>>, Ambiguous> {
     }
 }
 
-/// Returns whether some parser may take JSON that is not read here for a message: a list of strings
-/// or numbers is none.
+/// Returns whether some parser may take JSON that is not read here for a message. A list of strings or
+/// numbers cannot be one.
 fn may_be_a_message(line: &str) -> bool {
     let names_a_method = || line.to_ascii_lowercase().contains("method");
     line.contains("2.0") || line.contains("\\u") || (line.contains('{') && names_a_method())

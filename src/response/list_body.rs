@@ -88,18 +88,25 @@ impl ListBody {
 }
 
 /// Returns the end of the first event (HTML standard, section "Parsing an event stream"): an empty
-/// line, at the earliest from this byte on.
+/// line, at the earliest from this byte on. Each line may end in its own way.
 fn event_end(bytes: &[u8], from: usize) -> Option<usize> {
-    const ENDS: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
     let mut at = from;
     loop {
         let rest = bytes.get(at..)?;
         at += rest.iter().position(|b| matches!(b, b'\n' | b'\r'))?;
-        let rest = bytes.get(at..)?;
-        if let Some(end) = ENDS.iter().find(|end| rest.starts_with(end)) {
-            return Some(at + end.len());
+        at += line_end(bytes.get(at..)?)?;
+        if let Some(second) = line_end(bytes.get(at..)?) {
+            return Some(at + second);
         }
-        at += 1;
+    }
+}
+
+/// Returns the length of the end of a line, if the bytes begin with one.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\r' | b'\n', ..] => Some(1),
+        _ => None,
     }
 }
 
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn finds_the_empty_line_after_an_event() {
-        let rows: [(&[u8], Option<usize>); 9] = [
+        let rows: [(&[u8], Option<usize>); 13] = [
             (b"", None),
             (b"data: a", None),
             (b"data: a\n", None),
@@ -118,6 +125,10 @@ mod tests {
             (b"a\r\n\r\nb", Some(5)),
             (b"a\r\rb", Some(3)),
             (b"a\n\r\nb", Some(4)),
+            (b"a\r\n\rb", Some(4)),
+            (b"a\r\n\nb", Some(4)),
+            (b"a\n\rb", Some(3)),
+            (b"a\r\nb\r\n", None),
             (b"\n\n", Some(2)),
         ];
         for (bytes, expected) in rows {

@@ -15,6 +15,8 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::support::{Fixture, RESOURCE, TestResponse, request};
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+/// No request for a list.
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
 const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
 
@@ -334,4 +336,22 @@ async fn a_filter_needs_rules() {
     let fixture = Fixture::new().await;
     let error = fixture.clerk_mcp_builder().filter_lists().build().unwrap_err();
     assert_eq!((error.kind(), error.setting()), (ConfigErrorKind::Conflict, "filter_lists"));
+}
+
+#[tokio::test]
+async fn headers_about_the_original_body_are_removed() {
+    let fixture = Fixture::new().await;
+    let token = fixture.jwt();
+    let digest = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
+    let served = Served::new(JSON, TOOLS)
+        .with_header("etag", "\"1\"")
+        .with_header("content-digest", digest)
+        .with_header("repr-digest", digest)
+        .with_header("x-kept", "1");
+    let names = ["content-length", "etag", "content-digest", "repr-digest", "x-kept"];
+    for (body, expected) in [(LIST, [false, false, false, false, true]), (PING, [true; 5])] {
+        let response = exchange(filtering(&fixture), Some(&token), post(body), &served).await;
+        let kept = names.map(|name| response.headers.contains_key(name));
+        assert_eq!(kept, expected, "{body}");
+    }
 }

@@ -81,7 +81,7 @@ impl MachineTokens {
         }
     }
 
-    /// Creates the rules with what is set; `None` if neither is.
+    /// Creates the rules from what is set. Returns `None` if neither the key nor the id is.
     pub(in crate::clerk) fn from_parts(
         secret_key: Option<MachineSecretKey>,
         machine_id: Option<MachineId>,

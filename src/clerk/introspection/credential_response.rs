@@ -40,20 +40,26 @@ impl CredentialResponse {
             .ok_or_else(|| unusable("the response is not a JSON object about such a credential"))?;
         let expires_at = expiration(response.get("expiration"))?;
         reject_flagged(&response, expires_at, now.saturating_sub(leeway.as_secs()))?;
-        let read = Self::read_active(response, expires_at).ok_or_else(|| {
-            unusable("the response lacks a required member, or has an invalid one")
-        })?;
-        check_subject(token_type, read)
+        let incomplete = || unusable("the response lacks a required member, or has an invalid one");
+        let subject = response.get("subject").and_then(Value::as_str);
+        let subject = subject.filter(|subject| !subject.is_empty()).ok_or_else(incomplete)?;
+        let subject_kind = check_subject(token_type, subject)?;
+        let subject = subject.to_owned();
+        Ok(Self::read_active(response, subject, subject_kind, expires_at).ok_or_else(incomplete)?)
     }
 
     /// Reads a credential that is neither revoked nor expired. A missing member is never treated as
     /// approval, and neither is one of another type.
-    fn read_active(mut response: JsonObject<'_>, expires_at: Option<u64>) -> Option<Self> {
+    fn read_active(
+        mut response: JsonObject<'_>,
+        subject: String,
+        subject_kind: PrincipalKind,
+        expires_at: Option<u64>,
+    ) -> Option<Self> {
         let is_false = |name| response.get(name) == Some(&Value::Bool(false));
         if !(is_false("revoked") && is_false("expired")) {
             return None;
         }
-        let Some(Value::String(subject)) = response.take("subject") else { return None };
         let Some(Value::Array(scopes)) = response.take("scopes") else { return None };
         let string = |value| if let Value::String(text) = value { Some(text) } else { None };
         let claims = match response.take("claims") {
@@ -63,8 +69,8 @@ impl CredentialResponse {
         };
         Some(Self {
             id: response.take("id").and_then(string),
-            subject_kind: subject_kind(&subject).unwrap_or(PrincipalKind::User),
-            subject: Some(subject).filter(|subject| !subject.is_empty())?,
+            subject,
+            subject_kind,
             scopes: scopes.into_iter().map(string).collect::<Option<_>>()?,
             expires_at,
             claims,
@@ -72,20 +78,17 @@ impl CredentialResponse {
     }
 }
 
-/// Rejects a subject that no credential of this type has.
-fn check_subject(
-    token_type: TokenType,
-    response: CredentialResponse,
-) -> Result<CredentialResponse, VerifyError> {
-    let kind = subject_kind(&response.subject);
+/// Returns what the subject is, and rejects one that no credential of this type has.
+fn check_subject(token_type: TokenType, subject: &str) -> Result<PrincipalKind, VerifyError> {
     let may_be_of_any_kind = token_type == TokenType::ApiKey;
-    if kind.is_some_and(|kind| may_be_of_any_kind || kind == PrincipalKind::Machine) {
-        return Ok(response);
-    }
-    Err(VerifyError::new(VerifyErrorKind::WrongTokenType).with_detail(
-        "the subject is not one that a credential of this type has: a user, an organization or a \
-         machine of an API key, and a machine of a machine token",
-    ))
+    subject_kind(subject)
+        .filter(|kind| may_be_of_any_kind || *kind == PrincipalKind::Machine)
+        .ok_or_else(|| {
+            VerifyError::new(VerifyErrorKind::WrongTokenType).with_detail(
+                "the subject is not one that a credential of this type has: a user, an \
+                 organization or a machine of an API key, and a machine of a machine token",
+            )
+        })
 }
 
 fn subject_kind(subject: &str) -> Option<PrincipalKind> {

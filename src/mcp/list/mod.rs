@@ -258,7 +258,7 @@ fn private_scope(text: &str, result: &[json::Member], range: &Range<usize>) -> O
     }
 }
 
-/// Returns the text with the edits. `None` if there is none.
+/// Returns the text with the edits applied, or `None` without any edit.
 fn apply(text: &str, mut edits: Vec<Edit>) -> Option<String> {
     if edits.is_empty() {
         return None;

@@ -16,8 +16,8 @@ use crate::response::{ANY_ORIGIN, BearerChallenge, ResponseBody};
 const MISSING_TOKEN_CODE: &str = "invalid_token";
 
 impl ChallengeContext {
-    /// Responds in this form, or by status if there is none or the rejection has no challenge for
-    /// the user of the client.
+    /// Responds with a tool result of this form. Responds by status without a form, and to a
+    /// rejection that the user of the client can do nothing about.
     pub(crate) fn respond_in<B>(
         &self,
         form: Option<&ToolResultForm>,
