@@ -17,6 +17,10 @@ use clerk_mcp_tools::clerk::{
     ApiKeys, ClerkClient, MachineTokens, SessionTokens, User,
     fetch_clerk_authorization_server_metadata,
 };
+use clerk_mcp_tools::client::{
+    Expect, KeyId, MemoryStore, RecordKey, Saved, ScanCursor, ScanPage, SealError, SealingKeys,
+    StoreError, StoreErrorKind,
+};
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{
     BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey,
@@ -96,6 +100,7 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
 
     let mut output = DebugOutput::default();
     values(&mut output, &jwt);
+    connections(&mut output);
     configuration(&mut output, &fixture);
     services(&mut output, &fixture, &jwt);
     documents(&mut output, &fixture).await;
@@ -163,6 +168,31 @@ fn values(output: &mut DebugOutput, token: &str) {
         "BearerChallenge",
         &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"),
     );
+}
+
+/// The stores of the features that need a database are in `tests/stores`.
+fn connections(output: &mut DebugOutput) {
+    let mut secret = [0; 32];
+    secret.copy_from_slice(format!("{PASSWORD:<32}").as_bytes());
+    let id = KeyId::parse("2026-11").unwrap();
+    let keys = SealingKeys::new([1; 32], id.clone(), secret).unwrap();
+    let tag = "a".repeat(43);
+    let key = RecordKey::parse(&format!("connection/{tag}/{tag}")).unwrap();
+    let record = keys.seal(&key, PASSWORD.as_bytes()).unwrap();
+    output.add("KeyId", &id);
+    output.add("SealingKeys", &keys);
+    output.add("SealError", &SealError::UnknownKey(id));
+    output.add("OwnerTag", &key.owner().unwrap());
+    output.add("RecordKey", &key);
+    output.add("Revision", &record.revision());
+    output.add("Expect", &Expect::Revision(record.revision()));
+    output.add("Record", &record);
+    output.add("ScanPage", &ScanPage::new(vec![(key, record)], None));
+    output.add("Saved", &Saved::Yes);
+    output.add("ScanCursor", &ScanCursor::new("1"));
+    output.add("StoreErrorKind", &StoreErrorKind::Full);
+    output.add("StoreError", &StoreError::new(StoreErrorKind::Full, "all records are in use"));
+    output.add("MemoryStore", &MemoryStore::new(10));
 }
 
 fn configuration(output: &mut DebugOutput, fixture: &Fixture) {
@@ -388,7 +418,7 @@ fn testing(
 /// The exported types: the names in `pub use` that are neither traits nor constants, and the type
 /// that `clock` defines.
 fn exported_types() -> BTreeSet<String> {
-    const TRAITS: [&str; 3] = ["Clock", "ResolveResource", "VerifyToken"];
+    const TRAITS: [&str; 4] = ["Clock", "ResolveResource", "Store", "VerifyToken"];
     let root = source("lib.rs");
     let modules = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let mut types: BTreeSet<_> = exports("lib.rs").into_iter().collect();
