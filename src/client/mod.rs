@@ -19,11 +19,54 @@
 //! [`Store`] can be implemented for any database that can compare and set; the testing feature has
 //! the suite that checks one.
 
-#[allow(dead_code, reason = "connections use them, and are not here yet")]
+mod binding;
+mod builder;
+mod callback;
+mod callback_service;
+mod challenge;
+mod client_metadata_service;
+mod complete;
+mod connection;
+mod connections;
+mod counters;
+mod disconnect;
+mod discovery;
+mod egress;
+mod engine;
+mod error;
+mod failure;
+mod form;
+mod http;
+mod lease;
+mod login;
+mod memory;
+mod owner;
+mod record;
+mod refresh;
+mod registered_client;
+mod registration;
 mod seal;
-#[allow(dead_code, reason = "connections use them, and are not here yet")]
 mod store;
+mod token_endpoint;
+mod vault;
 
+pub use binding::BrowserBinding;
+pub use builder::ConnectionsBuilder;
+pub use callback::Callback;
+pub use callback_service::{CallbackService, IdentifyOwner};
+pub use client_metadata_service::ClientMetadataService;
+pub use connection::{Connection, ConnectionInfo, ConnectionState};
+pub use connections::{Begun, Completed, Connections};
+pub use counters::ClientSnapshot;
+pub use disconnect::Disconnected;
+pub use egress::Egress;
+pub use error::{
+    CallbackError, CallbackErrorKind, LoginError, LoginErrorKind, LoginReason, TokenError,
+    TokenErrorKind,
+};
+pub use login::{LoginOptions, LoginRedirect, ReturnPathError};
+pub use owner::{Owner, ServerUrl, ServerUrlError};
+pub use registered_client::RegisteredClient;
 pub use seal::{KeyId, SealError, SealingKeys};
 pub use store::{
     Expect, MemoryStore, OwnerTag, Record, RecordKey, Revision, Saved, ScanCursor, ScanPage, Store,

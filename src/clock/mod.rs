@@ -5,6 +5,7 @@
 
 pub(crate) mod background;
 mod moment;
+mod retry_after;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,6 +15,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use moment::Moment;
+pub(crate) use retry_after::retry_after;
 
 /// A source of the current time.
 ///
