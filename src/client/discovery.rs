@@ -79,6 +79,7 @@ pub(super) async fn discover(
         discovery("the server's metadata names no authorization server (RFC 9728 section 2)")
     })?;
     let server = authorization_server(http, issuer).await?;
+    check_endpoints(http, &server)?;
     let listed = metadata.scopes_supported.unwrap_or_default();
     let scopes = probe.challenge.scopes.or_else(|| Scopes::granted(as_strs(&listed)));
     Ok(Some(Discovered { resource: metadata.resource, scopes: scopes.unwrap_or_default(), server }))
@@ -175,6 +176,15 @@ fn check_resource(server: &ServerUrl, resource: &str) -> Result<(), LoginError> 
         return Ok(());
     }
     Err(discovery("the server's metadata is about another resource (RFC 9728 section 3.3)"))
+}
+
+/// Refuses what will not be called later, before the user is sent anywhere.
+fn check_endpoints(http: &Http, server: &AuthorizationServer) -> Result<(), LoginError> {
+    for url in [&server.authorization_endpoint, &server.token_endpoint] {
+        let subject = "an endpoint of the authorization server";
+        http.check(url).map_err(|failure| LoginError::of_discovery(subject, failure))?;
+    }
+    Ok(())
 }
 
 async fn authorization_server(

@@ -53,11 +53,11 @@ const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMarkedPem0123456789\n-----END PR
 
 /// The `Debug` output by the name of the type.
 #[derive(Default)]
-struct DebugOutput(BTreeMap<&'static str, String>);
+pub(super) struct DebugOutput(BTreeMap<&'static str, String>);
 
 impl DebugOutput {
     /// Adds a value, whose type has to be `Send + Sync`, as all public types are.
-    fn add<T: Debug + Send + Sync>(&mut self, name: &'static str, value: &T) {
+    pub(super) fn add<T: Debug + Send + Sync>(&mut self, name: &'static str, value: &T) {
         self.add_type::<T>(name);
         self.add_text(name, &format!("{value:?} {value:#?} "));
     }
@@ -101,6 +101,7 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
     let mut output = DebugOutput::default();
     values(&mut output, &jwt);
     connections(&mut output);
+    super::connections::add_to(&mut output).await;
     configuration(&mut output, &fixture);
     services(&mut output, &fixture, &jwt);
     documents(&mut output, &fixture).await;
@@ -418,7 +419,7 @@ fn testing(
 /// The exported types: the names in `pub use` that are neither traits nor constants, and the type
 /// that `clock` defines.
 fn exported_types() -> BTreeSet<String> {
-    const TRAITS: [&str; 4] = ["Clock", "ResolveResource", "Store", "VerifyToken"];
+    const TRAITS: [&str; 5] = ["Clock", "IdentifyOwner", "ResolveResource", "Store", "VerifyToken"];
     let root = source("lib.rs");
     let modules = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let mut types: BTreeSet<_> = exports("lib.rs").into_iter().collect();

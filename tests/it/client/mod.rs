@@ -1,0 +1,12 @@
+//! The client side: sign-ins of users at guarded servers, and their tokens, with the fake Clerk as
+//! authorization server.
+
+mod callbacks;
+mod discovery;
+mod faulty_store;
+mod interleavings;
+mod outages;
+mod services;
+mod sign_in;
+pub(crate) mod support;
+mod tokens;
