@@ -138,7 +138,8 @@ mod tests {
             let callback = Callback::from_query(&form::encode(pairs)).unwrap();
             prop_assert_eq!(&callback.state, &state);
             prop_assert!(matches!(&callback.answer, Answer::Code(found) if *found == code));
-            prop_assert!(!format!("{callback:?}").contains(&state));
+            let shown = format!("{callback:?}");
+            prop_assert!(!shown.contains(&state));
         }
     }
 }

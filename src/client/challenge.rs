@@ -158,7 +158,7 @@ mod tests {
             ("", None),
             ("=", None),
             // What follows an unfinished string is not read.
-            ("Bearer scope=\"a, resource_metadata=\"x", challenge(None, None)),
+            ("Bearer resource_metadata=\"x\", scope=\"a", challenge(Some("x"), None)),
             (", , Bearer ,, scope=a ,", challenge(None, Some("a"))),
         ];
         for (header, expected) in rows {

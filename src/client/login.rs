@@ -155,7 +155,7 @@ impl fmt::Debug for LoginRedirect {
 /// How a sign-in began.
 pub(super) enum Beginning {
     Redirect(LoginRedirect),
-    Connected(ConnectionRecord),
+    Connected(Box<ConnectionRecord>),
     NotProtected,
 }
 
@@ -176,10 +176,11 @@ pub(super) async fn begin(
     let keys = engine.vault.keys();
     let key = keys.connection_key(owner, server.as_str(), &options.label);
     let existing = existing(engine, &key).await?;
-    if let Some(record) = existing.as_ref().filter(|_| !options.again) {
-        if has_what_is_asked_for(engine, record, &options) {
-            return Ok(Beginning::Connected(record.clone()));
-        }
+    let is_enough = |record: &&ConnectionRecord| {
+        !options.again && has_what_is_asked_for(engine, record, &options)
+    };
+    if let Some(record) = existing.as_ref().filter(is_enough) {
+        return Ok(Beginning::Connected(Box::new(record.clone())));
     }
     let is_client_of = |issuer: &str| settings.client_of(issuer).is_some();
     let challenge = options.challenge.clone();

@@ -77,7 +77,7 @@ impl Refresh<'_> {
             }
             let held = match self.load().await {
                 Ok(stored) => self.engine.memory.put(self.key, stored.value),
-                Err(error) => return self.from_memory(error),
+                Err(error) => return self.without_store(error),
             };
             if let Some(held) = self.without_refresh(&held)? {
                 return Ok(held);
@@ -92,7 +92,7 @@ impl Refresh<'_> {
                 // Somebody else refreshes. The token that is about to expire is good for this caller.
                 Ok(None) if self.is_usable(&held) => return Ok(held),
                 Ok(None) => lease::pause(self.engine).await,
-                Err(error) => return self.from_memory(error.into()),
+                Err(error) => return self.without_store(error.into()),
             }
             if end.has_come(&*self.engine.clock) {
                 return Err(changed_too_often());
@@ -111,7 +111,7 @@ impl Refresh<'_> {
     }
 
     /// Without the store, a token in memory is good until it expires.
-    fn from_memory(&self, error: TokenError) -> Result<Arc<Held>, TokenError> {
+    fn without_store(&self, error: TokenError) -> Result<Arc<Held>, TokenError> {
         if error.kind() != TokenErrorKind::Store {
             return Err(error);
         }
@@ -165,7 +165,7 @@ impl Refresh<'_> {
         // The second look: the lease may have been another one's until now.
         let mut stored = match self.load().await {
             Ok(stored) => stored,
-            Err(error) => return self.from_memory(error).map(Step::Done),
+            Err(error) => return self.without_store(error).map(Step::Done),
         };
         let held = self.engine.memory.put(self.key, stored.value.clone());
         if let Some(held) = self.without_refresh(&held)? {
@@ -176,7 +176,7 @@ impl Refresh<'_> {
         match self.save(&stored.value, stored.revision).await {
             Ok(Some(revision)) => stored.revision = revision,
             Ok(None) => return Ok(Step::Again),
-            Err(error) => return self.from_memory(error.into()).map(Step::Done),
+            Err(error) => return self.without_store(error.into()).map(Step::Done),
         }
         if !lease.has_time(self.engine) {
             return Ok(Step::Again);
@@ -325,7 +325,7 @@ impl Refresh<'_> {
         };
         match settle(self.engine, self.key, &held).await {
             Ok(()) => Ok(None),
-            Err(error) => self.from_memory(error).map(Some),
+            Err(error) => self.without_store(error).map(Some),
         }
     }
 

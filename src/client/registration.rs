@@ -20,6 +20,8 @@ use crate::oauth::{is_loopback, parse_uri};
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 const NONE: &str = "none";
+/// The longest client id, and the longest secret, that is kept.
+const MAX_BYTES: usize = 4 * 1024;
 /// A registration is no longer used this long before its secret expires.
 const SECRET_MARGIN: u64 = 24 * 60 * 60;
 
@@ -179,8 +181,9 @@ impl Registration {
     }
 
     fn into_client(self, key: &RecordKey) -> Result<ClientRecord, LoginError> {
-        if self.client_id.is_empty() {
-            let detail = "the registration endpoint returned an empty client_id";
+        let secret_bytes = self.client_secret.as_ref().map_or(0, String::len);
+        if self.client_id.is_empty() || self.client_id.len().max(secret_bytes) > MAX_BYTES {
+            let detail = "the registration endpoint returned no usable client_id or secret";
             return Err(LoginError::new(LoginErrorKind::Registration, detail));
         }
         let secret = self.client_secret.filter(|secret| !secret.is_empty());

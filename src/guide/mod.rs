@@ -10,6 +10,7 @@
 //! | [`machines`] | Which credential a CI job, n8n, a service or your own frontend uses |
 //! | [`access_policy`] | Which scopes a request, a tool, a prompt or a resource needs |
 //! | [`testing`] | How to test a server without a Clerk account |
+//! | [`client`] | How a web application connects its users to MCP servers |
 //! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits, logs, metrics |
 //! | [`rejections`] | What a rejected request means, and what to do about it |
 //! | [`defaults`] | Every default value and every limit |
@@ -55,6 +56,13 @@ pub mod access_policy {}
     allow(rustdoc::broken_intra_doc_links, reason = "it links to items of that feature")
 )]
 pub mod testing {}
+
+#[doc = include_str!("client.md")]
+#[cfg_attr(
+    not(feature = "client"),
+    allow(rustdoc::broken_intra_doc_links, reason = "it links to items of that feature")
+)]
+pub mod client {}
 
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}

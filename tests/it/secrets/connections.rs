@@ -21,8 +21,7 @@ const CODE: &str = "qk7ZJ0vXc-0123456789abcdef";
 const CLIENT_SECRET: &str = "qk7ZJ0vXs-0123456789abcdef";
 const SETTINGS_SECRET: &str = "qk7ZJ0vXt-0123456789abcdef";
 const ACCESS_TOKENS: [&str; 2] = ["qk7ZJ0vX+a-0123456789abcdef", "qk7ZJ0vX+b-0123456789abcdef"];
-const REFRESH_TOKENS: [&str; 2] =
-    ["qk7ZJ0vX+r-0123456789abcdef", "qk7ZJ0vX+q-0123456789abcdef"];
+const REFRESH_TOKENS: [&str; 2] = ["qk7ZJ0vX+r-0123456789abcdef", "qk7ZJ0vX+q-0123456789abcdef"];
 const ID_TOKEN: &str = "qk7ZJ0vXi.e30.0123456789abcdef";
 const SERVER_TEXT: &str = "qk7ZJ0vXx-0123456789abcdef";
 const OWNER: &str = "qk7ZJ0vXo-0123456789abcdef";
