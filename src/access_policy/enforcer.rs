@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -12,7 +11,7 @@ use http::{HeaderMap, Method, Response};
 use super::body::{BodyBudget, BodyReader, FREE_BYTES};
 use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
-use crate::clock::Clock;
+use crate::clock::Deadlines;
 use crate::mcp::{
     AccessPolicy, InvalidBody, ListKind, ListRewrite, McpHeaders, Message, Requirement,
     SecuritySchemes,
@@ -41,8 +40,7 @@ pub(super) struct Enforcer {
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) budget: Arc<BodyBudget>,
-    pub(super) body_timeout: Duration,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) body_timeouts: Deadlines,
     pub(super) allow_upgrades: bool,
     pub(super) rejection_format: RejectionFormat,
     pub(super) step_up: bool,
@@ -88,7 +86,7 @@ impl Enforcer {
     }
 
     pub(super) fn body_reader(&self, max_bytes: usize) -> BodyReader {
-        BodyReader::new(max_bytes, &self.budget, self.body_timeout, &self.clock)
+        BodyReader::new(max_bytes, &self.budget, &self.body_timeouts)
     }
 
     /// Decides about a request once its body was read.
