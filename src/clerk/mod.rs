@@ -13,6 +13,7 @@ mod header_cache;
 mod http;
 mod introspection;
 mod jwks;
+mod membership;
 mod metadata;
 mod opaque;
 mod refresh_error;

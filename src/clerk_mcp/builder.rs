@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::organizations::check_members;
 use super::{AuthLayer, ClerkMcp, Inner};
 use crate::access_policy::AccessPolicyLayer;
 use crate::bearer_auth::{BearerAuthLayer, SessionKey};
@@ -297,7 +298,8 @@ impl ClerkMcpBuilder {
     /// # Errors
     ///
     /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
-    /// another resource, if a setting has nothing to apply to, if a scope that every request needs is
+    /// another resource, if a setting has nothing to apply to, if the access policy has rules about
+    /// members of an organization and there is no secret key, if a scope that every request needs is
     /// not advertised or not among the initial ones, or if a variable of the environment is invalid.
     pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
@@ -319,6 +321,7 @@ impl ClerkMcpBuilder {
         check_resource(&resource, &verifier)?;
         check_metadata_path(&resource, self.root_metadata)?;
         check_grantable(&self.scopes.union(&self.policy.scopes()).union(&initial))?;
+        check_members(&self.policy, &verifier)?;
         check_filter(self.filter_lists, &self.policy)?;
         check_restricted(self.restrict_advertised_scopes, self.authorization_server_metadata)?;
         check_contains("initial_scopes", &initial, &self.scopes, &self.hierarchy)?;
@@ -356,6 +359,7 @@ impl ClerkMcpBuilder {
         let bearer_auth = if self.optional { bearer_auth.optional() } else { bearer_auth };
         let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
             .clock(verifier.clock())
+            .look_up_memberships(verifier.clone())
             .rejection_format(self.rejection_format)
             .required_scopes(self.scopes.clone())
             .initial_scopes(initial_scopes.clone())

@@ -5,6 +5,7 @@ mod authorization_server;
 mod builder;
 #[cfg(feature = "axum")]
 mod mount;
+mod organizations;
 
 use std::sync::Arc;
 
@@ -126,6 +127,7 @@ impl ClerkMcp {
     ///     let caller = clerk.authenticate(request.headers()).await.map_err(reject)?;
     ///     clerk
     ///         .authorize(request.method(), request.headers(), request.body(), Some(&caller))
+    ///         .await
     ///         .map_err(reject)?;
     ///     Ok(format!("hello {}", caller.principal().id()))
     /// }
@@ -135,7 +137,8 @@ impl ClerkMcp {
     }
 
     /// Applies the [access policy](ClerkMcpBuilder::access_policy) to a request whose body was read,
-    /// for a server without tower. `caller` is the one that [`authenticate`](Self::authenticate)
+    /// for a server without tower. It waits only for rules about the members of an organization.
+    /// `caller` is the one that [`authenticate`](Self::authenticate)
     /// returned, or `None` for a request without a token where tokens are optional.
     ///
     /// The body must be complete, and must not have been changed or decoded. A server that lets
@@ -144,14 +147,14 @@ impl ClerkMcp {
     /// # Errors
     ///
     /// Returns a rejection for every request that the layer rejects.
-    pub fn authorize(
+    pub async fn authorize(
         &self,
         method: &Method,
         headers: &HeaderMap,
         body: &[u8],
         caller: Option<&AuthInfo>,
     ) -> Result<(), Rejection> {
-        self.0.auth_layer.access_policy().check(method, headers, body, caller)
+        self.0.auth_layer.access_policy().check(method, headers, body, caller).await
     }
 
     /// Returns the response to a request that a handler rejects, such as for an

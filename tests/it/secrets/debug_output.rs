@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{
-    AccessPolicyLayer, Operation, RequestBody, Requirement, StepUp,
+    AccessPolicyLayer, MemberRequirement, Operation, RequestBody, Requirement, StepUp,
 };
 use clerk_mcp_tools::bearer_auth::{
     AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
@@ -31,9 +31,9 @@ use clerk_mcp_tools::testing::{
 };
 use clerk_mcp_tools::{
     AccessPolicy, Audience, AuthInfo, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind,
-    InsufficientScope, JwtKey, MessageError, Organization, PrincipalKind, PublishableKey,
-    Rejection, ResourceUrl, ScopeHierarchy, Scopes, SecretKey, TokenType, VerifyErrorKind,
-    verify_clerk_token,
+    InsufficientScope, JwtKey, Membership, MessageError, Organization, PermissionError,
+    PrincipalKind, PublishableKey, Rejection, ResourceUrl, ScopeHierarchy, Scopes, SecretKey,
+    TokenType, VerifyErrorKind, verify_clerk_token,
 };
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -126,7 +126,10 @@ fn values(output: &mut DebugOutput, token: &str) {
     let sessions = SessionTokens::from_authorized_parties(["https://app.example.com"]).unwrap();
     output.add("SessionTokens", &sessions);
     output.add("TokenType", &TokenType::ApiKey);
-    output.add("Organization", &Organization::new("org_1").with_role("org:admin"));
+    let organization = Organization::new("org_1").with_role("org:admin");
+    output.add("Organization", &organization);
+    output.add("Membership", &Membership::Member(organization));
+    output.add("PermissionError", &PermissionError::NotMember);
     let caller = AuthInfo::for_user("user_1", token.into())
         .client_id("client_1")
         .claims(json!({"password": PASSWORD}).as_object().unwrap().clone());
@@ -159,6 +162,8 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("AccessPolicyBuilder", &policy);
     output.add("AccessPolicy", &policy.build().unwrap());
     output.add("Requirement", &Requirement::from(Scopes::parse("profile").unwrap()));
+    let Requirement::Member(member) = Requirement::permission("org:files:write") else { panic!() };
+    output.add::<MemberRequirement>("MemberRequirement", &member);
     output.add(
         "BearerChallenge",
         &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"),
@@ -388,7 +393,7 @@ fn testing(
 /// The exported types: the names in `pub use` that are neither traits nor constants, and the type
 /// that `clock` defines.
 fn exported_types() -> BTreeSet<String> {
-    const TRAITS: [&str; 3] = ["Clock", "ResolveResource", "VerifyToken"];
+    const TRAITS: [&str; 4] = ["Clock", "LookUpMembership", "ResolveResource", "VerifyToken"];
     let root = source("lib.rs");
     let modules = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let mut types: BTreeSet<_> = exports("lib.rs").into_iter().collect();
