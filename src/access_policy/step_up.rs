@@ -157,11 +157,43 @@ impl StepUp {
                 return Err(self.rejection(required));
             }
         };
-        self.reject(&rejection);
+        self.set_rejection(&rejection);
         Err(rejection)
     }
 
-    fn reject(&self, rejection: &Rejection) {
+    /// Sends this rejection in place of the response, such as for a token that could not be
+    /// [exchanged](crate::ClerkMcp::exchange_token). The first one counts. The handler should return
+    /// at once; what it returns is dropped, unless the response has begun.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::access_policy::StepUp;
+    /// use clerk_mcp_tools::clerk::ExchangedToken;
+    /// use clerk_mcp_tools::{AuthInfo, ClerkMcp, Rejection, Scopes};
+    ///
+    /// async fn token_for_notes(
+    ///     clerk: &ClerkMcp,
+    ///     caller: &AuthInfo,
+    ///     step_up: &StepUp,
+    /// ) -> Result<ExchangedToken, Rejection> {
+    ///     let scopes = Scopes::none();
+    ///     let exchanged = clerk.exchange_token(caller, "https://notes.example.com", &scopes).await;
+    ///     exchanged.map_err(|error| step_up.reject(error))
+    /// }
+    /// # let _ = token_for_notes;
+    /// ```
+    pub fn reject(&self, rejection: impl Into<Rejection>) -> Rejection {
+        let rejection = rejection.into();
+        let rejection = match &self.0.caller {
+            Some(caller) if rejection.reason() == RejectionReason::InsufficientScope => {
+                rejection.granted(caller.scopes().clone()).keep_all_granted()
+            }
+            Some(_) | None => rejection,
+        };
+        self.set_rejection(&rejection);
+        rejection
+    }
+
+    fn set_rejection(&self, rejection: &Rejection) {
         let mut state = self.state();
         match &*state {
             StepUpState::Open => *state = StepUpState::Rejected(Box::new(rejection.clone())),

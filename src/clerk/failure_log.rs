@@ -101,7 +101,7 @@ impl FailureLog {
 
 /// Admits one line per interval.
 #[derive(Default)]
-struct Limit(Mutex<Window>);
+pub(super) struct Limit(Mutex<Window>);
 
 #[derive(Default)]
 struct Window {
@@ -111,7 +111,7 @@ struct Window {
 }
 
 impl Limit {
-    fn admit(&self, now: Duration) -> Option<u64> {
+    pub(super) fn admit(&self, now: Duration) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if window.written_at.is_some_and(|at| now.saturating_sub(at) < INTERVAL) {
             window.omitted = window.omitted.saturating_add(1);

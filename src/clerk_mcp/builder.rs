@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::organizations::check_members;
+use super::token_exchange::ExchangeSettings;
 use super::{AuthLayer, ClerkMcp, Inner};
 use crate::access_policy::AccessPolicyLayer;
 use crate::bearer_auth::{BearerAuthLayer, SessionKey};
@@ -36,6 +37,7 @@ pub struct ClerkMcpBuilder {
     filter_lists: bool,
     hierarchy: ScopeHierarchy,
     policy: AccessPolicy,
+    pub(super) exchange: ExchangeSettings,
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
@@ -62,6 +64,7 @@ impl ClerkMcpBuilder {
             filter_lists: false,
             hierarchy: ScopeHierarchy::new(),
             policy: AccessPolicy::empty(),
+            exchange: ExchangeSettings::default(),
             optional: false,
             cors: true,
             session_key: None,
@@ -79,6 +82,7 @@ impl ClerkMcpBuilder {
     /// | --- | --- |
     /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
     /// | `MCP_SCOPES`, separated by spaces | [`scopes`](Self::scopes) |
+    /// | `CLERK_OAUTH_CLIENT_ID`, `CLERK_OAUTH_CLIENT_SECRET` | [`token_exchange`](Self::token_exchange): both or none |
     /// | those of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) | the verifier, unless [`verifier`](Self::verifier) sets one |
     ///
     /// With `MCP_ACCEPTS`, API keys need the [`scopes`](Self::scopes) of the endpoint, and machines
@@ -102,6 +106,7 @@ impl ClerkMcpBuilder {
 
     fn read_env(&mut self, env: &Env<'_>) -> Result<(), ConfigError> {
         self.resource = env.resource()?.or(self.resource.take());
+        self.exchange.read_env(env)?;
         if let Some(scopes) = env.scopes()? {
             self.scopes = scopes;
         }
@@ -327,6 +332,7 @@ impl ClerkMcpBuilder {
         check_contains("initial_scopes", &initial, &self.scopes, &self.hierarchy)?;
         check_contains("scopes_supported", &advertised, &self.scopes, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
+        let exchange = std::mem::take(&mut self.exchange).build(&verifier)?;
         let auth_layer = self.auth_layer(&resource, &verifier, &initial)?;
         let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Inner {
@@ -337,6 +343,7 @@ impl ClerkMcpBuilder {
             scopes: self.scopes,
             initial_scopes: initial,
             hierarchy: self.hierarchy,
+            exchange,
             auth_layer,
             cors: self.cors,
             root_metadata: self.root_metadata,

@@ -6,12 +6,13 @@ mod builder;
 #[cfg(feature = "axum")]
 mod mount;
 mod organizations;
+mod token_exchange;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Response};
 
-use crate::clerk::ClerkVerifier;
+use crate::clerk::{ClerkVerifier, TokenExchange};
 use crate::error::ConfigError;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
@@ -65,6 +66,7 @@ struct Inner {
     scopes: Scopes,
     initial_scopes: Scopes,
     hierarchy: ScopeHierarchy,
+    exchange: Option<TokenExchange>,
     auth_layer: AuthLayer,
     cors: bool,
     root_metadata: bool,

@@ -1,5 +1,6 @@
 //! Organizations: memberships, rules about them, and tokens for other services.
 
+mod exchange;
 mod invalid_responses;
 mod memberships;
 mod rules;

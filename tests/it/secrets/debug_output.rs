@@ -14,12 +14,12 @@ use clerk_mcp_tools::bearer_auth::{
     AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
 };
 use clerk_mcp_tools::clerk::{
-    ApiKeys, ClerkClient, MachineTokens, SessionTokens, User,
+    ApiKeys, ClerkClient, ExchangeErrorKind, MachineTokens, SessionTokens, TokenExchange, User,
     fetch_clerk_authorization_server_metadata,
 };
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{
-    BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey,
+    BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey, OAuthClientSecret,
 };
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::response::{BearerChallenge, NoInner, RejectionFormat};
@@ -102,6 +102,7 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
     for token in [&jwt, &opaque] {
         traffic(&mut output, &fixture, token).await;
     }
+    exchange(&mut output, &fixture, &application, &mut finder).await;
     testing(&mut output, &fixture, &machine, &application);
     for (name, text) in &output.0 {
         finder.assert_hidden(name, text);
@@ -306,6 +307,31 @@ async fn documents(output: &mut DebugOutput, fixture: &Fixture) {
     output.add("EmailAddress", &user.email_addresses);
     output.add("User", &user);
     output.add("User", &serde_json::from_str::<User>(r#"{"id": "user_1"}"#).unwrap());
+}
+
+async fn exchange(
+    output: &mut DebugOutput,
+    fixture: &Fixture,
+    application: &FakeOAuthApplication,
+    finder: &mut SecretFinder,
+) {
+    const API: &str = "https://api.example.com";
+    application.allow_exchange_for(API);
+    let secret = OAuthClientSecret::parse(application.client_secret()).unwrap();
+    output.add("OAuthClientSecret", &secret);
+    let instance = FrontendApi::parse(fixture.clerk.frontend_api_url()).unwrap();
+    let builder = TokenExchange::builder(instance, application.client_id(), secret);
+    let builder = builder.clock(fixture.clock.clone());
+    output.add("TokenExchangeBuilder", &builder);
+    let exchange = builder.build().unwrap();
+    output.add("TokenExchange", &exchange);
+    let caller = verify_clerk_token(&fixture.verifier(), &fixture.jwt()).await.unwrap();
+    let token = exchange.exchange(&caller, API, &Scopes::none()).await.unwrap();
+    finder.add_token("an exchanged token", token.access_token().expose());
+    output.add("ExchangedToken", &token);
+    let denied = exchange.exchange(&caller, "https://other.example.com", &Scopes::none()).await;
+    output.add("ExchangeError", &denied.unwrap_err());
+    output.add("ExchangeErrorKind", &ExchangeErrorKind::InvalidTarget);
 }
 
 /// Returns what the handler of a request with this token gets.
