@@ -170,8 +170,8 @@ impl AccessPolicyLayer {
     /// rule is then answered with 500.
     ///
     /// Only requests with such a rule wait for it, and those for lists that are
-    /// [filtered](Self::filter_lists) by one. [`ClerkVerifier`](crate::ClerkVerifier) looks them up at
-    /// Clerk.
+    /// [filtered](Self::filter_lists) by one. [`ClerkVerifier`](crate::ClerkVerifier) looks them up
+    /// at Clerk.
     pub fn look_up_memberships(mut self, source: impl LookUpMembership) -> Self {
         self.enforcer.memberships = MembershipSource::new(source);
         self

@@ -24,8 +24,9 @@ use crate::response::{Rejection, RejectionReason};
 ///   tool. In rmcp, set `with_json_response(true)`;
 /// - if the request is a batch, since the other calls of it may have run.
 ///
-/// [`require`](Self::require) is the same for a [`Requirement`] of any kind, such as a permission in
-/// the caller's organization: a role that does not suffice is answered with 403 and no challenge.
+/// [`require`](Self::require) is the same for a [`Requirement`] of any kind, such as a permission
+/// in the caller's organization: a role that does not suffice is answered with 403 and no
+/// challenge.
 ///
 /// A clone belongs to the same request. [`AuthInfo::require_scopes`] is the check without any
 /// effect.
@@ -142,7 +143,8 @@ impl StepUp {
     /// # Errors
     ///
     /// Returns the rejection if the requirement is not met, or if that is not known at the moment.
-    /// The handler should return at once; what it returns is dropped, unless the response has begun.
+    /// The handler should return at once; what it returns is dropped, unless the response has
+    /// begun.
     pub async fn require(&self, requirement: impl Into<Requirement>) -> Result<(), Rejection> {
         let requirement = requirement.into();
         let rejection = match requirement.check(self.0.caller.as_ref(), &self.0.hierarchy) {
@@ -162,8 +164,8 @@ impl StepUp {
     }
 
     /// Sends this rejection in place of the response, such as for a token that could not be
-    /// [exchanged](crate::ClerkMcp::exchange_token). The first one counts. The handler should return
-    /// at once; what it returns is dropped, unless the response has begun.
+    /// [exchanged](crate::ClerkMcp::exchange_token). The first one counts. The handler should
+    /// return at once; what it returns is dropped, unless the response has begun.
     ///
     /// ```
     /// use clerk_mcp_tools::access_policy::StepUp;
@@ -175,8 +177,8 @@ impl StepUp {
     ///     caller: &AuthInfo,
     ///     step_up: &StepUp,
     /// ) -> Result<ExchangedToken, Rejection> {
-    ///     let scopes = Scopes::none();
-    ///     let exchanged = clerk.exchange_token(caller, "https://notes.example.com", &scopes).await;
+    ///     let (notes, scopes) = ("https://notes.example.com", Scopes::none());
+    ///     let exchanged = clerk.exchange_token(caller, notes, &scopes).await;
     ///     exchanged.map_err(|error| step_up.reject(error))
     /// }
     /// # let _ = token_for_notes;

@@ -331,8 +331,9 @@ impl ClerkVerifierBuilder {
     }
 
     /// Sets the maximum number of calls about opaque tokens and memberships in any 10 seconds,
-    /// between 4 and 1,000,000. Defaults to 800 with a secret key of a production instance (`sk_live_…`) and to
-    /// 80 with one of a development instance, of which Clerk accepts 1,000 and 100.
+    /// between 4 and 1,000,000. Defaults to 800 with a secret key of a production instance
+    /// (`sk_live_…`) and to 80 with one of a development instance, of which Clerk accepts 1,000 and
+    /// 100.
     ///
     /// Half of the calls may come at once; the others are spread evenly. Tokens that were accepted
     /// before, of which the last 10,000 are remembered, can use all of them. All others can use a

@@ -41,7 +41,8 @@ pub struct VerifierStats {
 }
 
 impl VerifierStats {
-    /// Returns the counters of one type of tokens. Calls for key sets and memberships belong to none.
+    /// Returns the counters of one type of tokens. Calls for key sets and memberships belong to
+    /// none.
     ///
     /// ```
     /// # use clerk_mcp_tools::instance::FrontendApi;

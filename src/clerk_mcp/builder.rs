@@ -304,8 +304,9 @@ impl ClerkMcpBuilder {
     ///
     /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
     /// another resource, if a setting has nothing to apply to, if the access policy has rules about
-    /// members of an organization and there is no secret key, if a scope that every request needs is
-    /// not advertised or not among the initial ones, or if a variable of the environment is invalid.
+    /// members of an organization and there is no secret key, if a scope that every request needs
+    /// is not advertised or not among the initial ones, or if a variable of the environment is
+    /// invalid.
     pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);

@@ -24,8 +24,8 @@ impl ClerkMcp {
         self.verifier().membership(caller).await
     }
 
-    /// Returns `Ok(())` if the caller meets a requirement, such as a permission in its organization,
-    /// for a handler that makes its own response. A tool of an rmcp server uses
+    /// Returns `Ok(())` if the caller meets a requirement, such as a permission in its
+    /// organization, for a handler that makes its own response. A tool of an rmcp server uses
     /// [`StepUp::require`](crate::access_policy::StepUp::require).
     ///
     /// # Errors
@@ -78,8 +78,8 @@ pub(super) fn check_members(
     if verifier.client().is_none() {
         return Err(ConfigError::missing(
             "CLERK_SECRET_KEY",
-            "is required to look up roles and permissions, which the access_policy has rules about: \
-             copy it from the Clerk Dashboard, page API keys, section Secret keys",
+            "is required to look up roles and permissions, which the access_policy has rules \
+             about: copy it from the Clerk Dashboard, page API keys, section Secret keys",
         ));
     }
     let permissions = || policy.member_requirements().flat_map(|member| member.permissions());
@@ -88,8 +88,8 @@ pub(super) fn check_members(
         return Err(ConfigError::invalid(
             "access_policy",
             format!(
-                "requires {name:?}, which is neither a role nor a permission of Clerk: write it with \
-                 its prefix, such as org:admin or org:files:manage"
+                "requires {name:?}, which is neither a role nor a permission of Clerk: write it \
+                 with its prefix, such as org:admin or org:files:manage"
             ),
         ));
     }

@@ -10,7 +10,8 @@ use crate::oauth::REDACTED;
 /// Longer than any secret.
 const MAX_BYTES: usize = 512;
 
-/// The secret of a confidential OAuth application (RFC 6749 section 2.3.1). `Debug` does not show it.
+/// The secret of a confidential OAuth application (RFC 6749 section 2.3.1). `Debug` does not show
+/// it.
 ///
 /// # Example
 ///

@@ -76,8 +76,8 @@ impl MemberRequirement {
 
     /// Returns whether the caller has the scopes.
     ///
-    /// The one for the organization is not needed by a caller whose token names it, and by one whose
-    /// credential no consent would change.
+    /// The one for the organization is not needed by a caller whose token names it, and by one
+    /// whose credential no consent would change.
     pub(crate) fn has_scopes(&self, caller: &AuthInfo, hierarchy: &ScopeHierarchy) -> bool {
         let needs_organization =
             caller.org_id().is_none() && caller.token_type() == TokenType::OAuthToken;

@@ -43,8 +43,8 @@ pub(crate) const REDACTED: &str = "[redacted]";
 pub struct AccessToken(Arc<str>);
 
 impl AccessToken {
-    /// Returns the token in the clear, to verify it, or to send it to the service that it was issued
-    /// for. A bearer token lets anyone who has it act as the user.
+    /// Returns the token in the clear, to verify it, or to send it to the service that it was
+    /// issued for. A bearer token lets anyone who has it act as the user.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -36,9 +36,9 @@ impl ClerkVerifierBuilder {
         self
     }
 
-    /// Sets how long a member keeps role and permissions during an outage of Clerk. Defaults to zero:
-    /// for not longer than [`membership_cache_ttl`](Self::membership_cache_ttl). What needs a role is
-    /// then answered with 503.
+    /// Sets how long a member keeps role and permissions during an outage of Clerk. Defaults to
+    /// zero: for not longer than [`membership_cache_ttl`](Self::membership_cache_ttl). What needs a
+    /// role is then answered with 503.
     ///
     /// The time counts from the last answer of Clerk. Past `membership_cache_ttl` Clerk is still
     /// asked first, and what was known is used only if it cannot be: it is unreachable, fails with

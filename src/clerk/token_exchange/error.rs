@@ -125,8 +125,8 @@ impl From<ClerkError> for ExchangeError {
             ClerkErrorKind::Unauthorized => (
                 ExchangeErrorKind::Misconfigured,
                 "Clerk does not know the OAuth application: set CLERK_OAUTH_CLIENT_ID and \
-                 CLERK_OAUTH_CLIENT_SECRET to those of a confidential one, which the Clerk Dashboard \
-                 shows on the page OAuth applications",
+                 CLERK_OAUTH_CLIENT_SECRET to those of a confidential one, which the Clerk \
+                 Dashboard shows on the page OAuth applications",
             ),
             ClerkErrorKind::InvalidRequest => {
                 (ExchangeErrorKind::InvalidRequest, "the call cannot be made")

@@ -21,8 +21,8 @@ const CODES: [(&str, ExchangeErrorKind, &str); 9] = {
         (
             "unauthorized_client",
             Misconfigured,
-            "the OAuth application may not exchange tokens: use a confidential one, and allow it in \
-             the Clerk Dashboard",
+            "the OAuth application may not exchange tokens: use a confidential one, and allow it \
+             in the Clerk Dashboard",
         ),
         (
             "unsupported_grant_type",
@@ -32,14 +32,15 @@ const CODES: [(&str, ExchangeErrorKind, &str); 9] = {
         (
             "invalid_target",
             InvalidTarget,
-            "register the resource with the instance, byte for byte as it is requested, and allow the \
-             OAuth application of this server to exchange tokens for it",
+            "register the resource with the instance, byte for byte as it is requested, and allow \
+             the OAuth application of this server to exchange tokens for it",
         ),
         ("invalid_scope", InvalidScope, "allow the scopes for the resource"),
         (
             "invalid_request",
             SubjectRejected,
-            "it was revoked, or the resource of this server does not belong to its OAuth application",
+            "it was revoked, or the resource of this server does not belong to its OAuth \
+             application",
         ),
         ("invalid_grant", SubjectRejected, "it was revoked or is not accepted"),
         ("access_denied", Denied, "Clerk's rules do not allow it for this caller"),

@@ -75,8 +75,8 @@ pub(crate) struct ListRewrite {
     pub(crate) hierarchy: ScopeHierarchy,
     /// `None` without a token.
     pub(crate) caller: Option<AuthInfo>,
-    /// What is known about the membership of the caller. What needs one stays while it is not known,
-    /// since a list protects nothing.
+    /// What is known about the membership of the caller. What needs one stays while it is not
+    /// known, since a list protects nothing.
     pub(crate) membership: Option<Membership>,
     /// Whether what the caller may not use is left out.
     pub(crate) filter: bool,

@@ -39,8 +39,8 @@ pub struct Actor {
 /// not show the token.
 ///
 /// **The token stays here.** It was issued for this server, and must not be sent to another service
-/// (MCP 2026-07-28, security considerations): `AuthInfo` is no string of it, and its serde form does
-/// not have it. A call to another service takes [a token of its
+/// (MCP 2026-07-28, security considerations): `AuthInfo` is no string of it, and its serde form
+/// does not have it. A call to another service takes [a token of its
 /// own](crate::ClerkMcp::exchange_token).
 ///
 /// The serde form is the `AuthInfo` of the TypeScript SDK for MCP without its `token`,

@@ -80,8 +80,8 @@ impl Serialize for WithToken<'_> {
 impl AuthInfo {
     /// Returns the serde form with the member `token`, which that of the TypeScript SDK requires.
     ///
-    /// **Whoever reads it can act as the caller at this server.** Do not log it, return it, or store
-    /// it in the clear. `Serialize` of `AuthInfo` itself leaves the token out.
+    /// **Whoever reads it can act as the caller at this server.** Do not log it, return it, or
+    /// store it in the clear. `Serialize` of `AuthInfo` itself leaves the token out.
     ///
     /// ```
     /// use clerk_mcp_tools::AuthInfo;

@@ -120,8 +120,8 @@ impl RejectionReason {
                     json_rpc_code: Some(-32000),
                 };
             }
-            // Neither helps a client to ask its user for more, so there is no challenge. The code is
-            // that of RFC 6749 section 4.1.2.1.
+            // Neither helps a client to ask its user for more, so there is no challenge. The code
+            // is that of RFC 6749 section 4.1.2.1.
             Self::Permission(error) => return access_denied(error.description()),
             Self::ExchangeRejected => {
                 return access_denied("The authorization server does not allow the call");

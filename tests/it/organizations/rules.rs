@@ -346,7 +346,8 @@ async fn a_batch_needs_what_all_of_its_calls_need() {
     }
 }
 
-/// ChatGPT reads no status of a tool call, but a tool result with a challenge would make it sign in.
+/// ChatGPT reads no status of a tool call, but a tool result with a challenge would make it sign
+/// in.
 #[tokio::test]
 async fn a_role_that_does_not_suffice_is_no_tool_result() {
     let fixture = Fixture::new().await;
