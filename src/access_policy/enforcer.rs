@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -13,7 +12,7 @@ use super::body::{BodyBudget, BodyReader, FREE_BYTES};
 use super::membership::{MemberCheck, MembershipSource, WaitingRequest};
 use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
-use crate::clock::Clock;
+use crate::clock::Deadlines;
 use crate::error::VerifyError;
 use crate::mcp::{
     AccessPolicy, InvalidBody, Lacking, ListKind, ListRewrite, McpHeaders, MemberRequirement,
@@ -43,8 +42,7 @@ pub(super) struct Enforcer {
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) budget: Arc<BodyBudget>,
-    pub(super) body_timeout: Duration,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) body_timeouts: Deadlines,
     pub(super) allow_upgrades: bool,
     pub(super) rejection_format: RejectionFormat,
     pub(super) step_up: bool,
@@ -101,7 +99,7 @@ impl Enforcer {
     }
 
     pub(super) fn body_reader(&self, max_bytes: usize) -> BodyReader {
-        BodyReader::new(max_bytes, &self.budget, self.body_timeout, &self.clock)
+        BodyReader::new(max_bytes, &self.budget, &self.body_timeouts)
     }
 
     /// Decides about a request once its body was read.

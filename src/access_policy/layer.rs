@@ -10,7 +10,7 @@ use super::body::BodyBudget;
 use super::enforcer::{CheckedRequest, Enforcer};
 use super::membership::MembershipSource;
 use super::service::AccessPolicyService;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Deadlines, SystemClock};
 use crate::mcp::{AccessPolicy, Lacking, Requirement};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{
@@ -56,8 +56,7 @@ impl AccessPolicyLayer {
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
-                body_timeout: DEFAULT_BODY_TIMEOUT,
-                clock: Arc::new(SystemClock::new()),
+                body_timeouts: Deadlines::new(Arc::new(SystemClock::new()), DEFAULT_BODY_TIMEOUT),
                 allow_upgrades: false,
                 rejection_format: RejectionFormat::HttpStatus,
                 step_up: false,
@@ -191,11 +190,10 @@ impl AccessPolicyLayer {
     /// does a tool that the policy denies.
     ///
     /// The rest of the body stays as it is, byte for byte. `Content-Length`, `ETag` and digests are
-    /// removed. So
-    /// does a response that is not HTTP 200 with JSON or an event stream, that is compressed,
-    /// malformed or larger than 4 MiB (of an event stream, the event), or in which an object that
-    /// has to be read has duplicate members; and the list in a response to a batch. Without rules,
-    /// the body of every `POST` is then read, as with rules.
+    /// removed. A response passes unchanged if it is not HTTP 200 with JSON or an event stream, if it
+    /// is compressed, malformed or larger than 4 MiB (of an event stream, the event), if an object
+    /// that has to be read has duplicate members, or if it responds to a batch. Without rules, the
+    /// body of every `POST` is then read, as with rules.
     pub fn security_schemes_in_lists(mut self) -> Self {
         self.enforcer.security_schemes = true;
         self
@@ -263,14 +261,14 @@ impl AccessPolicyLayer {
     /// Sets how long a body may take to arrive, from the moment at which the layer starts to read it.
     /// Defaults to 30 seconds. A slower one is rejected with 408.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.enforcer.body_timeout = timeout;
+        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_length(timeout);
         self
     }
 
     /// Sets the clock that measures the [timeout](Self::body_timeout). Defaults to that of the
     /// operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.enforcer.clock = Arc::new(clock);
+        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_clock(Arc::new(clock));
         self
     }
 

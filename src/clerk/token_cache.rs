@@ -142,8 +142,9 @@ struct Presented<'a>(TokenRequest<'a>);
 impl Hash for Presented<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let token = self.0.token().as_bytes();
-        token.get(token.len().saturating_sub(HASHED_BYTES)..).hash(state);
-        self.0.resource().map(ResourceUrl::as_str).hash(state);
+        let end = token.len().saturating_sub(HASHED_BYTES);
+        state.write(token.get(end..).unwrap_or_default());
+        state.write_u64(self.0.resource().map_or(0, ResourceUrl::unkeyed_hash));
     }
 }
 
