@@ -110,7 +110,8 @@ impl Entry<'_> {
         if lifetime.ttl.is_zero() {
             return;
         }
-        let bytes = caller.token().expose().len().saturating_add(caller.approximate_size());
+        let bytes =
+            caller.token_for_this_server().expose().len().saturating_add(caller.approximate_size());
         let token = CachedToken {
             weight: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_BYTES),
             caller: caller.clone(),
@@ -127,7 +128,7 @@ impl Entry<'_> {
 
     fn valid_caller(&self, token: &CachedToken) -> Option<AuthInfo> {
         let request = self.request;
-        let is_the_same = token.caller.token().expose() == request.token()
+        let is_the_same = token.caller.token_for_this_server().expose() == request.token()
             && token.resource.as_ref() == request.resource();
         let is_over = token.evict_at.has_come(&*self.cache.clock)
             || token.key.as_ref().is_some_and(|key| key.is_retired());

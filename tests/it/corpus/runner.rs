@@ -149,7 +149,9 @@ async fn run_each<F: Future<Output = ()> + Send + 'static>(
 
 async fn echo_caller(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let caller = request.extensions().get::<AuthInfo>();
-    Ok(Response::new(Full::from(serde_json::to_string(&caller).unwrap())))
+    Ok(Response::new(Full::from(
+        serde_json::to_string(&caller.map(AuthInfo::serde_form_with_token)).unwrap(),
+    )))
 }
 
 /// An entry with its token as it is sent, and the verdict that this mode leads to.
@@ -205,7 +207,7 @@ impl Case {
                     Verdict::Accepted(differences) | Verdict::InsufficientScope(differences),
                     Ok(caller),
                 ) => {
-                    let caller = serde_json::to_value(&caller).unwrap();
+                    let caller = serde_json::to_value(caller.serde_form_with_token()).unwrap();
                     assert_eq!(
                         without_issuer(caller),
                         self.token.caller(&self.sent, differences),
