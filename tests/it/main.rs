@@ -35,6 +35,7 @@ mod lists;
 mod logs;
 mod metadata;
 mod metrics;
+mod organizations;
 mod properties;
 mod readiness;
 mod rejection_format;
