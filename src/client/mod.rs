@@ -15,6 +15,9 @@
 //! | store | for | feature |
 //! | --- | --- | --- |
 //! | [`MemoryStore`] | tests, and one process whose users may sign in again after a restart | `client` |
+//! | `SqliteStore` | the processes of one machine | `client-sqlite` |
+//! | `PostgresStore` | any number of machines | `client-postgres` |
+//! | `RedisStore` | any number of machines, if what Redis confirms is not lost | `client-redis` |
 //!
 //! [`Store`] can be implemented for any database that can compare and set; the testing feature has
 //! the suite that checks one.
@@ -68,6 +71,12 @@ pub use login::{LoginOptions, LoginRedirect, ReturnPathError};
 pub use owner::{Owner, ServerUrl, ServerUrlError};
 pub use registered_client::RegisteredClient;
 pub use seal::{KeyId, SealError, SealingKeys};
+#[cfg(feature = "client-postgres")]
+pub use store::PostgresStore;
+#[cfg(feature = "client-redis")]
+pub use store::RedisStore;
+#[cfg(feature = "client-sqlite")]
+pub use store::SqliteStore;
 pub use store::{
     Expect, MemoryStore, OwnerTag, Record, RecordKey, Revision, Saved, ScanCursor, ScanPage, Store,
     StoreError, StoreErrorKind,

@@ -3,7 +3,15 @@
 mod error;
 mod key;
 mod memory;
+#[cfg(feature = "client-postgres")]
+mod postgres;
 mod record;
+#[cfg(feature = "client-redis")]
+mod redis;
+#[cfg(any(feature = "client-postgres", feature = "client-sqlite"))]
+mod sql;
+#[cfg(feature = "client-sqlite")]
+mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +22,13 @@ use async_trait::async_trait;
 pub use error::{StoreError, StoreErrorKind};
 pub use key::{OwnerTag, RecordKey};
 pub use memory::MemoryStore;
+#[cfg(feature = "client-postgres")]
+pub use postgres::PostgresStore;
 pub use record::{Record, Revision, ScanCursor, ScanPage};
+#[cfg(feature = "client-redis")]
+pub use redis::RedisStore;
+#[cfg(feature = "client-sqlite")]
+pub use sqlite::SqliteStore;
 
 /// What has to be stored under a key for a write to happen. A record whose lifetime has ended is
 /// absent.

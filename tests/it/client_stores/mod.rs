@@ -1,11 +1,16 @@
-//! The store of connections in memory: lifetimes by its clock, and its bound.
+//! The store of connections in memory: the suite for stores, lifetimes by its clock, and its bound.
+//! And that the suite finds what it should, in stores that break one rule each.
 
+mod broken;
+mod faulty;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use clerk_mcp_tools::client::{
     Expect, KeyId, MemoryStore, Record, RecordKey, Saved, SealingKeys, Store, StoreErrorKind,
 };
-use clerk_mcp_tools::testing::ManualClock;
+use clerk_mcp_tools::testing::{ManualClock, check_store};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -21,6 +26,14 @@ fn record(key: &RecordKey) -> Record {
 async fn save(store: &MemoryStore, letter: char, lifetime: Option<Duration>) -> Saved {
     let key = key(letter);
     store.save(&key, &record(&key), Expect::Absent, lifetime).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_in_memory_keeps_the_rules() {
+    let store = MemoryStore::new(1000);
+    let handles = [store.clone(), store.clone()].map(|store| Arc::new(store) as Arc<dyn Store>);
+    check_store(handles.to_vec()).await.unwrap();
+    assert!(store.scan(None, 1000).await.unwrap().records().is_empty(), "it cleans up");
 }
 
 #[tokio::test]
