@@ -5,11 +5,10 @@ use std::time::Duration;
 use clerk_mcp_tools::client::{
     BrowserBinding, Callback, CallbackErrorKind, Connections, LoginRedirect, Store,
 };
-use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::testing::{Fault, FaultyStore, Route, StoreFault};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::faulty_store::{Effect, FaultyStore};
 use super::support::{World, alice, browse, browse_to_query, complete, mallory};
 
 async fn kind(process: &Connections, query: &str) -> Option<CallbackErrorKind> {
@@ -84,14 +83,15 @@ async fn of_two_callbacks_at_once_one_redeems_the_code() {
     let second = world.builder(store.clone()).build().unwrap();
     let query = browse_to_query(&world.begin(&first).await).await;
     // The second one has loaded the sign-in when the first one takes it.
-    store.at(1, Effect::Hold);
+    let (fault, gate) = StoreFault::hold_before();
+    store.at_call(2, fault);
     let late = tokio::spawn({
         let query = query.clone();
         async move { kind(&second, &query).await }
     });
-    store.is_held().await;
+    gate.arrived(1).await;
     complete(&first, &query).await.unwrap();
-    store.resume();
+    gate.open();
     assert_eq!(late.await.unwrap(), Some(CallbackErrorKind::AlreadyUsed));
     assert_eq!(world.token_calls(), 1);
 }

@@ -4,11 +4,10 @@ use clerk_mcp_tools::client::{
     Callback, CallbackErrorKind, Connection, LoginErrorKind, LoginOptions, LoginReason,
     TokenErrorKind,
 };
-use clerk_mcp_tools::testing::Route;
+use clerk_mcp_tools::testing::{FaultyStore, Route, StoreFault};
 
-use super::faulty_store::{Effect, FaultyStore};
 use super::support::{
-    TOKEN_LIFETIME, World, alice, browse, browse_to_query, redirect, while_time_passes,
+    TOKEN_LIFETIME, World, alice, browse, browse_to_query, fails_from, redirect, while_time_passes,
 };
 
 /// The store's calls of a refresh: load, lease, second look, mark, save, release.
@@ -62,19 +61,20 @@ impl Race {
 async fn a_refresh_makes_six_calls_to_the_store() {
     let world = World::new().await;
     let race = Race::new(&world).await;
-    let before = race.store.calls();
+    let before = race.store.calls().len();
     race.first.access_token().await.unwrap();
-    assert_eq!(race.store.calls() - before, REFRESH_CALLS);
+    assert_eq!(race.store.calls().len() - before, REFRESH_CALLS);
 }
 
 #[tokio::test]
 async fn a_call_that_fails_once_at_any_step_of_a_refresh_signs_nobody_out() {
     let world = World::new().await;
     for step in 0..REFRESH_CALLS {
-        for (name, effect) in [("before", Effect::Before), ("after", Effect::After)] {
+        for (name, fault) in [("before", StoreFault::FailBefore), ("after", StoreFault::FailAfter)]
+        {
             let case = format!("step {step}, {name}");
             let race = Race::new(&world).await;
-            race.store.at(step, effect);
+            race.store.at_call(step + 1, fault);
             let outcome = kind(&race.world, &race.first).await;
             let expected = (step < SAVE).then_some(TokenErrorKind::Store);
             assert_eq!(outcome, expected, "{case}");
@@ -89,7 +89,7 @@ async fn a_process_that_dies_at_any_step_of_a_refresh_leaves_a_connection_that_w
     let world = World::new().await;
     for step in 0..REFRESH_CALLS {
         let race = Race::new(&world).await;
-        race.store.down_from(step);
+        fails_from(&race.store, step + 1);
         let outcome = kind(&race.world, &race.first).await;
         let expected = (step < SAVE).then_some(TokenErrorKind::Store);
         assert_eq!(outcome, expected, "{step}");
@@ -114,12 +114,13 @@ async fn a_process_that_pauses_at_any_step_of_a_refresh_never_replaces_what_is_n
     for step in 0..REFRESH_CALLS {
         let case = format!("step {step}");
         let race = Race::new(&world).await;
-        race.store.at(step, Effect::Hold);
+        let (fault, gate) = StoreFault::hold_before();
+        race.store.at_call(step + 1, fault);
         let first = race.first.clone();
         let paused = tokio::spawn(async move { first.access_token().await });
-        race.store.is_held().await;
+        gate.arrived(1).await;
         let other = kind(&race.world, &race.second).await;
-        race.store.resume();
+        gate.open();
         let outcome = while_time_passes(&race.world.clock, paused).await.unwrap();
         let outcome = outcome.err().map(|error| error.kind());
         if step == SAVE {
@@ -141,12 +142,13 @@ async fn a_process_that_pauses_before_its_request_does_not_send_it_too_late() {
     let world = World::new().await;
     let race = Race::new(&world).await;
     // It holds the lease and is about to mark the record; nobody else comes.
-    race.store.at(3, Effect::Hold);
+    let (fault, gate) = StoreFault::hold_before();
+    race.store.at_call(4, fault);
     let first = race.first.clone();
     let paused = tokio::spawn(async move { first.access_token().await });
-    race.store.is_held().await;
+    gate.arrived(1).await;
     race.world.advance(20);
-    race.store.resume();
+    gate.open();
     let token = while_time_passes(&race.world.clock, paused).await.unwrap().unwrap();
     assert_eq!(race.world.call_server(token.expose()).await, 200);
     assert_eq!(race.refreshes(), 1);
@@ -156,7 +158,8 @@ async fn a_process_that_pauses_before_its_request_does_not_send_it_too_late() {
 async fn a_call_that_fails_at_any_step_of_a_callback_is_told_apart() {
     let world = World::new().await;
     for step in 0..COMPLETE_CALLS {
-        for (name, effect) in [("before", Effect::Before), ("after", Effect::After)] {
+        for (name, fault) in [("before", StoreFault::FailBefore), ("after", StoreFault::FailAfter)]
+        {
             let case = format!("step {step}, {name}");
             let world = world.again();
             let store = FaultyStore::new(world.store.clone());
@@ -170,7 +173,7 @@ async fn a_call_that_fails_at_any_step_of_a_callback_is_told_apart() {
                 outcome.err().map(|error| error.kind())
             };
             let is_taken = step == 1 && name == "after";
-            store.at(step, effect);
+            store.at_call(step + 1, fault);
             let expected = (step < 2).then_some(CallbackErrorKind::Store);
             assert_eq!(complete().await, expected, "{case}");
             let expected = match step {
@@ -190,7 +193,7 @@ async fn tokens_that_cannot_be_stored_after_a_sign_in_are_revoked() {
     let store = FaultyStore::new(world.store.clone());
     let process = world.builder(store.clone()).build().unwrap();
     let callback = browse(&world.begin(&process).await).await;
-    store.down_from(2);
+    fails_from(&store, 3);
     let outcome = while_time_passes(&world.clock, process.complete(&alice(), callback)).await;
     assert_eq!(outcome.unwrap_err().kind(), CallbackErrorKind::Store);
     assert_eq!((world.token_calls(), world.clerk.calls(Route::Revoke)), (1, 1));
@@ -200,7 +203,8 @@ async fn tokens_that_cannot_be_stored_after_a_sign_in_are_revoked() {
 async fn a_call_that_fails_at_any_step_of_a_first_sign_in_leaves_nothing_that_blocks_the_next() {
     let world = World::new().await;
     for step in 0..BEGIN_CALLS {
-        for (name, effect) in [("before", Effect::Before), ("after", Effect::After)] {
+        for (name, fault) in [("before", StoreFault::FailBefore), ("after", StoreFault::FailAfter)]
+        {
             let case = format!("step {step}, {name}");
             let world = world.again();
             let store = FaultyStore::new(world.store.clone());
@@ -210,7 +214,7 @@ async fn a_call_that_fails_at_any_step_of_a_first_sign_in_leaves_nothing_that_bl
                 let call = process.begin(&owner, &world.server, LoginOptions::new());
                 while_time_passes(&world.clock, call).await
             };
-            store.at(step, effect);
+            store.at_call(step + 1, fault);
             let outcome = begin().await.err().map(|error| error.kind());
             let is_release = step == 5;
             let expected = (!is_release).then_some(LoginErrorKind::Store);

@@ -3,7 +3,6 @@
 
 mod callbacks;
 mod discovery;
-mod faulty_store;
 mod interleavings;
 mod outages;
 mod services;

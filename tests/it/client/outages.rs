@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use clerk_mcp_tools::client::{Connection, LoginErrorKind, LoginOptions, TokenErrorKind};
-use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::testing::{Fault, FaultyStore, Route};
 
-use super::faulty_store::FaultyStore;
-use super::support::{TOKEN_LIFETIME, World, alice, while_time_passes};
+use super::support::{TOKEN_LIFETIME, World, alice, fails_from, heals, while_time_passes};
 
 async fn kind(connection: &Connection) -> Option<TokenErrorKind> {
     connection.access_token().await.err().map(|error| error.kind())
@@ -88,7 +87,7 @@ async fn while_the_store_is_down_a_token_is_served_from_memory_until_it_expires(
     let process = world.builder(store.clone()).build().unwrap();
     let connection = world.connect(&process).await;
     let token = connection.access_token().await.unwrap();
-    store.down_from(0);
+    store.set_down(true);
     for seconds in [0, 60, TOKEN_LIFETIME - 60 - 31, 1, 29] {
         world.advance(seconds);
         assert_eq!(connection.access_token().await.unwrap(), token, "{seconds}");
@@ -100,7 +99,7 @@ async fn while_the_store_is_down_a_token_is_served_from_memory_until_it_expires(
     let error = process.begin(&alice(), &world.server, LoginOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), LoginErrorKind::Store);
     assert_eq!(world.token_calls(), 1);
-    store.heal();
+    heals(&store);
     assert_eq!(kind(&connection).await, None);
 }
 
@@ -112,12 +111,12 @@ async fn tokens_that_cannot_be_stored_are_served_and_stored_later() {
     let connection = world.connect(&process).await;
     world.advance(TOKEN_LIFETIME);
     // Loads, lease, second look, mark; then nothing more.
-    store.down_from(4);
+    fails_from(&store, 5);
     let token = connection.access_token().await.unwrap();
     assert_eq!(process.snapshot().unsaved_tokens, 1);
     assert_eq!(connection.access_token().await.unwrap(), token);
     // Another process waits for the lease, and then has the same token.
-    store.heal();
+    heals(&store);
     let other = world.handle(&world.process()).await;
     let shared = while_time_passes(&world.clock, other.access_token()).await.unwrap();
     assert_eq!(shared, token);
@@ -131,18 +130,18 @@ async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
     let process = world.builder(store.clone()).build().unwrap();
     let connection = world.connect(&process).await;
     world.advance(TOKEN_LIFETIME);
-    store.down_from(4);
+    fails_from(&store, 5);
     let token = connection.access_token().await.unwrap();
     while_time_passes(&world.clock, async {
         // Until the task that stores them has given up.
-        while store.calls() < 30 {
+        while store.calls().len() < 30 {
             tokio::task::yield_now().await;
         }
     })
     .await;
     world.advance(60);
     assert_eq!(connection.access_token().await.unwrap(), token);
-    store.heal();
+    heals(&store);
     world.advance(60);
     assert_eq!(connection.access_token().await.unwrap(), token);
     let other = world.handle(&world.process()).await;

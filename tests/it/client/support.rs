@@ -7,7 +7,9 @@ use clerk_mcp_tools::client::{
     Begun, Callback, CallbackError, Completed, Connection, Connections, ConnectionsBuilder, Egress,
     KeyId, LoginOptions, LoginRedirect, MemoryStore, Owner, SealingKeys, ServerUrl, Store,
 };
-use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, ManualClock, Route};
+use clerk_mcp_tools::testing::{
+    FakeClerk, FakeClerkBuilder, FaultyStore, ManualClock, Route, StoreFault,
+};
 use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, Scopes};
 use http::header::LOCATION;
 use tokio::net::TcpListener;
@@ -181,6 +183,18 @@ pub(crate) fn http_client() -> reqwest::Client {
         .tls_certs_only([])
         .build()
         .unwrap()
+}
+
+/// Lets the calls of a store fail, from the one of this number on; 1 is the next one.
+pub(crate) fn fails_from(store: &FaultyStore, number: usize) {
+    for number in number..number + 1000 {
+        store.at_call(number, StoreFault::FailBefore);
+    }
+}
+
+pub(crate) fn heals(store: &FaultyStore) {
+    store.set_down(false);
+    store.clear_faults();
 }
 
 /// Runs a future while the clock goes on, for the waits between processes.

@@ -458,14 +458,8 @@ fn testing(
 /// The exported types: the names in `pub use` that are neither traits nor constants, and the type
 /// that `clock` defines.
 fn exported_types() -> BTreeSet<String> {
-    const TRAITS: [&str; 6] = [
-        "Clock",
-        "IdentifyOwner",
-        "LookUpMembership",
-        "ResolveResource",
-        "Store",
-        "VerifyToken",
-    ];
+    const TRAITS: [&str; 6] =
+        ["Clock", "IdentifyOwner", "LookUpMembership", "ResolveResource", "Store", "VerifyToken"];
     /// Those of features that need a database; `tests/stores` has their output.
     const STORES: [&str; 3] = ["PostgresStore", "RedisStore", "SqliteStore"];
     let root = source("lib.rs");
