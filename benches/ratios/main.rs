@@ -19,13 +19,14 @@
     reason = "a benchmark fails by panicking, and prints its results"
 )]
 
+mod client;
 mod requests;
 mod rmcp_server;
 #[path = "../support/mod.rs"]
 mod support;
 mod throughput;
 
-const PARTS: [(&str, fn()); 9] = [
+const PARTS: [(&str, fn()); 10] = [
     ("verification", requests::verification),
     ("layer", requests::layer),
     ("policy", requests::policy),
@@ -33,6 +34,7 @@ const PARTS: [(&str, fn()); 9] = [
     ("metadata", requests::metadata),
     ("cold_start", requests::cold_start),
     ("threads", requests::threads),
+    ("client", client::run),
     ("server", throughput::run),
     ("rmcp", rmcp_server::run),
 ];
