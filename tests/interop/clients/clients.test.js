@@ -10,6 +10,9 @@ import { Program, RpcProgram, makeHome } from '../support/program.js';
 const DAY_S = 24 * 60 * 60; // The lifetime of Clerk's tokens.
 const TOOLS = ['get_clerk_user_data', 'get_public_metadata', 'whoami'];
 const FIRST = 'profile email offline_access';
+const EVERY = 'profile email public_metadata offline_access';
+const CLIENT_INFO = { name: 'interop', version: '1.0.0' };
+const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: CLIENT_INFO };
 const MISSING_SCOPE = /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/;
 
 let server;
@@ -27,9 +30,7 @@ suiteOf('mcp-remote', () => {
   let client;
   before(async () => {
     client = new RpcProgram('mcp-remote', [server.endpoint, '--transport', 'http-only'], home);
-    const capabilities = {};
-    const clientInfo = { name: 'interop', version: '1.0.0' };
-    const { result } = await client.request('initialize', { protocolVersion: '2025-11-25', capabilities, clientInfo });
+    const { result } = await client.request('initialize', INITIALIZE);
     assert.notEqual(result.capabilities.tools, undefined);
     client.send({ method: 'notifications/initialized' });
   });
@@ -43,6 +44,13 @@ suiteOf('mcp-remote', () => {
     const { result } = await client.request('tools/list', {});
     assert.deepEqual(result.tools.map(({ name }) => name).sort(), TOOLS);
     assert.deepEqual(content(await call('whoami')).scopes.join(' '), FIRST);
+  });
+
+  it('takes the scopes of its first sign-in from the challenge', async () => {
+    const other = new RpcProgram('mcp-remote', [server.argumentsEndpoint, '--transport', 'http-only'], home);
+    await other.request('initialize', INITIALIZE);
+    await other.stop();
+    assert.deepEqual(other.requested('scope'), [FIRST]);
   });
 
   it('requests the scope that a tool requires, and continues', async () => {
@@ -71,8 +79,9 @@ suiteOf('MCP Inspector', () => {
     MCP_INSPECTOR_SECRET_STORE: 'file',
     MCP_OAUTH_CALLBACK_URL: 'http://127.0.0.1:0/oauth/callback',
   };
-  const inspector = async (...args) => {
-    const shared = ['--cli', server.endpoint, '--transport', 'http', '--format', 'json'];
+  const inspector = (...args) => inspectorAt(server.endpoint, ...args);
+  const inspectorAt = async (url, ...args) => {
+    const shared = ['--cli', url, '--transport', 'http', '--format', 'json'];
     const program = new Program('mcp-inspector', [...shared, ...args], home, settings);
     const ended = await program.ended();
     return { ...ended, program };
@@ -84,6 +93,11 @@ suiteOf('MCP Inspector', () => {
     assert.deepEqual(program.requested('scope'), [FIRST], stderr);
     assert.deepEqual(program.requested('resource'), [server.endpoint]);
     assert.deepEqual(JSON.parse(stdout).result.tools.map(({ name }) => name).sort(), TOOLS);
+  });
+
+  it('takes the scopes of its first sign-in from the metadata', async () => {
+    const { stderr, program } = await inspectorAt(server.argumentsEndpoint, '--method', 'tools/list');
+    assert.deepEqual(program.requested('scope'), [EVERY], stderr);
   });
 
   it('calls a tool with its stored token in 2026-07-28', async () => {
@@ -120,19 +134,21 @@ suiteOf('Codex', () => {
 
   const call = async (tool) => client.request('mcpServer/tool/call', { server: 'notes', threadId, tool, arguments: {} });
 
-  it('registers, and signs in', async () => {
-    const args = ['mcp', 'add', 'notes', '--url', server.endpoint, '--oauth-client-registration', 'dcr'];
-    const program = new Program('codex', args, home, settings());
-    const { code, stdout, stderr } = await program.ended();
-    assert.equal(code, 0, stderr);
-    assert.match(stdout, /Successfully logged in/);
-    assert.deepEqual(program.requested('scope'), [FIRST]);
-    assert.deepEqual(program.requested('resource'), [server.endpoint]);
-  });
+  for (const [name, url] of [['notes', () => server.endpoint], ['arguments', () => server.argumentsEndpoint]]) {
+    it(`registers, and signs in with the scopes of the challenge: ${name}`, async () => {
+      const args = ['mcp', 'add', name, '--url', url(), '--oauth-client-registration', 'dcr'];
+      const program = new Program('codex', args, home, settings());
+      const { code, stdout, stderr } = await program.ended();
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /Successfully logged in/);
+      assert.deepEqual(program.requested('scope'), [FIRST]);
+      assert.deepEqual(program.requested('resource'), [url()]);
+    });
+  }
 
   it('calls a tool', async () => {
     client = new RpcProgram('codex', ['app-server'], home, settings());
-    await client.request('initialize', { clientInfo: { name: 'interop', version: '1.0.0' } });
+    await client.request('initialize', { clientInfo: CLIENT_INFO });
     client.send({ method: 'initialized' });
     const started = await client.request('thread/start', {});
     threadId = started.result?.thread.id;

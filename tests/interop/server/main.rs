@@ -62,6 +62,8 @@ async fn main() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let arguments_origin = format!("http://{}", listener.local_addr()?);
     let arguments = guard(&fake, &clock, &arguments_origin, "profile email")?;
+    // Clients that read the metadata, and not the challenge, ask for these at once.
+    let arguments = arguments.scopes_supported(ALL_SCOPES.parse()?);
     let arguments = arguments.step_up_from_handlers().build()?;
     serve(listener, arguments.mount(Router::new(), arguments::service(&arguments)));
 
