@@ -75,7 +75,7 @@ async fn members_admins_and_the_other_server() {
         assert_eq!(call(&url, token, tool).await, (403, None, denied(error)), "{tool}");
     }
     for (token, tool, scope) in [
-        (&without, "list_projects", "profile user:org:read"),
+        (&without, "list_projects", "profile user:org:read email"),
         // What the other server needs.
         (&narrow, "read_notes", "profile email user:org:read"),
     ] {
