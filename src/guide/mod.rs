@@ -7,6 +7,7 @@
 //! | [`setup`] | What has to be set in Clerk, and which environment variables the server reads |
 //! | [`rmcp`] | How to guard an rmcp server, and how a tool learns who is calling |
 //! | [`handlers`] | How to verify tokens in a handler, or tokens that are not Clerk's |
+//! | [`frameworks`] | How to guard a server of tower-mcp, pmcp, rust-mcp-sdk, poem, salvo, actix-web or AWS Lambda |
 //! | [`machines`] | Which credential a CI job, n8n, a service or your own frontend uses |
 //! | [`access_policy`] | Which scopes a request, a tool, a prompt or a resource needs |
 //! | [`organizations`] | Rules about roles and permissions, and calls to other services for the caller |
@@ -43,6 +44,9 @@ pub mod rmcp {}
 
 #[doc = include_str!("handlers.md")]
 pub mod handlers {}
+
+#[doc = include_str!("frameworks.md")]
+pub mod frameworks {}
 
 #[doc = include_str!("machines.md")]
 pub mod machines {}

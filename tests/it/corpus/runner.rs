@@ -10,8 +10,8 @@ use bytes::Bytes;
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::testing::{Fault, Route};
 use clerk_mcp_tools::{
-    AuthInfo, ClerkVerifier, Rejection, RejectionReason, Scopes, VerifyError, VerifyErrorKind,
-    verify_clerk_token,
+    AuthInfo, ClerkVerifier, ClerkVerifierBuilder, Rejection, RejectionReason, Scopes, VerifyError,
+    VerifyErrorKind, verify_clerk_token,
 };
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
@@ -65,6 +65,10 @@ impl Runner {
             other_key_id: self.fixture.clerk.key_id(),
             forbidden_origin: format!("http://{}", self.forbidden_origin.local_addr().unwrap()),
         }
+    }
+
+    pub(super) fn verifier_builder(&self) -> ClerkVerifierBuilder {
+        self.fixture.verifier_builder()
     }
 
     /// Runs all entries, and reports the names of those that failed.
