@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::step_up::StepUp;
-use crate::mcp::ListRewrite;
+use crate::mcp::{ListRewrite, RequestId};
 use crate::response::{ChallengeContext, ListBody, ResponseBody, ToolResultForm};
 
 /// The headers that describe the body as the service wrote it (RFC 9110, RFC 9530).
@@ -21,11 +21,12 @@ pub(super) struct ResponseRewriter {
     pub(super) step_up: Option<StepUpResponse>,
 }
 
-/// The response that takes the place of another one, if a handler asks for scopes.
+/// The response that takes the place of another one, if a handler rejects the request.
 pub(super) struct StepUpResponse {
     pub(super) step_up: StepUp,
     pub(super) challenge_context: ChallengeContext,
     pub(super) form: Option<ToolResultForm>,
+    pub(super) request_id: Option<RequestId>,
 }
 
 impl ResponseRewriter {
@@ -47,7 +48,7 @@ impl ResponseRewriter {
 
 impl StepUpResponse {
     fn rejected<B>(&self) -> Option<Response<ResponseBody<B>>> {
-        let rejection = self.step_up.close()?;
+        let rejection = self.step_up.close()?.about_request(self.request_id.clone());
         tracing::debug!(reason = ?rejection.reason(), "a handler rejected a request");
         Some(self.challenge_context.respond_in(self.form.as_ref(), rejection))
     }

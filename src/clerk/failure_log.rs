@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::jwks::REFRESHED_RECENTLY;
 use crate::clock::Clock;
-use crate::error::{VerifyError, VerifyErrorKind};
+use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
 use crate::oauth::AudienceMismatch;
 
 /// The shortest time between two lines of one kind at the levels `warn` and `error`. Each request
@@ -23,6 +23,7 @@ pub(super) struct FailureLog {
     unavailable: Limit,
     audience: Limit,
     issuer: Limit,
+    membership: Limit,
 }
 
 impl FailureLog {
@@ -33,6 +34,7 @@ impl FailureLog {
             unavailable: Limit::default(),
             audience: Limit::default(),
             issuer: Limit::default(),
+            membership: Limit::default(),
         }
     }
 
@@ -68,6 +70,16 @@ impl FailureLog {
         }
     }
 
+    /// Logs that a membership could not be looked up.
+    pub(super) fn membership_failed(&self, error: &ClerkError) {
+        let Some(omitted) = self.membership.admit(self.clock.monotonic()) else {
+            tracing::debug!(cause = ?error, "failed to look up a membership");
+            return;
+        };
+        let omitted = (omitted > 0).then_some(omitted);
+        tracing::warn!(cause = ?error, omitted, "failed to look up a membership");
+    }
+
     /// Returns the number of lines of this kind that were left out before, if one may be written
     /// now. `None` for kinds that are only logged as `debug`.
     fn admit(&self, error: &VerifyError) -> Option<u64> {
@@ -89,7 +101,7 @@ impl FailureLog {
 
 /// Admits one line per interval.
 #[derive(Default)]
-struct Limit(Mutex<Window>);
+pub(super) struct Limit(Mutex<Window>);
 
 #[derive(Default)]
 struct Window {
@@ -99,7 +111,7 @@ struct Window {
 }
 
 impl Limit {
-    fn admit(&self, now: Duration) -> Option<u64> {
+    pub(super) fn admit(&self, now: Duration) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if window.written_at.is_some_and(|at| now.saturating_sub(at) < INTERVAL) {
             window.omitted = window.omitted.saturating_add(1);

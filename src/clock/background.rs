@@ -37,15 +37,22 @@ pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>, BackgroundErr
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let runtime = BACKGROUND.handle(process::id())?;
     // `NoSubscriber` is not passed on: while it is set, the macros of `tracing` do not fall back on
     // `log`.
     let has_subscriber = dispatcher::get_default(|current| !current.is::<NoSubscriber>());
-    Ok(if has_subscriber {
-        runtime.spawn(future.in_current_span().with_current_subscriber())
+    if has_subscriber {
+        spawn_without_caller(future.in_current_span().with_current_subscriber())
     } else {
-        runtime.spawn(future)
-    })
+        spawn_without_caller(future)
+    }
+}
+
+/// Starts a task that outlives who started it, and whose log events belong to nobody.
+pub(super) fn spawn_without_caller<F>(future: F) -> Result<JoinHandle<F::Output>, BackgroundError>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    Ok(BACKGROUND.handle(process::id())?.spawn(future))
 }
 
 /// Runs a future on the background thread, for a caller on any executor. It is stopped when the
