@@ -14,14 +14,14 @@ use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
 use crate::clock::Clock;
 use crate::mcp::{
-    AccessPolicy, InvalidBody, ListKind, ListRewrite, McpHeaders, Message, Requirement,
+    AccessPolicy, InvalidBody, ListKind, ListRewrite, McpHeaders, Message, Operation, Requirement,
     SecuritySchemes,
 };
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, Resources, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, ResourceUrl, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionFormat, RejectionReason,
-    ResponseBody, ToolResultForm, unknown_host,
+    ChallengeContext, Decision, DecisionObserver, MessageError, PendingDecision, PendingRejection,
+    Rejection, RejectionFormat, RejectionReason, ResponseBody, ToolResultForm, unknown_host,
 };
 
 /// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
@@ -35,6 +35,9 @@ pub(super) struct Enforcer {
     pub(super) policy: AccessPolicy,
     /// The resources; of one, the URL of its metadata.
     pub(super) resources: Resources<String>,
+    /// The resource, if there is one only.
+    pub(super) resource: Option<ResourceUrl>,
+    pub(super) observer: DecisionObserver,
     pub(super) required_scopes: Scopes,
     /// For the challenges only: what a first sign-in should ask for besides `required_scopes`.
     pub(super) initial_scopes: Scopes,
@@ -70,7 +73,7 @@ impl Enforcer {
 
     /// Returns whether the body of a request that passes is read.
     pub(super) fn reads_bodies(&self) -> bool {
-        self.has_rules() || self.step_up || self.security_schemes
+        self.has_rules() || self.step_up || self.security_schemes || self.observer.has_hook()
     }
 
     /// Returns the number of bytes that a body may have.
@@ -108,12 +111,30 @@ impl Enforcer {
         match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
             Ok(message) => {
                 let rewriter = self.rewriter(parts, message.as_ref());
+                if rewriter.as_ref().is_none_or(|rewriter| rewriter.step_up.is_none()) {
+                    self.admit(parts, operations_of(message.as_ref()));
+                }
                 PolicyVerdict::Pass(body, rewriter)
             }
             Err(rejection) => {
                 let form = self.form(parts, &body);
                 PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
             }
+        }
+    }
+
+    /// Decides to pass a request, whatever happens in its handler.
+    pub(super) fn admit(&self, parts: &Parts, operations: &[Operation<'_>]) {
+        // Only a hook sees the resource, which may have to be resolved.
+        let resource = if self.observer.has_hook() { self.resource(parts) } else { None };
+        let decision = Decision::admitted(caller_of(parts), operations);
+        self.observer.observe(&decision.at(resource.as_ref()));
+    }
+
+    fn resource(&self, parts: &Parts) -> Option<ResourceUrl> {
+        match &self.resources {
+            Resources::One(_) => self.resource.clone(),
+            Resources::ByRequest(resolver) => resolver.resolve(parts),
         }
     }
 
@@ -157,13 +178,23 @@ impl Enforcer {
         let (caller, hierarchy) = (caller_of(parts).cloned(), self.hierarchy.clone());
         let is_single = message.is_some_and(|message| !message.is_batch);
         let form = message.filter(|_| self.rejection_format.is_tool_result(&parts.headers));
+        let challenge_context = self.challenge_context(parts)?;
+        let operations = operations_of(message);
+        let observer = self.observer.clone();
+        let log = Arc::clone(observer.log());
         Some(StepUpResponse {
-            challenge_context: self.challenge_context(parts)?,
+            challenge_context,
+            decision: PendingDecision::new(
+                observer,
+                caller.as_ref(),
+                operations,
+                self.resource(parts),
+            ),
             form: form.and_then(|message| ToolResultForm::of(&parts.headers, message)),
             step_up: if is_single {
-                StepUp::new(caller, hierarchy)
+                StepUp::new(caller, hierarchy, log)
             } else {
-                StepUp::for_several(caller, hierarchy)
+                StepUp::for_several(caller, hierarchy, log)
             },
         })
     }
@@ -190,8 +221,10 @@ impl Enforcer {
         let Some(message) = parse(headers, body)? else {
             return Ok(None);
         };
-        self.judge(&message, caller)?;
-        Ok(Some(message))
+        match self.judge(&message, caller) {
+            Ok(()) => Ok(Some(message)),
+            Err(rejection) => Err(rejection.for_operations(&message.operations)),
+        }
     }
 
     fn judge(&self, message: &Message<'_>, caller: Option<&AuthInfo>) -> Result<(), Rejection> {
@@ -207,7 +240,8 @@ impl Enforcer {
             Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
             Some(caller) => {
                 let rejection = Rejection::new(RejectionReason::InsufficientScope)
-                    .granted(caller.scopes().clone());
+                    .granted(caller.scopes().clone())
+                    .lacking(&needed, caller.scopes(), &self.hierarchy);
                 if self.step_up {
                     rejection.keep_all_granted()
                 } else {
@@ -219,15 +253,20 @@ impl Enforcer {
         Err(rejection.needing(&needed))
     }
 
-    /// Returns the scopes of the operation of a request that is rejected anyway: as the body names
-    /// it, or as the headers do if the body is not a message.
-    fn needed_if_rejected(&self, headers: &HeaderMap, body: &[u8]) -> Scopes {
+    /// Adds the operation of a request that is rejected anyway, and its scopes: as the body names it,
+    /// or as the headers do if the body is not a message.
+    fn name_operation(&self, headers: &HeaderMap, body: &[u8], rejection: Rejection) -> Rejection {
         if let Ok(Some(message)) = parse(headers, body) {
             let needed = self.policy.required_by_all(&message.operations);
-            return needed.scopes().cloned().unwrap_or_default();
+            let needed = needed.scopes().cloned().unwrap_or_default();
+            return rejection.needing(&needed).for_operations(&message.operations);
         }
-        let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
-        operation.map(|operation| self.policy.scopes_by_headers(&operation)).unwrap_or_default()
+        match McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation) {
+            Some(operation) => rejection
+                .needing(&self.policy.scopes_by_headers(&operation))
+                .for_operations(&[operation]),
+            None => rejection,
+        }
     }
 
     /// Builds the response to a request that the bearer layer has rejected.
@@ -238,7 +277,7 @@ impl Enforcer {
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         let rejection = if rejection.depends_on_operation() {
-            rejection.needing(&self.needed_if_rejected(&parts.headers, body))
+            self.name_operation(&parts.headers, body, rejection)
         } else {
             rejection
         };
@@ -261,11 +300,19 @@ impl Enforcer {
         form: Option<&ToolResultForm>,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        tracing::debug!(reason = ?rejection.reason(), "rejected a request");
-        match self.challenge_context(parts) {
-            Some(context) => context.respond_in(form, rejection),
-            None => unknown_host(self.cors),
-        }
+        let Some(context) = self.challenge_context(parts) else {
+            let rejection = Rejection::new(RejectionReason::UnknownHost);
+            self.observer.observe(&Decision::rejected(&rejection));
+            return unknown_host(self.cors);
+        };
+        let rejection = match rejection.caller() {
+            None => rejection.of_caller(caller_of(parts)),
+            Some(_) => rejection,
+        };
+        let operation = McpHeaders::parse(&parts.headers).ok().and_then(McpHeaders::into_operation);
+        let decision = Decision::rejected(&rejection).or_named(operation.as_ref());
+        self.observer.observe(&decision.at(self.resource(parts).as_ref()));
+        context.respond_in(form, rejection)
     }
 
     /// Returns the contents of the challenges of the resource that a request is for.
@@ -283,6 +330,10 @@ impl Enforcer {
             cors: self.cors,
         })
     }
+}
+
+fn operations_of<'a>(message: Option<&'a Message<'_>>) -> &'a [Operation<'a>] {
+    message.map_or(&[], |message| message.operations.as_slice())
 }
 
 fn caller_of(parts: &Parts) -> Option<&AuthInfo> {

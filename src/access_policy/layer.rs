@@ -13,7 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::mcp::AccessPolicy;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
-use crate::response::{MessageError, Rejection, RejectionFormat};
+use crate::response::{Decision, DecisionObserver, MessageError, Rejection, RejectionFormat};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -34,27 +34,35 @@ pub struct AccessPolicyLayer {
 impl AccessPolicyLayer {
     /// Creates a layer that enforces a policy for one resource.
     pub fn new(policy: AccessPolicy, resource: ResourceUrl) -> Self {
-        Self::guarding(policy, Resources::One(protected_resource_metadata_url(&resource)))
+        let resource_metadata = protected_resource_metadata_url(&resource);
+        Self::guarding(policy, Resources::One(resource_metadata), Some(resource))
     }
 
     /// Creates a layer that enforces a policy for several resources. The resolver must be that of
     /// the bearer layer.
     pub fn with_resolver(policy: AccessPolicy, resolver: impl ResolveResource) -> Self {
-        Self::guarding(policy, Resources::ByRequest(Arc::new(resolver)))
+        Self::guarding(policy, Resources::ByRequest(Arc::new(resolver)), None)
     }
 
-    fn guarding(policy: AccessPolicy, resources: Resources<String>) -> Self {
+    fn guarding(
+        policy: AccessPolicy,
+        resources: Resources<String>,
+        resource: Option<ResourceUrl>,
+    ) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Self {
             enforcer: Enforcer {
                 policy,
                 resources,
+                resource,
+                observer: DecisionObserver::new(Arc::clone(&clock)),
                 required_scopes: Scopes::none(),
                 initial_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
                 body_timeout: DEFAULT_BODY_TIMEOUT,
-                clock: Arc::new(SystemClock::new()),
+                clock,
                 allow_upgrades: false,
                 rejection_format: RejectionFormat::HttpStatus,
                 step_up: false,
@@ -98,7 +106,24 @@ impl AccessPolicyLayer {
         if body.len() > self.enforcer.max_body_bytes {
             return Err(MessageError::TooLarge.into());
         }
-        self.enforcer.check(method, headers, body, caller).map(|_| ())
+        let checked = self.enforcer.check(method, headers, body, caller);
+        checked.map(|_| ()).map_err(|rejection| rejection.of_caller(caller))
+    }
+
+    /// Lets both layers share the limits of the log.
+    pub(crate) fn share_log(mut self, observer: &DecisionObserver) -> Self {
+        self.enforcer.observer.share_log(observer);
+        self
+    }
+
+    /// Sets a function that is called with each decision of this layer, such as for an audit log.
+    /// Defaults to none. The body of every `POST` is then read, as with rules.
+    ///
+    /// [`AuthLayer::on_decision`](crate::AuthLayer::on_decision) sets it for both layers, and says
+    /// what the function must not do.
+    pub fn on_decision(mut self, hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
+        self.enforcer.observer.set_hook(Arc::new(hook));
+        self
     }
 
     /// Sets the scopes that every request needs. Defaults to none.
@@ -230,10 +255,11 @@ impl AccessPolicyLayer {
         self
     }
 
-    /// Sets the clock that measures the [timeout](Self::body_timeout). Defaults to that of the
-    /// operating system.
+    /// Sets the clock that measures the [timeout](Self::body_timeout) and bounds the number of log
+    /// events. Defaults to that of the operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.enforcer.clock = Arc::new(clock);
+        self.enforcer.observer.set_clock(Arc::clone(&self.enforcer.clock));
         self
     }
 

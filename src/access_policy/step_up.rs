@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::request::Parts;
 
 use crate::oauth::{AuthInfo, InsufficientScope, ScopeHierarchy, Scopes};
-use crate::response::{Rejection, RejectionReason};
+use crate::response::{Rejection, RejectionLog, RejectionReason};
 
 /// Lets a tool ask for further scopes while it runs, where only its arguments say what it needs
 /// (MCP 2026-07-28, authorization: scopes "may be determined dynamically").
@@ -16,7 +16,7 @@ use crate::response::{Rejection, RejectionReason};
 /// that response and sends the 403 `insufficient_scope` in its place, on which a client asks its
 /// user for the scopes and repeats the call. So check before the tool does anything.
 ///
-/// The client is not asked, a warning is logged, and what the handler returns goes out as it is
+/// The client is not asked, a warning is logged (at most one in 10 seconds), and what the handler returns goes out as it is
 ///
 /// - if the response has begun, such as an event stream that the server opens before it runs the
 ///   tool. In rmcp, set `with_json_response(true)`;
@@ -56,6 +56,7 @@ pub struct StepUp(Arc<Inner>);
 struct Inner {
     caller: Option<AuthInfo>,
     hierarchy: ScopeHierarchy,
+    log: Arc<RejectionLog>,
     state: Mutex<StepUpState>,
 }
 
@@ -70,18 +71,31 @@ enum StepUpState {
 
 impl StepUp {
     /// Creates one for a request of this caller, or of a caller without a token.
-    pub(super) fn new(caller: Option<AuthInfo>, hierarchy: ScopeHierarchy) -> Self {
-        Self::in_state(caller, hierarchy, StepUpState::Open)
+    pub(super) fn new(
+        caller: Option<AuthInfo>,
+        hierarchy: ScopeHierarchy,
+        log: Arc<RejectionLog>,
+    ) -> Self {
+        Self::in_state(caller, hierarchy, log, StepUpState::Open)
     }
 
     /// Creates one for a request with several messages.
-    pub(super) fn for_several(caller: Option<AuthInfo>, hierarchy: ScopeHierarchy) -> Self {
+    pub(super) fn for_several(
+        caller: Option<AuthInfo>,
+        hierarchy: ScopeHierarchy,
+        log: Arc<RejectionLog>,
+    ) -> Self {
         let state = StepUpState::Closed("the request is not a single message");
-        Self::in_state(caller, hierarchy, state)
+        Self::in_state(caller, hierarchy, log, state)
     }
 
-    fn in_state(caller: Option<AuthInfo>, hierarchy: ScopeHierarchy, state: StepUpState) -> Self {
-        Self(Arc::new(Inner { caller, hierarchy, state: Mutex::new(state) }))
+    fn in_state(
+        caller: Option<AuthInfo>,
+        hierarchy: ScopeHierarchy,
+        log: Arc<RejectionLog>,
+        state: StepUpState,
+    ) -> Self {
+        Self(Arc::new(Inner { caller, hierarchy, log, state: Mutex::new(state) }))
     }
 
     /// Returns that of a request. `None` if the layer does not set it: check that
@@ -121,11 +135,7 @@ impl StepUp {
             StepUpState::Open => *state = StepUpState::Requested(required.clone()),
             // One consent for everything that is missing.
             StepUpState::Requested(others) => *others = others.union(required),
-            StepUpState::Closed(problem) => tracing::warn!(
-                %required,
-                problem,
-                "a handler requires scopes that the caller lacks, but the client cannot be asked"
-            ),
+            StepUpState::Closed(problem) => self.0.log.warn_of_late_step_up(required, problem),
         }
     }
 
@@ -147,6 +157,7 @@ impl StepUp {
         let rejection = match &self.0.caller {
             Some(caller) => Rejection::new(RejectionReason::InsufficientScope)
                 .granted(caller.scopes().clone())
+                .lacking(required, caller.scopes(), &self.0.hierarchy)
                 .keep_all_granted(),
             None => Rejection::new(RejectionReason::MissingToken),
         };

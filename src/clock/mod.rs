@@ -4,6 +4,7 @@
 //! instead of sleeping. The waits for Clerk are bounded by [`Clock::sleep`].
 
 pub(crate) mod background;
+mod limit;
 mod moment;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use limit::Limit;
 pub(crate) use moment::Moment;
 
 /// A source of the current time.
