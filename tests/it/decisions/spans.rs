@@ -53,3 +53,19 @@ async fn the_caller_is_recorded_on_the_current_span() {
     assert_eq!(fields_of_span(&fixture, None).await, "");
     assert_eq!(fields_of_span(&fixture, Some("Bearer a b")).await, "");
 }
+
+/// The connection to Clerk that the first request opens stays open, and must not keep its span.
+#[tokio::test]
+async fn the_span_of_a_request_ends_with_the_request() {
+    let fixture = Fixture::new().await;
+    let service = guarded(builder(&fixture).build().unwrap().auth_layer());
+    let credentials = bearer(&token(&fixture, "profile email"));
+    let capture = LogCapture::default();
+    let _logging = capture.install();
+    let request = post(&[("authorization", &credentials)], &call_of("read"));
+    assert_eq!(fixture.key_set_calls(), 0);
+    send(&service, request).instrument(tracing::info_span!("first")).await;
+    assert_eq!(fixture.key_set_calls(), 1);
+    let text = capture.text();
+    assert!(text.lines().any(|line| line.contains(" first: ") && line.contains(": close ")));
+}
