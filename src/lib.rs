@@ -137,8 +137,8 @@ pub use instance::secret_key::SecretKey;
 pub use jwt::JwtKey;
 pub use mcp::AccessPolicy;
 pub use oauth::{
-    Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, Organization, Principal,
-    PrincipalKind, ResourceUrl, ScopeHierarchy, Scopes, TokenType,
+    Actor, Audience, AuthInfo, AuthInfoBuilder, InsufficientScope, Membership, Organization,
+    PermissionError, Principal, PrincipalKind, ResourceUrl, ScopeHierarchy, Scopes, TokenType,
 };
 pub use response::rejection::{MessageError, Rejection, RejectionReason};
 

@@ -13,7 +13,7 @@ use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::services::ProtectedResourceService;
 use clerk_mcp_tools::{AccessPolicy, AuthInfo, JwtKey, Scopes, verify_clerk_token};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, Service};
 
@@ -143,6 +143,8 @@ pub(crate) fn threads() {
 
 fn request(credentials: &HeaderValue) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
+    // As every message of MCP; the response to a `GET` also gets a `Vary`.
+    *request.method_mut() = Method::POST;
     request.headers_mut().insert("authorization", credentials.clone());
     request
 }

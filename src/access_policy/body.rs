@@ -3,18 +3,16 @@
 //! `http_body_util::Limited` is not enough: it bounds the bytes, but not the number of empty
 //! frames, so that a body of empty frames would never end.
 
-use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 
-use crate::clock::Clock;
+use crate::clock::{Deadline, Deadlines};
 use crate::response::MessageError;
 
 /// The number of frames without data that a body may have.
@@ -72,42 +70,21 @@ pub(super) struct BodyReader {
     first: Bytes,
     buffer: BytesMut,
     empty_frames: usize,
-    timeout: Timeout,
-}
-
-/// The time limit of a body, which most bodies never start: they arrive with their request.
-enum Timeout {
-    NotStarted { after: Duration, clock: Arc<dyn Clock> },
-    Running(Pin<Box<dyn Future<Output = ()> + Send>>),
-}
-
-impl Timeout {
-    /// Returns whether the time is over. Starts it with the first call.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Self::NotStarted { after, clock } = self {
-            *self = Self::Running(clock.sleep(*after));
-        }
-        match self {
-            Self::Running(timer) => timer.as_mut().poll(cx),
-            Self::NotStarted { .. } => Poll::Pending,
-        }
-    }
+    timeouts: Deadlines,
+    /// Starts when the body is awaited for the first time.
+    timeout: Option<Deadline>,
 }
 
 impl BodyReader {
-    pub(super) fn new(
-        max_bytes: usize,
-        budget: &Arc<BodyBudget>,
-        timeout: Duration,
-        clock: &Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(max_bytes: usize, budget: &Arc<BodyBudget>, timeouts: &Deadlines) -> Self {
         Self {
             max_bytes,
             reservation: Reservation { budget: Arc::clone(budget), bytes: 0 },
             first: Bytes::new(),
             buffer: BytesMut::new(),
             empty_frames: 0,
-            timeout: Timeout::NotStarted { after: timeout, clock: Arc::clone(clock) },
+            timeouts: timeouts.clone(),
+            timeout: None,
         }
     }
 
@@ -122,7 +99,7 @@ impl BodyReader {
                 Poll::Ready(Some(frame)) => frame,
                 Poll::Ready(None) => return Poll::Ready(Ok(self.finish())),
                 Poll::Pending => {
-                    ready!(self.timeout.poll(cx));
+                    ready!(self.poll_timeout(cx));
                     return Poll::Ready(Err(MessageError::TimedOut));
                 }
             };
@@ -133,6 +110,10 @@ impl BodyReader {
                 return Poll::Ready(Err(error));
             }
         }
+    }
+
+    fn poll_timeout(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.timeout.get_or_insert_with(|| self.timeouts.start(cx)).poll(cx)
     }
 
     fn push(&mut self, data: Bytes) -> Result<(), MessageError> {

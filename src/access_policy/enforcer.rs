@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -10,15 +9,17 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
 use super::body::{BodyBudget, BodyReader, FREE_BYTES};
+use super::membership::{MemberCheck, MembershipSource, WaitingRequest};
 use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
-use crate::clock::Clock;
+use crate::clock::Deadlines;
+use crate::error::VerifyError;
 use crate::mcp::{
-    AccessPolicy, InvalidBody, ListKind, ListRewrite, McpHeaders, Message, Operation, Requirement,
-    SecuritySchemes,
+    AccessPolicy, InvalidBody, Lacking, ListKind, ListRewrite, McpHeaders, MemberRequirement,
+    Message, Operation, Requirement, SecuritySchemes,
 };
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, ResourceUrl, Resources, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, Membership, ResourceUrl, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
     ChallengeContext, Decision, DecisionObserver, MessageError, PendingDecision, PendingRejection,
     Rejection, RejectionFormat, RejectionReason, ResponseBody, ToolResultForm, unknown_host,
@@ -44,11 +45,11 @@ pub(super) struct Enforcer {
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
     pub(super) budget: Arc<BodyBudget>,
-    pub(super) body_timeout: Duration,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) body_timeouts: Deadlines,
     pub(super) allow_upgrades: bool,
     pub(super) rejection_format: RejectionFormat,
     pub(super) step_up: bool,
+    pub(super) memberships: MembershipSource,
     /// Whether lists leave out what the caller may not use.
     pub(super) filter_lists: bool,
     /// Whether `tools/list` says what each tool needs.
@@ -62,7 +63,17 @@ pub(super) struct Enforcer {
 pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
     Pass(Bytes, Option<Box<ResponseRewriter>>),
+    /// The membership of its caller decides.
+    LookUp(Box<WaitingRequest>),
     Respond(Response<ResponseBody<ResBody>>),
+}
+
+/// A request that its token allows.
+pub(super) struct CheckedRequest<'a> {
+    /// The message in its body, if there is one.
+    pub(super) message: Option<Message<'a>>,
+    /// What remains to be checked about its caller.
+    pub(super) member: Option<MemberRequirement>,
 }
 
 impl Enforcer {
@@ -91,7 +102,7 @@ impl Enforcer {
     }
 
     pub(super) fn body_reader(&self, max_bytes: usize) -> BodyReader {
-        BodyReader::new(max_bytes, &self.budget, self.body_timeout, &self.clock)
+        BodyReader::new(max_bytes, &self.budget, &self.body_timeouts)
     }
 
     /// Decides about a request once its body was read.
@@ -109,22 +120,101 @@ impl Enforcer {
             Err(error) => return PolicyVerdict::Respond(self.respond(parts, None, error.into())),
         };
         match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
-            Ok(message) => {
-                let rewriter = self.rewriter(parts, message.as_ref());
-                if rewriter.as_ref().is_none_or(|rewriter| rewriter.step_up.is_none()) {
-                    self.admit(parts, operations_of(message.as_ref()));
+            Ok(CheckedRequest { message, member }) => {
+                let mut rewriter = self.rewriter(parts, message.as_ref());
+                match self.member_check(message.as_ref(), member, rewriter.as_deref()) {
+                    Some(check) => self.check_member(parts, check, body, rewriter),
+                    None => {
+                        self.admit(parts, operations_of(message.as_ref()), rewriter.as_deref_mut());
+                        PolicyVerdict::Pass(body, rewriter)
+                    }
                 }
-                PolicyVerdict::Pass(body, rewriter)
             }
-            Err(rejection) => {
-                let form = self.form(parts, &body);
-                PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
-            }
+            Err(rejection) => self.reject(parts, &body, rejection),
         }
     }
 
-    /// Decides to pass a request, whatever happens in its handler.
-    pub(super) fn admit(&self, parts: &Parts, operations: &[Operation<'_>]) {
+    /// Decides about a request once the membership of its caller was looked up.
+    pub(super) fn member_verdict<B>(
+        &self,
+        parts: &Parts,
+        waiting: WaitingRequest,
+        outcome: Result<Membership, VerifyError>,
+    ) -> PolicyVerdict<B> {
+        let WaitingRequest { check, body, rewriter, .. } = waiting;
+        self.settle(parts, check, outcome, body, rewriter)
+    }
+
+    fn settle<B>(
+        &self,
+        parts: &Parts,
+        check: MemberCheck,
+        outcome: Result<Membership, VerifyError>,
+        body: Bytes,
+        mut rewriter: Option<Box<ResponseRewriter>>,
+    ) -> PolicyVerdict<B> {
+        match check.settle(outcome, rewriter.as_deref_mut()) {
+            Ok(operations) => {
+                self.admit(parts, &operations, rewriter.as_deref_mut());
+                PolicyVerdict::Pass(body, rewriter)
+            }
+            Err(rejection) => self.reject(parts, &body, rejection),
+        }
+    }
+
+    fn reject<B>(&self, parts: &Parts, body: &[u8], rejection: Rejection) -> PolicyVerdict<B> {
+        let form = self.form(parts, body);
+        PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
+    }
+
+    /// Returns what the membership of the caller decides, if anything.
+    fn member_check(
+        &self,
+        message: Option<&Message<'_>>,
+        requirement: Option<MemberRequirement>,
+        rewriter: Option<&ResponseRewriter>,
+    ) -> Option<MemberCheck> {
+        let is_list = || {
+            let list = rewriter.and_then(|rewriter| rewriter.list.as_ref());
+            list.is_some_and(ListRewrite::depends_on_membership)
+        };
+        (requirement.is_some() || is_list()).then(|| MemberCheck {
+            requirement,
+            request_id: message.and_then(|message| message.id.clone()),
+            operations: to_owned(operations_of(message)),
+        })
+    }
+
+    fn check_member<B>(
+        &self,
+        parts: &Parts,
+        check: MemberCheck,
+        body: Bytes,
+        mut rewriter: Option<Box<ResponseRewriter>>,
+    ) -> PolicyVerdict<B> {
+        let Some(caller) = caller_of(parts) else {
+            // A list, since nobody without a token meets a requirement.
+            self.admit(parts, &check.operations, rewriter.as_deref_mut());
+            return PolicyVerdict::Pass(body, rewriter);
+        };
+        let Some(outcome) = self.memberships.known(caller) else {
+            let look_up = self.memberships.look_up(caller);
+            let waiting = WaitingRequest { look_up, check, body, rewriter };
+            return PolicyVerdict::LookUp(Box::new(waiting));
+        };
+        self.settle(parts, check, outcome, body, rewriter)
+    }
+
+    /// Decides to pass a request; or leaves it to the handler, if that may have it rejected.
+    pub(super) fn admit(
+        &self,
+        parts: &Parts,
+        operations: &[Operation<'_>],
+        rewriter: Option<&mut ResponseRewriter>,
+    ) {
+        if let Some(step_up) = rewriter.and_then(|rewriter| rewriter.step_up.as_mut()) {
+            return step_up.decision.leave_to_handler();
+        }
         // Only a hook sees the resource, which may have to be resolved.
         let resource = if self.observer.has_hook() { self.resource(parts) } else { None };
         let decision = Decision::admitted(caller_of(parts), operations);
@@ -167,7 +257,8 @@ impl Enforcer {
             kind,
             policy: self.policy.clone(),
             hierarchy: self.hierarchy.clone(),
-            granted: caller_of(parts).map(|caller| caller.scopes().clone()),
+            caller: caller_of(parts).cloned(),
+            membership: None,
             filter,
             schemes,
         })
@@ -191,57 +282,67 @@ impl Enforcer {
                 self.resource(parts),
             ),
             form: form.and_then(|message| ToolResultForm::of(&parts.headers, message)),
-            step_up: if is_single {
-                StepUp::new(caller, hierarchy, log)
-            } else {
-                StepUp::for_several(caller, hierarchy, log)
-            },
+            request_id: message.and_then(|message| message.id.clone()),
+            step_up: StepUp::new(caller, hierarchy, self.memberships.clone(), log, is_single),
         })
     }
 
-    /// Returns an error unless the caller may do what the body asks for, and otherwise the message
-    /// in it, if there is one.
+    /// Returns an error unless the caller's token allows what the body asks for.
     pub(super) fn check<'a>(
         &self,
         method: &Method,
         headers: &HeaderMap,
         body: &'a [u8],
         caller: Option<&AuthInfo>,
-    ) -> Result<Option<Message<'a>>, Rejection> {
+    ) -> Result<CheckedRequest<'a>, Rejection> {
+        let without_rule = |message| CheckedRequest { message, member: None };
         if !self.has_rules() {
             // Nothing can be wrong with a body that no rule judges.
-            return Ok(parse(headers, body).unwrap_or_default());
+            return Ok(without_rule(parse(headers, body).unwrap_or_default()));
         }
         if *method != Method::POST && body.is_empty() {
-            return Ok(None);
+            return Ok(without_rule(None));
         }
         if WITHOUT_BODY.contains(method) {
             return Err(MessageError::InvalidRequest.into());
         }
         let Some(message) = parse(headers, body)? else {
-            return Ok(None);
+            return Ok(without_rule(None));
         };
         match self.judge(&message, caller) {
-            Ok(()) => Ok(Some(message)),
+            Ok(member) => Ok(CheckedRequest { message: Some(message), member }),
             Err(rejection) => Err(rejection.for_operations(&message.operations)),
         }
     }
 
-    fn judge(&self, message: &Message<'_>, caller: Option<&AuthInfo>) -> Result<(), Rejection> {
-        let needed = match self.policy.required_by_all(&message.operations) {
-            Requirement::Denied => {
+    /// Returns what remains to be checked about the membership of the caller.
+    fn judge(
+        &self,
+        message: &Message<'_>,
+        caller: Option<&AuthInfo>,
+    ) -> Result<Option<MemberRequirement>, Rejection> {
+        let needed = self.policy.required_by_all(&message.operations);
+        match needed.check(caller, &self.hierarchy) {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => Ok(match needed {
+                Requirement::Member(member) => Some(member),
+                Requirement::Scopes(_) | Requirement::Denied => None,
+            }),
+            Err(Lacking::Denied) => {
                 let denied = Rejection::new(RejectionReason::OperationDenied);
-                return Err(denied.about_request(message.id.clone()));
+                Err(denied.about_request(message.id.clone()))
             }
-            Requirement::Scopes(needed) if needed.is_empty() => return Ok(()),
-            Requirement::Scopes(needed) => needed,
-        };
+            Err(Lacking::Scopes(needed)) => Err(self.lacking(needed, caller)),
+        }
+    }
+
+    /// Returns the rejection of a caller who lacks some of these scopes, or a token.
+    pub(super) fn lacking(&self, needed: &Scopes, caller: Option<&AuthInfo>) -> Rejection {
         let rejection = match caller {
-            Some(caller) if self.hierarchy.grants_all(caller.scopes(), &needed) => return Ok(()),
             Some(caller) => {
                 let rejection = Rejection::new(RejectionReason::InsufficientScope)
                     .granted(caller.scopes().clone())
-                    .lacking(&needed, caller.scopes(), &self.hierarchy);
+                    .lacking(needed, caller.scopes(), &self.hierarchy);
                 if self.step_up {
                     rejection.keep_all_granted()
                 } else {
@@ -250,7 +351,7 @@ impl Enforcer {
             }
             None => Rejection::new(RejectionReason::MissingToken),
         };
-        Err(rejection.needing(&needed))
+        rejection.needing(needed)
     }
 
     /// Adds the operation of a request that is rejected anyway, and its scopes: as the body names it,
@@ -332,7 +433,12 @@ impl Enforcer {
     }
 }
 
-fn operations_of<'a>(message: Option<&'a Message<'_>>) -> &'a [Operation<'a>] {
+/// Returns copies of operations, which outlive the body.
+pub(super) fn to_owned(operations: &[Operation<'_>]) -> Vec<Operation<'static>> {
+    operations.iter().map(|operation| operation.to_bounded(usize::MAX)).collect()
+}
+
+pub(super) fn operations_of<'a>(message: Option<&'a Message<'_>>) -> &'a [Operation<'a>] {
     message.map_or(&[], |message| message.operations.as_slice())
 }
 

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::body::BodyReader;
 use super::enforcer::{Enforcer, PolicyVerdict};
+use super::membership::WaitingRequest;
 use super::request_body::RequestBody;
 use super::rewriter::ResponseRewriter;
 use crate::response::{MessageError, Oneshot, ResponseBody, take_once};
@@ -39,6 +40,8 @@ pin_project! {
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
         Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<UnreadRequest<S>> },
+        // Boxed, since most requests wait for no membership.
+        LookingUp { waiting: Option<Box<WaitingRequest>>, pending: Option<UnreadRequest<S>> },
         Inner {
             #[pin] future: Oneshot<S, RequestBody<ReqBody>>,
             // Boxed, since most requests have none.
@@ -75,13 +78,27 @@ where
 
 impl<S> UnreadRequest<S> {
     fn resume<ReqBody, ResBody>(
-        mut self,
+        self,
         body: Result<Bytes, MessageError>,
     ) -> AccessPolicyState<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     {
-        match self.enforcer.verdict(&self.parts, body) {
+        let verdict = self.enforcer.verdict(&self.parts, body);
+        self.follow(verdict)
+    }
+
+    fn follow<ReqBody, ResBody>(
+        mut self,
+        verdict: PolicyVerdict<ResBody>,
+    ) -> AccessPolicyState<S, ReqBody, ResBody>
+    where
+        S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
+    {
+        match verdict {
+            PolicyVerdict::LookUp(waiting) => {
+                AccessPolicyState::LookingUp { waiting: Some(waiting), pending: Some(self) }
+            }
             PolicyVerdict::Pass(body, rewriter) => {
                 if let Some(step_up) = rewriter.as_ref().and_then(|rewriter| rewriter.step_up()) {
                     self.parts.extensions.insert(step_up);
@@ -118,6 +135,17 @@ where
                 AccessPolicyStateProj::Reading { body, reader, pending } => {
                     let body = ready!(reader.poll(body, cx));
                     ready!(take_once(pending)).resume(body)
+                }
+                AccessPolicyStateProj::LookingUp { waiting, pending } => {
+                    let outcome = match waiting.as_mut() {
+                        Some(waiting) => ready!(waiting.look_up.as_mut().poll(cx)),
+                        None => return Poll::Pending,
+                    };
+                    let (waiting, request) =
+                        (ready!(take_once(waiting)), ready!(take_once(pending)));
+                    let verdict =
+                        request.enforcer.member_verdict(&request.parts, *waiting, outcome);
+                    request.follow(verdict)
                 }
             };
             state.set(next);

@@ -7,13 +7,18 @@ use http::{HeaderMap, Method};
 use tower_layer::Layer;
 
 use super::body::BodyBudget;
-use super::enforcer::Enforcer;
+use super::enforcer::{CheckedRequest, Enforcer, operations_of, to_owned};
+use super::membership::MembershipSource;
 use super::service::AccessPolicyService;
-use crate::clock::{Clock, SystemClock};
-use crate::mcp::AccessPolicy;
+use crate::clock::{Clock, Deadlines, SystemClock};
+use crate::mcp::{AccessPolicy, Lacking, Requirement};
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes};
-use crate::response::{Decision, DecisionObserver, MessageError, Rejection, RejectionFormat};
+use crate::oauth::{
+    AuthInfo, LookUpMembership, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes,
+};
+use crate::response::{
+    Decision, DecisionObserver, MessageError, Rejection, RejectionFormat, RejectionReason,
+};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -61,11 +66,11 @@ impl AccessPolicyLayer {
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
-                body_timeout: DEFAULT_BODY_TIMEOUT,
-                clock,
+                body_timeouts: Deadlines::new(clock, DEFAULT_BODY_TIMEOUT),
                 allow_upgrades: false,
                 rejection_format: RejectionFormat::HttpStatus,
                 step_up: false,
+                memberships: MembershipSource::default(),
                 filter_lists: false,
                 security_schemes: false,
                 optional: false,
@@ -93,7 +98,7 @@ impl AccessPolicyLayer {
     }
 
     /// Returns an error unless the caller may do what the body asks for.
-    pub(crate) fn check(
+    pub(crate) async fn check(
         &self,
         method: &Method,
         headers: &HeaderMap,
@@ -107,7 +112,32 @@ impl AccessPolicyLayer {
             return Err(MessageError::TooLarge.into());
         }
         let checked = self.enforcer.check(method, headers, body, caller);
-        checked.map(|_| ()).map_err(|rejection| rejection.of_caller(caller))
+        let CheckedRequest { message, member } =
+            checked.map_err(|rejection| rejection.of_caller(caller))?;
+        let (Some(member), Some(caller)) = (member, caller) else { return Ok(()) };
+        let operations = to_owned(operations_of(message.as_ref()));
+        let request_id = message.and_then(|message| message.id);
+        let checked = self.enforcer.memberships.check(&member, caller).await;
+        checked.map_err(|rejection| {
+            let rejection = rejection.about_request(request_id).of_caller(Some(caller));
+            rejection.for_operations(&operations)
+        })
+    }
+
+    /// Returns an error unless the caller meets the requirement.
+    pub(crate) async fn require(
+        &self,
+        caller: &AuthInfo,
+        requirement: &Requirement,
+    ) -> Result<(), Rejection> {
+        let enforcer = &self.enforcer;
+        let checked = match requirement.check(Some(caller), &enforcer.hierarchy) {
+            Ok(None) => Ok(()),
+            Ok(Some((member, caller))) => enforcer.memberships.check(member, caller).await,
+            Err(Lacking::Denied) => Err(Rejection::new(RejectionReason::OperationDenied)),
+            Err(Lacking::Scopes(needed)) => Err(enforcer.lacking(needed, Some(caller))),
+        };
+        checked.map_err(|rejection| rejection.of_caller(Some(caller)))
     }
 
     /// Lets both layers share the limits of the log.
@@ -166,6 +196,18 @@ impl AccessPolicyLayer {
         self
     }
 
+    /// Sets where memberships of organizations are looked up, for the rules about
+    /// [members](crate::access_policy::Requirement::member). Defaults to nowhere: what has such a
+    /// rule is then answered with 500.
+    ///
+    /// Only requests with such a rule wait for it, and those for lists that are
+    /// [filtered](Self::filter_lists) by one. [`ClerkVerifier`](crate::ClerkVerifier) looks them up
+    /// at Clerk.
+    pub fn look_up_memberships(mut self, source: impl LookUpMembership) -> Self {
+        self.enforcer.memberships = MembershipSource::new(source);
+        self
+    }
+
     /// Writes into `tools/list` what each tool needs by the policy, as `securitySchemes` of the
     /// tool and again under its `_meta`. Defaults to leaving lists as they are.
     ///
@@ -180,11 +222,10 @@ impl AccessPolicyLayer {
     /// does a tool that the policy denies.
     ///
     /// The rest of the body stays as it is, byte for byte. `Content-Length`, `ETag` and digests are
-    /// removed. So
-    /// does a response that is not HTTP 200 with JSON or an event stream, that is compressed,
-    /// malformed or larger than 4 MiB (of an event stream, the event), or in which an object that
-    /// has to be read has duplicate members; and the list in a response to a batch. Without rules,
-    /// the body of every `POST` is then read, as with rules.
+    /// removed. A response passes unchanged if it is not HTTP 200 with JSON or an event stream, if it
+    /// is compressed, malformed or larger than 4 MiB (of an event stream, the event), if an object
+    /// that has to be read has duplicate members, or if it responds to a batch. Without rules, the
+    /// body of every `POST` is then read, as with rules.
     pub fn security_schemes_in_lists(mut self) -> Self {
         self.enforcer.security_schemes = true;
         self
@@ -202,6 +243,7 @@ impl AccessPolicyLayer {
     /// not read passes unfiltered; [`security_schemes_in_lists`](Self::security_schemes_in_lists)
     /// says which those are. So does an element without a name or URI, and one whose URI would take
     /// too long to compare. A template stays if some rule may allow a resource that it expands to.
+    /// What is for members stays while the membership of the caller cannot be looked up.
     pub fn filter_lists(mut self) -> Self {
         self.enforcer.filter_lists = true;
         self
@@ -251,15 +293,16 @@ impl AccessPolicyLayer {
     /// Sets how long a body may take to arrive, from the moment at which the layer starts to read it.
     /// Defaults to 30 seconds. A slower one is rejected with 408.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.enforcer.body_timeout = timeout;
+        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_length(timeout);
         self
     }
 
     /// Sets the clock that measures the [timeout](Self::body_timeout) and bounds the number of log
     /// events. Defaults to that of the operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.enforcer.clock = Arc::new(clock);
-        self.enforcer.observer.set_clock(Arc::clone(&self.enforcer.clock));
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_clock(Arc::clone(&clock));
+        self.enforcer.observer.set_clock(clock);
         self
     }
 

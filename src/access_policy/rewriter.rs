@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::step_up::StepUp;
-use crate::mcp::ListRewrite;
+use crate::mcp::{ListRewrite, RequestId};
 use crate::response::{ChallengeContext, ListBody, PendingDecision, ResponseBody, ToolResultForm};
 
 /// The headers that describe the body as the service wrote it (RFC 9110, RFC 9530).
@@ -21,12 +21,13 @@ pub(super) struct ResponseRewriter {
     pub(super) step_up: Option<StepUpResponse>,
 }
 
-/// The response that takes the place of another one, if a handler asks for scopes.
+/// The response that takes the place of another one, if a handler rejects the request.
 pub(super) struct StepUpResponse {
     pub(super) step_up: StepUp,
     pub(super) challenge_context: ChallengeContext,
     pub(super) decision: PendingDecision,
     pub(super) form: Option<ToolResultForm>,
+    pub(super) request_id: Option<RequestId>,
 }
 
 impl ResponseRewriter {
@@ -52,7 +53,7 @@ impl StepUpResponse {
             self.decision.admit();
             return None;
         };
-        let rejection = self.decision.reject(rejection);
+        let rejection = self.decision.reject(rejection.about_request(self.request_id.clone()));
         Some(self.challenge_context.respond_in(self.form.as_ref(), rejection))
     }
 }

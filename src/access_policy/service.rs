@@ -98,7 +98,7 @@ where
                 AccessPolicyFuture::ready(self.enforcer.respond(&parts, None, rejection))
             }
             (ReadDecision::PassUnread, None) => {
-                self.enforcer.admit(&parts, &[]);
+                self.enforcer.admit(&parts, &[], None);
                 let request = Request::from_parts(parts, RequestBody::unread(body));
                 AccessPolicyFuture::inner(self.inner.clone(), request)
             }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::request::Parts;
 
+use super::membership::MembershipSource;
+use crate::mcp::{Lacking, Requirement};
 use crate::oauth::{AuthInfo, InsufficientScope, ScopeHierarchy, Scopes};
 use crate::response::{Rejection, RejectionLog, RejectionReason};
 
@@ -21,6 +23,10 @@ use crate::response::{Rejection, RejectionLog, RejectionReason};
 /// - if the response has begun, such as an event stream that the server opens before it runs the
 ///   tool. In rmcp, set `with_json_response(true)`;
 /// - if the request is a batch, since the other calls of it may have run.
+///
+/// [`require`](Self::require) is the same for a [`Requirement`] of any kind, such as a permission
+/// in the caller's organization: a role that does not suffice is answered with 403 and no
+/// challenge.
 ///
 /// A clone belongs to the same request. [`AuthInfo::require_scopes`] is the check without any
 /// effect.
@@ -56,6 +62,7 @@ pub struct StepUp(Arc<Inner>);
 struct Inner {
     caller: Option<AuthInfo>,
     hierarchy: ScopeHierarchy,
+    memberships: MembershipSource,
     log: Arc<RejectionLog>,
     state: Mutex<StepUpState>,
 }
@@ -65,37 +72,28 @@ enum StepUpState {
     Open,
     /// Handlers require these scopes.
     Requested(Scopes),
+    /// A handler requires something else that the caller lacks.
+    Rejected(Box<Rejection>),
     /// It is too late, or not possible, for this reason.
     Closed(&'static str),
 }
 
 impl StepUp {
-    /// Creates one for a request of this caller, or of a caller without a token.
+    /// Creates one for a request of this caller, or of a caller without a token. One with several
+    /// messages gets no other response.
     pub(super) fn new(
         caller: Option<AuthInfo>,
         hierarchy: ScopeHierarchy,
+        memberships: MembershipSource,
         log: Arc<RejectionLog>,
+        is_single: bool,
     ) -> Self {
-        Self::in_state(caller, hierarchy, log, StepUpState::Open)
-    }
-
-    /// Creates one for a request with several messages.
-    pub(super) fn for_several(
-        caller: Option<AuthInfo>,
-        hierarchy: ScopeHierarchy,
-        log: Arc<RejectionLog>,
-    ) -> Self {
-        let state = StepUpState::Closed("the request is not a single message");
-        Self::in_state(caller, hierarchy, log, state)
-    }
-
-    fn in_state(
-        caller: Option<AuthInfo>,
-        hierarchy: ScopeHierarchy,
-        log: Arc<RejectionLog>,
-        state: StepUpState,
-    ) -> Self {
-        Self(Arc::new(Inner { caller, hierarchy, log, state: Mutex::new(state) }))
+        let state = if is_single {
+            StepUpState::Open
+        } else {
+            StepUpState::Closed("the request is not a single message")
+        };
+        Self(Arc::new(Inner { caller, hierarchy, memberships, log, state: Mutex::new(state) }))
     }
 
     /// Returns that of a request. `None` if the layer does not set it: check that
@@ -129,12 +127,95 @@ impl StepUp {
         Err(InsufficientScope::new(required.clone()))
     }
 
+    /// Returns `Ok(())` if the caller meets the requirement, such as a
+    /// [permission](Requirement::permission) in its organization, which is looked up if it is not
+    /// known. Otherwise the response is the one that a rule of the access policy would get.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::Rejection;
+    /// use clerk_mcp_tools::access_policy::{Requirement, StepUp};
+    ///
+    /// async fn publish(step_up: &StepUp) -> Result<String, Rejection> {
+    ///     step_up.require(Requirement::permission("org:posts:publish")).await?;
+    ///     Ok("published".to_owned())
+    /// }
+    /// # let _ = publish;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the rejection if the requirement is not met, or if that is not known at the moment.
+    /// The handler should return at once; what it returns is dropped, unless the response has
+    /// begun.
+    pub async fn require(&self, requirement: impl Into<Requirement>) -> Result<(), Rejection> {
+        let requirement = requirement.into();
+        let rejection = match requirement.check(self.0.caller.as_ref(), &self.0.hierarchy) {
+            Ok(None) => return Ok(()),
+            Ok(Some((member, caller))) => match self.0.memberships.check(member, caller).await {
+                Ok(()) => return Ok(()),
+                Err(rejection) => rejection,
+            },
+            Err(Lacking::Denied) => Rejection::new(RejectionReason::OperationDenied),
+            Err(Lacking::Scopes(required)) => {
+                self.request(required);
+                return Err(self.rejection(required));
+            }
+        };
+        self.set_rejection(&rejection);
+        Err(rejection)
+    }
+
+    /// Sends this rejection in place of the response, such as for a token that could not be
+    /// [exchanged](crate::ClerkMcp::exchange_token). The first one counts. The handler should
+    /// return at once; what it returns is dropped, unless the response has begun.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::access_policy::StepUp;
+    /// use clerk_mcp_tools::clerk::ExchangedToken;
+    /// use clerk_mcp_tools::{AuthInfo, ClerkMcp, Rejection, Scopes};
+    ///
+    /// async fn token_for_notes(
+    ///     clerk: &ClerkMcp,
+    ///     caller: &AuthInfo,
+    ///     step_up: &StepUp,
+    /// ) -> Result<ExchangedToken, Rejection> {
+    ///     let (notes, scopes) = ("https://notes.example.com", Scopes::none());
+    ///     let exchanged = clerk.exchange_token(caller, notes, &scopes).await;
+    ///     exchanged.map_err(|error| step_up.reject(error))
+    /// }
+    /// # let _ = token_for_notes;
+    /// ```
+    pub fn reject(&self, rejection: impl Into<Rejection>) -> Rejection {
+        let rejection = rejection.into();
+        let rejection = match &self.0.caller {
+            Some(caller) if rejection.reason() == RejectionReason::InsufficientScope => {
+                rejection.granted(caller.scopes().clone()).keep_all_granted()
+            }
+            Some(_) | None => rejection,
+        };
+        self.set_rejection(&rejection);
+        rejection
+    }
+
+    fn set_rejection(&self, rejection: &Rejection) {
+        let mut state = self.state();
+        match &*state {
+            StepUpState::Open => *state = StepUpState::Rejected(Box::new(rejection.clone())),
+            // The first one counts.
+            StepUpState::Requested(_) | StepUpState::Rejected(_) => {}
+            StepUpState::Closed(problem) => {
+                self.0.log.warn_of_late_rejection(rejection.reason(), problem);
+            }
+        }
+    }
+
     fn request(&self, required: &Scopes) {
         let mut state = self.state();
         match &mut *state {
             StepUpState::Open => *state = StepUpState::Requested(required.clone()),
             // One consent for everything that is missing.
             StepUpState::Requested(others) => *others = others.union(required),
+            StepUpState::Rejected(_) => {}
             StepUpState::Closed(problem) => self.0.log.warn_of_late_step_up(required, problem),
         }
     }
@@ -149,6 +230,7 @@ impl StepUp {
                 None
             }
             StepUpState::Requested(required) => Some(self.rejection(required)),
+            StepUpState::Rejected(rejection) => Some((**rejection).clone()),
             StepUpState::Closed(_) => None,
         }
     }

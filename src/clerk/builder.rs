@@ -13,6 +13,7 @@ use super::header_cache::HeaderCache;
 use super::http::Http;
 use super::introspection::{Introspection, IntrospectionConfig, OpaqueRules};
 use super::jwks::{DEFAULT_STALE_KEYS_TTL, JwksEndpoint, JwksFetcher, RemoteJwks};
+use super::membership::{MembershipConfig, MembershipSettings, Memberships};
 use super::opaque::OpaqueTokens;
 use super::stats::Counters;
 use super::token_cache::TokenCache;
@@ -75,6 +76,7 @@ pub struct ClerkVerifierBuilder {
     token_cache_bytes: u64,
     max_concurrent_calls: usize,
     max_calls_per_ten_seconds: Option<u32>,
+    pub(super) membership: MembershipSettings,
     stale_keys_ttl: Duration,
     clock: Option<Arc<dyn Clock>>,
     /// Whether settings were read from the environment.
@@ -103,6 +105,7 @@ impl ClerkVerifierBuilder {
             token_cache_bytes: 16 * 1024 * 1024,
             max_concurrent_calls: 64,
             max_calls_per_ten_seconds: None,
+            membership: MembershipSettings::default(),
             stale_keys_ttl: DEFAULT_STALE_KEYS_TTL,
             clock: None,
             reads_env: false,
@@ -327,9 +330,10 @@ impl ClerkVerifierBuilder {
         self
     }
 
-    /// Sets the maximum number of calls about opaque tokens in any 10 seconds, between 4 and
-    /// 1,000,000. Defaults to 800 with a secret key of a production instance (`sk_live_…`) and to
-    /// 80 with one of a development instance, of which Clerk accepts 1,000 and 100.
+    /// Sets the maximum number of calls about opaque tokens and memberships in any 10 seconds,
+    /// between 4 and 1,000,000. Defaults to 800 with a secret key of a production instance
+    /// (`sk_live_…`) and to 80 with one of a development instance, of which Clerk accepts 1,000 and
+    /// 100.
     ///
     /// Half of the calls may come at once; the others are spread evenly. Tokens that were accepted
     /// before, of which the last 10,000 are remembered, can use all of them. All others can use a
@@ -382,8 +386,19 @@ impl ClerkVerifierBuilder {
         let frontend_http = Http::new(instance.issuer(), Arc::clone(&clock))?;
         let counters = Arc::<Counters>::default();
         let token_cache = Arc::new(TokenCache::new(self.token_cache_bytes, Arc::clone(&clock)));
+        let rate = Arc::new(RateLimit::new(self.max_calls()));
+        let memberships = client.clone().map(|client| {
+            Memberships::new(MembershipConfig {
+                settings: self.membership,
+                client,
+                max_concurrent_calls: self.max_concurrent_calls,
+                rate: Arc::clone(&rate),
+                clock: Arc::clone(&clock),
+                counters: Arc::clone(&counters),
+            })
+        });
         let opaque_tokens =
-            self.opaque_tokens(&accepted, client.as_ref(), &clock, |rules, client, rate| {
+            self.opaque_tokens(&accepted, client.as_ref(), &clock, |rules, client| {
                 Introspection::new(IntrospectionConfig {
                     rules,
                     client,
@@ -395,7 +410,7 @@ impl ClerkVerifierBuilder {
                     stale_ttl: self.opaque_token_stale_ttl,
                     stale_bytes: self.token_cache_bytes,
                     max_concurrent_calls: self.max_concurrent_calls,
-                    rate,
+                    rate: Arc::clone(&rate),
                     clock: Arc::clone(&clock),
                     counters: Arc::clone(&counters),
                 })
@@ -406,6 +421,7 @@ impl ClerkVerifierBuilder {
             instance,
             client,
             opaque_tokens,
+            memberships,
             accepted: accepted.types,
             machine_tokens: accepted.machine_tokens,
             session_tokens: accepted.session_tokens,
@@ -428,10 +444,9 @@ impl ClerkVerifierBuilder {
         accepted: &Accepted,
         client: Option<&ClerkClient>,
         clock: &Arc<dyn Clock>,
-        new: impl Fn(OpaqueRules, ClerkClient, Arc<RateLimit>) -> Introspection,
+        new: impl Fn(OpaqueRules, ClerkClient) -> Introspection,
     ) -> Result<OpaqueTokens, ConfigError> {
-        let rate = Arc::new(RateLimit::new(self.max_calls()));
-        let new = |rules, client: &ClerkClient| new(rules, client.clone(), Arc::clone(&rate));
+        let new = |rules, client: &ClerkClient| new(rules, client.clone());
         let machine_client = self.machine_client(accepted, clock)?;
         let machine_client = machine_client.as_ref().or_else(|| {
             // With the key of the instance, only a token that names this machine is accepted.

@@ -102,9 +102,7 @@ impl ClerkClient {
                 "the user id has an invalid form",
             ));
         }
-        let body = send(self.authorized(self.http.get(&self.path(&format!("users/{user_id}")))))
-            .await?
-            .ok_with_key(self.wrong_key)?;
+        let body = self.get(&format!("users/{user_id}")).await?;
         let user: User = json(&body, "the response is not a user")?;
         if user.id != user_id {
             return Err(ClerkError::new(
@@ -121,10 +119,13 @@ impl ClerkClient {
     }
 
     pub(super) async fn key_set(&self) -> Result<KeySet, ClerkError> {
-        let body = send(self.authorized(self.http.get(&self.path("jwks"))))
-            .await?
-            .ok_with_key(self.wrong_key)?;
-        KeySet::parse(&body)
+        KeySet::parse(&self.get("jwks").await?)
+    }
+
+    /// Returns the body of the 200 to a `GET` of this path, below the version.
+    pub(super) async fn get(&self, path: &str) -> Result<bytes::Bytes, ClerkError> {
+        let request = self.http.get(&self.path(path));
+        send(self.authorized(request)).await?.ok_with_key(self.wrong_key)
     }
 
     /// Returns Clerk's response about an opaque token of this type. A 200 does not mean that the

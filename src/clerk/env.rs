@@ -3,7 +3,8 @@
 use super::credentials::SessionTokens;
 use crate::error::ConfigError;
 use crate::instance::{
-    BackendApi, FrontendApi, MachineId, MachineSecretKey, PublishableKey, SecretKey,
+    BackendApi, FrontendApi, MachineId, MachineSecretKey, OAuthClientSecret, PublishableKey,
+    SecretKey, check_client_id,
 };
 use crate::jwt::JwtKey;
 use crate::oauth::{Audience, ResourceUrl, Scopes, TokenType};
@@ -90,6 +91,14 @@ impl<'a> Env<'a> {
             accepted.authorized_parties = self.parse("MCP_AUTHORIZED_PARTIES", parse_parties)?;
         }
         Ok(Some(accepted))
+    }
+
+    pub(crate) fn oauth_client_id(&self) -> Result<Option<String>, ConfigError> {
+        self.parse("CLERK_OAUTH_CLIENT_ID", |id| check_client_id(id).map(|()| id.to_owned()))
+    }
+
+    pub(crate) fn oauth_client_secret(&self) -> Result<Option<OAuthClientSecret>, ConfigError> {
+        self.parse("CLERK_OAUTH_CLIENT_SECRET", OAuthClientSecret::parse)
     }
 
     pub(crate) fn scopes(&self) -> Result<Option<Scopes>, ConfigError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::jwks::REFRESHED_RECENTLY;
 use crate::clock::{Clock, Limit};
-use crate::error::{VerifyError, VerifyErrorKind};
+use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
 use crate::oauth::AudienceMismatch;
 
 /// Logs why tokens were not accepted. The caller only gets a fixed description.
@@ -18,6 +18,7 @@ pub(super) struct FailureLog {
     unavailable: Limit,
     audience: Limit,
     issuer: Limit,
+    membership: Limit,
 }
 
 impl FailureLog {
@@ -28,6 +29,7 @@ impl FailureLog {
             unavailable: Limit::per_ten_seconds(1),
             audience: Limit::per_ten_seconds(1),
             issuer: Limit::per_ten_seconds(1),
+            membership: Limit::per_ten_seconds(1),
         }
     }
 
@@ -61,6 +63,16 @@ impl FailureLog {
                 );
             }
         }
+    }
+
+    /// Logs that a membership could not be looked up.
+    pub(super) fn membership_failed(&self, error: &ClerkError) {
+        let Some(omitted) = self.membership.admit(self.clock.monotonic()) else {
+            tracing::debug!(cause = ?error, "failed to look up a membership");
+            return;
+        };
+        let omitted = (omitted > 0).then_some(omitted);
+        tracing::warn!(cause = ?error, omitted, "failed to look up a membership");
     }
 
     /// Returns the number of lines of this kind that were left out before, if one may be written

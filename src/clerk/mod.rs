@@ -13,11 +13,13 @@ mod header_cache;
 mod http;
 mod introspection;
 mod jwks;
+mod membership;
 mod metadata;
 mod opaque;
 mod refresh_error;
 mod stats;
 mod token_cache;
+mod token_exchange;
 mod token_format;
 mod user;
 pub(crate) mod verifier;
@@ -28,6 +30,9 @@ pub use credentials::{ApiKeys, MachineTokens, SessionTokens};
 pub(crate) use metadata::MetadataSource;
 pub use metadata::fetch_clerk_authorization_server_metadata;
 pub use stats::{TokenTypeStats, VerifierStats};
+pub use token_exchange::{
+    ExchangeError, ExchangeErrorKind, ExchangedToken, TokenExchange, TokenExchangeBuilder,
+};
 pub use user::{EmailAddress, User};
 pub(crate) use verifier::ClerkVerifier;
 

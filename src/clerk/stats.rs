@@ -12,7 +12,8 @@ use crate::oauth::TokenType;
 /// `clerk_mcp_tools_token_cache_hits_total`, `clerk_mcp_tools_token_cache_misses_total`,
 /// `clerk_mcp_tools_upstream_calls_total`, `clerk_mcp_tools_upstream_failures_total` and
 /// `clerk_mcp_tools_rate_limited_total`. Their label `token_type` is the name of a
-/// [`TokenType`](crate::TokenType), or `key_set` for calls for key sets.
+/// [`TokenType`](crate::TokenType), `key_set` for calls for key sets, or
+/// `membership` for calls about memberships.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifierStats {
@@ -26,11 +27,11 @@ pub struct VerifierStats {
     pub cache_hits: u64,
     /// How often a token had to be verified.
     pub cache_misses: u64,
-    /// How many calls were made to Clerk for key sets and opaque tokens.
+    /// How many calls were made to Clerk for key sets, opaque tokens and memberships.
     pub upstream_calls: u64,
     /// How many of those calls failed. A call that rejects a token has not failed.
     pub upstream_failures: u64,
-    /// How many calls about opaque tokens were not made, because of
+    /// How many calls about opaque tokens and memberships were not made, because of
     /// [`max_calls_per_ten_seconds`](crate::ClerkVerifierBuilder::max_calls_per_ten_seconds).
     pub rate_limited: u64,
     pub(super) oauth_tokens: TokenTypeStats,
@@ -40,7 +41,8 @@ pub struct VerifierStats {
 }
 
 impl VerifierStats {
-    /// Returns the counters of one type of tokens. Calls for key sets belong to none.
+    /// Returns the counters of one type of tokens. Calls for key sets and memberships belong to
+    /// none.
     ///
     /// ```
     /// # use clerk_mcp_tools::instance::FrontendApi;
@@ -87,6 +89,9 @@ pub(super) struct Counters {
     session_tokens: TypeCounters,
     key_set_calls: AtomicU64,
     key_set_failures: AtomicU64,
+    membership_calls: AtomicU64,
+    membership_failures: AtomicU64,
+    membership_rate_limited: AtomicU64,
 }
 
 #[derive(Default)]
@@ -146,6 +151,19 @@ impl Counters {
         }
     }
 
+    /// Counts a call about a membership that has ended.
+    pub(super) fn membership_call(&self, failed: bool) {
+        count!(self.membership_calls, "upstream_calls", "membership");
+        if failed {
+            count!(self.membership_failures, "upstream_failures", "membership");
+        }
+    }
+
+    /// Counts a call about a membership that was not made.
+    pub(super) fn membership_rate_limited(&self) {
+        count!(self.membership_rate_limited, "rate_limited", "membership");
+    }
+
     /// Counts a call to Clerk that was not made.
     pub(super) fn rate_limited(&self, token_type: TokenType) {
         count_by_type!(self, token_type, rate_limited, "rate_limited");
@@ -157,14 +175,18 @@ impl Counters {
         let session_tokens = self.session_tokens.read();
         let types = [oauth_tokens, api_keys, machine_tokens, session_tokens];
         let sum = |counter: fn(&TokenTypeStats) -> u64| types.iter().map(counter).sum::<u64>();
-        let key_sets = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let others = |counters: &[&AtomicU64]| {
+            counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum::<u64>()
+        };
         VerifierStats {
             cache_hits: sum(|stats| stats.cache_hits),
             cache_misses: sum(|stats| stats.cache_misses),
-            upstream_calls: sum(|stats| stats.upstream_calls) + key_sets(&self.key_set_calls),
+            upstream_calls: sum(|stats| stats.upstream_calls)
+                + others(&[&self.key_set_calls, &self.membership_calls]),
             upstream_failures: sum(|stats| stats.upstream_failures)
-                + key_sets(&self.key_set_failures),
-            rate_limited: sum(|stats| stats.rate_limited),
+                + others(&[&self.key_set_failures, &self.membership_failures]),
+            rate_limited: sum(|stats| stats.rate_limited)
+                + others(&[&self.membership_rate_limited]),
             oauth_tokens,
             api_keys,
             machine_tokens,

@@ -110,7 +110,8 @@ impl Entry<'_> {
         if lifetime.ttl.is_zero() {
             return;
         }
-        let bytes = caller.token().expose().len().saturating_add(caller.approximate_size());
+        let bytes =
+            caller.token_for_this_server().expose().len().saturating_add(caller.approximate_size());
         let token = CachedToken {
             weight: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_BYTES),
             caller: caller.clone(),
@@ -127,7 +128,7 @@ impl Entry<'_> {
 
     fn valid_caller(&self, token: &CachedToken) -> Option<AuthInfo> {
         let request = self.request;
-        let is_the_same = token.caller.token().expose() == request.token()
+        let is_the_same = token.caller.token_for_this_server().expose() == request.token()
             && token.resource.as_ref() == request.resource();
         let is_over = token.evict_at.has_come(&*self.cache.clock)
             || token.key.as_ref().is_some_and(|key| key.is_retired());
@@ -141,8 +142,9 @@ struct Presented<'a>(TokenRequest<'a>);
 impl Hash for Presented<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let token = self.0.token().as_bytes();
-        token.get(token.len().saturating_sub(HASHED_BYTES)..).hash(state);
-        self.0.resource().map(ResourceUrl::as_str).hash(state);
+        let end = token.len().saturating_sub(HASHED_BYTES);
+        state.write(token.get(end..).unwrap_or_default());
+        state.write_u64(self.0.resource().map_or(0, ResourceUrl::unkeyed_hash));
     }
 }
 

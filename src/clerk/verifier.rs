@@ -14,6 +14,7 @@ use super::failure_log::FailureLog;
 use super::header_cache::HeaderCache;
 use super::http::Http;
 use super::jwks::RemoteJwks;
+use super::membership::Memberships;
 use super::metadata::MetadataSource;
 use super::opaque::OpaqueTokens;
 use super::stats::{Counters, VerifierStats};
@@ -100,6 +101,8 @@ pub(super) struct Inner {
     pub(super) header_cache: HeaderCache,
     pub(super) client: Option<ClerkClient>,
     pub(super) opaque_tokens: OpaqueTokens,
+    /// `None` without a secret key.
+    pub(super) memberships: Option<Memberships>,
     pub(super) accepted: AcceptedTypes,
     pub(super) machine_tokens: Option<MachineTokens>,
     pub(super) session_tokens: Option<SessionTokens>,
@@ -212,6 +215,17 @@ impl ClerkVerifier {
 
     pub(crate) fn metadata_source(&self) -> MetadataSource {
         MetadataSource { http: self.0.frontend_http.clone(), instance: self.0.instance.clone() }
+    }
+
+    pub(crate) fn accepts(&self, token_type: TokenType) -> bool {
+        let AcceptedTypes { oauth_tokens, api_keys, machine_tokens, session_tokens } =
+            self.0.accepted;
+        match token_type {
+            TokenType::OAuthToken => oauth_tokens,
+            TokenType::ApiKey => api_keys,
+            TokenType::M2mToken => machine_tokens,
+            TokenType::SessionToken => session_tokens,
+        }
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::organizations::check_members;
+use super::token_exchange::ExchangeSettings;
 use super::{AuthLayer, ClerkMcp, Inner};
 use crate::access_policy::AccessPolicyLayer;
 use crate::bearer_auth::{BearerAuthLayer, SessionKey};
@@ -37,6 +39,7 @@ pub struct ClerkMcpBuilder {
     filter_lists: bool,
     hierarchy: ScopeHierarchy,
     policy: AccessPolicy,
+    pub(super) exchange: ExchangeSettings,
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
@@ -65,6 +68,7 @@ impl ClerkMcpBuilder {
             filter_lists: false,
             hierarchy: ScopeHierarchy::new(),
             policy: AccessPolicy::empty(),
+            exchange: ExchangeSettings::default(),
             optional: false,
             cors: true,
             session_key: None,
@@ -84,6 +88,7 @@ impl ClerkMcpBuilder {
     /// | --- | --- |
     /// | `MCP_RESOURCE_URL` | [`resource`](Self::resource) |
     /// | `MCP_SCOPES`, separated by spaces | [`scopes`](Self::scopes) |
+    /// | `CLERK_OAUTH_CLIENT_ID`, `CLERK_OAUTH_CLIENT_SECRET` | [`token_exchange`](Self::token_exchange): both or none |
     /// | those of [`ClerkVerifierBuilder::env`](crate::ClerkVerifierBuilder::env) | the verifier, unless [`verifier`](Self::verifier) sets one |
     ///
     /// With `MCP_ACCEPTS`, API keys need the [`scopes`](Self::scopes) of the endpoint, and machines
@@ -107,6 +112,7 @@ impl ClerkMcpBuilder {
 
     fn read_env(&mut self, env: &Env<'_>) -> Result<(), ConfigError> {
         self.resource = env.resource()?.or(self.resource.take());
+        self.exchange.read_env(env)?;
         if let Some(scopes) = env.scopes()? {
             self.scopes = scopes;
         }
@@ -321,8 +327,10 @@ impl ClerkMcpBuilder {
     /// # Errors
     ///
     /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
-    /// another resource, if a setting has nothing to apply to, if a scope that every request needs is
-    /// not advertised or not among the initial ones, or if a variable of the environment is invalid.
+    /// another resource, if a setting has nothing to apply to, if the access policy has rules about
+    /// members of an organization and there is no secret key, if a scope that every request needs
+    /// is not advertised or not among the initial ones, or if a variable of the environment is
+    /// invalid.
     pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -343,11 +351,13 @@ impl ClerkMcpBuilder {
         check_resource(&resource, &verifier)?;
         check_metadata_path(&resource, self.root_metadata)?;
         check_grantable(&self.scopes.union(&self.policy.scopes()).union(&initial))?;
+        check_members(&self.policy, &verifier)?;
         check_filter(self.filter_lists, &self.policy)?;
         check_restricted(self.restrict_advertised_scopes, self.authorization_server_metadata)?;
         check_contains("initial_scopes", &initial, &self.scopes, &self.hierarchy)?;
         check_contains("scopes_supported", &advertised, &self.scopes, &self.hierarchy)?;
         let metadata = self.metadata(&resource, &verifier, &advertised)?;
+        let exchange = std::mem::take(&mut self.exchange).build(&verifier)?;
         let auth_layer = self.auth_layer(&resource, &verifier, &initial)?;
         let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
         Ok(ClerkMcp(Arc::new(Inner {
@@ -358,6 +368,7 @@ impl ClerkMcpBuilder {
             scopes: self.scopes,
             initial_scopes: initial,
             hierarchy: self.hierarchy,
+            exchange,
             auth_layer,
             cors: self.cors,
             root_metadata: self.root_metadata,
@@ -387,6 +398,7 @@ impl ClerkMcpBuilder {
         let bearer_auth = settings.fold(bearer_auth, |layer, (_, set)| set(layer));
         let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
             .clock(verifier.clock())
+            .look_up_memberships(verifier.clone())
             .rejection_format(self.rejection_format)
             .required_scopes(self.scopes.clone())
             .initial_scopes(initial_scopes.clone())

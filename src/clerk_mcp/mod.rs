@@ -5,12 +5,14 @@ mod authorization_server;
 mod builder;
 #[cfg(feature = "axum")]
 mod mount;
+mod organizations;
+mod token_exchange;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Response};
 
-use crate::clerk::ClerkVerifier;
+use crate::clerk::{ClerkVerifier, TokenExchange};
 use crate::error::ConfigError;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, PROTECTED_RESOURCE_WELL_KNOWN, ProtectedResourceMetadata,
@@ -64,6 +66,7 @@ struct Inner {
     scopes: Scopes,
     initial_scopes: Scopes,
     hierarchy: ScopeHierarchy,
+    exchange: Option<TokenExchange>,
     auth_layer: AuthLayer,
     cors: bool,
     root_metadata: bool,
@@ -126,6 +129,7 @@ impl ClerkMcp {
     ///     let caller = clerk.authenticate(request.headers()).await.map_err(reject)?;
     ///     clerk
     ///         .authorize(request.method(), request.headers(), request.body(), Some(&caller))
+    ///         .await
     ///         .map_err(reject)?;
     ///     Ok(format!("hello {}", caller.principal().id()))
     /// }
@@ -135,7 +139,8 @@ impl ClerkMcp {
     }
 
     /// Applies the [access policy](ClerkMcpBuilder::access_policy) to a request whose body was read,
-    /// for a server without tower. `caller` is the one that [`authenticate`](Self::authenticate)
+    /// for a server without tower. It waits only for rules about the members of an organization.
+    /// `caller` is the one that [`authenticate`](Self::authenticate)
     /// returned, or `None` for a request without a token where tokens are optional.
     ///
     /// The body must be complete, and must not have been changed or decoded. A server that lets
@@ -144,14 +149,14 @@ impl ClerkMcp {
     /// # Errors
     ///
     /// Returns a rejection for every request that the layer rejects.
-    pub fn authorize(
+    pub async fn authorize(
         &self,
         method: &Method,
         headers: &HeaderMap,
         body: &[u8],
         caller: Option<&AuthInfo>,
     ) -> Result<(), Rejection> {
-        self.0.auth_layer.access_policy().check(method, headers, body, caller)
+        self.0.auth_layer.access_policy().check(method, headers, body, caller).await
     }
 
     /// Returns the response to a request that a handler rejects, such as for an

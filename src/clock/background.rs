@@ -12,7 +12,7 @@ use std::{io, process, thread};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 use tracing::dispatcher;
-use tracing::instrument::{Instrument, WithSubscriber};
+use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 const THREAD_NAME: &str = "clerk-mcp-tools";
@@ -32,20 +32,28 @@ pub(crate) enum BackgroundError {
 
 /// Starts a task on the background thread. It runs to its end, whether its handle is kept or not.
 ///
-/// Its log events have the span and the subscriber of the caller.
+/// Its log events have the subscriber of the caller, and not its span: a connection that the task opens
+/// would keep the span open for as long as the connection is.
 pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>, BackgroundError>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let runtime = BACKGROUND.handle(process::id())?;
     // `NoSubscriber` is not passed on: while it is set, the macros of `tracing` do not fall back on
     // `log`.
     let has_subscriber = dispatcher::get_default(|current| !current.is::<NoSubscriber>());
-    Ok(if has_subscriber {
-        runtime.spawn(future.in_current_span().with_current_subscriber())
+    if has_subscriber {
+        spawn_without_caller(future.with_current_subscriber())
     } else {
-        runtime.spawn(future)
-    })
+        spawn_without_caller(future)
+    }
+}
+
+/// Starts a task that outlives who started it, and whose log events belong to nobody.
+pub(super) fn spawn_without_caller<F>(future: F) -> Result<JoinHandle<F::Output>, BackgroundError>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    Ok(BACKGROUND.handle(process::id())?.spawn(future))
 }
 
 /// Runs a future on the background thread, for a caller on any executor. It is stopped when the

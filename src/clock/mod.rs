@@ -4,6 +4,7 @@
 //! instead of sleeping. The waits for Clerk are bounded by [`Clock::sleep`].
 
 pub(crate) mod background;
+mod deadlines;
 mod limit;
 mod moment;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use deadlines::{Deadline, Deadlines};
 pub(crate) use limit::Limit;
 pub(crate) use moment::Moment;
 

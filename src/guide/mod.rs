@@ -7,8 +7,10 @@
 //! | [`setup`] | What has to be set in Clerk, and which environment variables the server reads |
 //! | [`rmcp`] | How to guard an rmcp server, and how a tool learns who is calling |
 //! | [`handlers`] | How to verify tokens in a handler, or tokens that are not Clerk's |
+//! | [`frameworks`] | How to guard a server of tower-mcp, pmcp, rust-mcp-sdk, poem, salvo, actix-web or AWS Lambda |
 //! | [`machines`] | Which credential a CI job, n8n, a service or your own frontend uses |
 //! | [`access_policy`] | Which scopes a request, a tool, a prompt or a resource needs |
+//! | [`organizations`] | Rules about roles and permissions, and calls to other services for the caller |
 //! | [`testing`] | How to test a server without a Clerk account |
 //! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits, logs, metrics |
 //! | [`rejections`] | What a rejected request means, and what to do about it |
@@ -43,11 +45,17 @@ pub mod rmcp {}
 #[doc = include_str!("handlers.md")]
 pub mod handlers {}
 
+#[doc = include_str!("frameworks.md")]
+pub mod frameworks {}
+
 #[doc = include_str!("machines.md")]
 pub mod machines {}
 
 #[doc = include_str!("access_policy.md")]
 pub mod access_policy {}
+
+#[doc = include_str!("organizations.md")]
+pub mod organizations {}
 
 #[doc = include_str!("testing.md")]
 #[cfg_attr(

@@ -4,6 +4,7 @@
 
 mod headers;
 mod list;
+mod member;
 mod members;
 mod message;
 mod operation;
@@ -13,9 +14,11 @@ mod requirement;
 
 pub(crate) use headers::McpHeaders;
 pub(crate) use list::{ListKind, ListRewrite, SecuritySchemes};
+pub use member::MemberRequirement;
 pub(crate) use message::{InvalidBody, Message};
 pub use operation::Operation;
 pub(crate) use operation::OperationTarget;
 pub use policy::{AccessPolicy, AccessPolicyBuilder};
 pub(crate) use request_id::RequestId;
+pub(crate) use requirement::Lacking;
 pub use requirement::Requirement;

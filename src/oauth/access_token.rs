@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// Shown by `Debug` in place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// An access token as the client sent it.
+/// An access token: as the client sent it, or of another service, from an
+/// [exchange](crate::ClerkMcp::exchange_token).
 ///
 /// `Debug` does not show the token, and there is no `Display`; [`expose`](Self::expose) returns it.
 /// Cloning is cheap (`Arc`).
@@ -20,12 +21,30 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// assert_eq!(format!("{token:?}"), "AccessToken([redacted])");
 /// assert_eq!(token.expose(), "oat_secret");
 /// ```
+///
+/// None of these compiles:
+///
+/// ```compile_fail,E0277
+/// # let token = clerk_mcp_tools::bearer_auth::AccessToken::from("oat_secret");
+/// let header = format!("Bearer {token}");
+/// ```
+///
+/// ```compile_fail,E0277
+/// # let token = clerk_mcp_tools::bearer_auth::AccessToken::from("oat_secret");
+/// fn call_another_service(token: impl AsRef<str>) {}
+/// call_another_service(token);
+/// ```
+///
+/// ```compile_fail,E0277
+/// # let token = clerk_mcp_tools::bearer_auth::AccessToken::from("oat_secret");
+/// let text: String = token.into();
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Arc<str>);
 
 impl AccessToken {
-    /// Returns the token in the clear, for passing it on. A bearer token lets anyone who has it act
-    /// as the user.
+    /// Returns the token in the clear, to verify it, or to send it to the service that it was
+    /// issued for. A bearer token lets anyone who has it act as the user.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -5,6 +5,7 @@ mod access_token;
 mod audience;
 mod auth_info;
 mod guard;
+mod membership;
 mod resolve;
 mod resource_url;
 mod resources;
@@ -22,6 +23,8 @@ pub use auth_info::{
 };
 pub use guard::NotGuarded;
 pub(crate) use guard::{Guarded, PolicyPending};
+pub(crate) use membership::ORGANIZATION_SCOPE;
+pub use membership::{LookUpMembership, Membership, PermissionError};
 pub use resolve::{ResolveResource, ResourcesByHost};
 pub use resource_url::ResourceUrl;
 pub(crate) use resource_url::{check_origin, is_loopback, parse_uri};

@@ -2,6 +2,7 @@
 //! and the checks of URLs that tokens and keys are sent to.
 
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::str::FromStr;
@@ -42,6 +43,7 @@ pub struct ResourceUrl {
     authority: Range<usize>,
     /// Where the path ends and the query, if any, begins.
     query: usize,
+    hash: u64,
 }
 
 impl ResourceUrl {
@@ -53,7 +55,13 @@ impl ResourceUrl {
     /// set.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let Components { authority, query } = check(text).map_err(|why| invalid(text, why))?;
-        Ok(Self { text: text.into(), authority, query })
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+        Ok(Self { text: text.into(), authority, query, hash })
+    }
+
+    /// Returns a hash of the URL, computed once. It has no key: URLs come from configuration.
+    pub(crate) fn unkeyed_hash(&self) -> u64 {
+        self.hash
     }
 
     /// Returns the URL exactly as it was given.

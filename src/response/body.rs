@@ -68,6 +68,17 @@ impl<B> ResponseBody<B> {
     pub(crate) fn empty() -> Self {
         Self { source: BodySource::Bytes { bytes: None } }
     }
+
+    /// Returns the inner body, or one made of the bytes that take its place.
+    pub(crate) fn into_inner_or_bytes(self) -> B
+    where
+        B: From<Bytes>,
+    {
+        match self.source {
+            BodySource::Inner { body } | BodySource::List { body, .. } => body,
+            BodySource::Bytes { bytes } => B::from(bytes.unwrap_or_default()),
+        }
+    }
 }
 
 /// Returns an empty body. Some layers need a default, such as `tower_http::cors`.

@@ -11,8 +11,19 @@ use crate::support::{Fixture, NOW, RESOURCE};
 fn the_minimal_json_form_is_that_of_the_typescript_sdk() {
     let caller = AuthInfo::for_user("user_1", "token".into()).client_id("client_1").build();
     let expected = json!({"token": "token", "clientId": "client_1", "scopes": [], "extra": {"userId": "user_1"}});
-    assert_eq!(serde_json::to_value(&caller).unwrap(), expected);
+    assert_eq!(serde_json::to_value(caller.serde_form_with_token()).unwrap(), expected);
     assert_eq!(serde_json::from_value::<AuthInfo>(expected).unwrap(), caller);
+}
+
+#[test]
+fn the_json_form_has_the_token_only_on_request() {
+    let builder = || AuthInfo::for_user("user_1", "oat_secret".into()).client_id("client_1");
+    let form = serde_json::to_value(builder().build()).unwrap();
+    let expected = json!({"clientId": "client_1", "scopes": [], "extra": {"userId": "user_1"}});
+    assert_eq!(form, expected);
+    let read: AuthInfo = serde_json::from_value(form).unwrap();
+    assert_eq!((read.user_id(), read.token_for_this_server().expose()), (Some("user_1"), ""));
+    assert_ne!(read, builder().build());
 }
 
 #[tokio::test]
@@ -47,7 +58,7 @@ async fn the_full_json_form_round_trips() {
             "claims": {"jti": "1"},
         },
     });
-    assert_eq!(serde_json::to_value(&caller).unwrap(), expected);
+    assert_eq!(serde_json::to_value(caller.serde_form_with_token()).unwrap(), expected);
     assert_eq!(serde_json::from_value::<AuthInfo>(expected).unwrap(), caller);
 }
 
@@ -83,7 +94,7 @@ fn users_organizations_and_machines_are_told_apart() {
         let principal = caller.principal();
         assert_eq!((principal.kind(), principal.id(), principal.issuer()), (kind, id, None));
         assert_eq!((caller.user_id(), caller.org_id()), (user_id, org_id), "{id}");
-        let form = serde_json::to_value(caller).unwrap();
+        let form = serde_json::to_value(caller.serde_form_with_token()).unwrap();
         assert_eq!(form["extra"], extra, "{id}");
         assert_eq!(serde_json::from_value::<AuthInfo>(form).unwrap(), *caller, "{id}");
     }

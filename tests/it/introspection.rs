@@ -40,7 +40,7 @@ async fn sends_the_documented_request_to_clerk() {
     assert_eq!(caller.resource(), Some(RESOURCE));
     assert_eq!(caller.scopes().to_string(), "profile email");
     assert_eq!(caller.expires_at(), Some(NOW + 24 * 60 * 60));
-    assert_eq!(caller.token().expose(), token);
+    assert_eq!(caller.token_for_this_server().expose(), token);
     assert!(!serde_json::to_string(caller.claims()).unwrap().contains(&token));
 
     let sent = fixture.clerk.last_request(Route::VerifyAccessToken).unwrap();

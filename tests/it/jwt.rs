@@ -34,7 +34,7 @@ async fn every_claim_is_available_in_auth_info() {
         .claim("custom", json!({"a": [1, null]}))
         .jwt();
     let caller = verify_clerk_token(&fixture.verifier(), &token).await.unwrap();
-    assert_eq!(caller.token().expose(), token);
+    assert_eq!(caller.token_for_this_server().expose(), token);
     assert_eq!((caller.user_id(), caller.client_id()), (Some("user_1"), Some("client_1")));
     assert_eq!(caller.scopes().to_string(), "profile email");
     assert_eq!(caller.expires_at(), Some(NOW + 10));

@@ -37,6 +37,7 @@ mod lists;
 mod logs;
 mod metadata;
 mod metrics;
+mod organizations;
 mod properties;
 mod readiness;
 mod rejection_format;

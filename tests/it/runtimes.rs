@@ -130,7 +130,7 @@ fn a_call_ends_while_the_runtime_that_started_it_is_not_driven() {
         };
         gate.open();
         let caller = other.block_on(waiting).unwrap().unwrap();
-        assert_eq!(caller.token().expose(), token);
+        assert_eq!(caller.token_for_this_server().expose(), token);
         assert_eq!(server.fixture.clerk.calls(route), calls, "the call is shared");
     }
 }

@@ -27,7 +27,7 @@ async fn respond(clerk: &ClerkMcp, request: &Request<String>) -> Result<AuthInfo
     let checked = async {
         let caller = clerk.authenticate(request.headers()).await?;
         let body = request.body().as_bytes();
-        clerk.authorize(request.method(), request.headers(), body, Some(&caller))?;
+        clerk.authorize(request.method(), request.headers(), body, Some(&caller)).await?;
         Ok::<_, Rejection>(caller)
     };
     match checked.await {
@@ -109,14 +109,15 @@ async fn a_missing_token_is_rejected_also_where_tokens_are_optional() {
 async fn without_a_token_an_operation_without_rules_passes() {
     let fixture = Fixture::new().await;
     let clerk = clerk(&fixture);
-    let check =
-        |body: &str| clerk.authorize(&Method::POST, &HeaderMap::new(), body.as_bytes(), None);
-    assert!(check(r#"{"method":"ping"}"#).is_ok());
-    let rejection = check(r#"{"method":"tools/list"}"#).unwrap_err();
+    let check = async |body: &str| {
+        clerk.authorize(&Method::POST, &HeaderMap::new(), body.as_bytes(), None).await
+    };
+    assert!(check(r#"{"method":"ping"}"#).await.is_ok());
+    let rejection = check(r#"{"method":"tools/list"}"#).await.unwrap_err();
     assert_eq!(rejection.reason(), RejectionReason::MissingToken);
     let too_large = "x".repeat(4 * 1024 * 1024 + 1);
     assert_eq!(
-        clerk.reject(check(&too_large).unwrap_err()).status(),
+        clerk.reject(check(&too_large).await.unwrap_err()).status(),
         StatusCode::PAYLOAD_TOO_LARGE
     );
 }

@@ -15,7 +15,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
-pub(super) struct Backoff(Mutex<State>);
+pub(in crate::clerk) struct Backoff(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -33,18 +33,18 @@ struct Pause {
 
 /// The permission to make a call, to be given back with its outcome.
 #[derive(Clone, Copy)]
-pub(super) struct Attempt {
+pub(in crate::clerk) struct Attempt {
     pauses: u64,
 }
 
 impl Backoff {
     /// Returns the error of the last call, with the time that remains, if no call may start now.
-    pub(super) fn check(&self, now: Duration) -> Result<(), ClerkError> {
+    pub(in crate::clerk) fn check(&self, now: Duration) -> Result<(), ClerkError> {
         self.state().check(now)
     }
 
     /// Starts a call, unless [`check`](Self::check) returns an error.
-    pub(super) fn begin(&self, now: Duration) -> Result<Attempt, ClerkError> {
+    pub(in crate::clerk) fn begin(&self, now: Duration) -> Result<Attempt, ClerkError> {
         let mut state = self.state();
         state.check(now)?;
         if let Some(pause) = &mut state.pause {
@@ -54,7 +54,7 @@ impl Backoff {
     }
 
     /// Ends the pause, unless it began during this call.
-    pub(super) fn succeeded(&self, attempt: Attempt) {
+    pub(in crate::clerk) fn succeeded(&self, attempt: Attempt) {
         let mut state = self.state();
         if state.pauses == attempt.pauses {
             state.pause = None;
@@ -63,7 +63,12 @@ impl Backoff {
 
     /// Begins a pause, and returns the error with its length. The failures of calls that ran at
     /// the same time count as one.
-    pub(super) fn failed(&self, attempt: Attempt, error: ClerkError, now: Duration) -> ClerkError {
+    pub(in crate::clerk) fn failed(
+        &self,
+        attempt: Attempt,
+        error: ClerkError,
+        now: Duration,
+    ) -> ClerkError {
         let mut state = self.state();
         let is_new = state.pauses == attempt.pauses;
         let before = state.pause.as_ref();

@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use backoff::{Attempt, Backoff};
+pub(super) use backoff::{Attempt, Backoff};
 pub(super) use credential_response::CredentialResponse;
 use known_tokens::KnownTokens;
 pub(super) use response::IntrospectionResponse;

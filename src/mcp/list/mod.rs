@@ -8,7 +8,7 @@ mod json;
 use std::ops::Range;
 
 use super::{AccessPolicy, Message, Operation, Requirement};
-use crate::oauth::{ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, Membership, ScopeHierarchy, Scopes};
 use json::{elements, find, members, string};
 
 /// What a list has.
@@ -73,8 +73,11 @@ pub(crate) struct ListRewrite {
     pub(crate) kind: ListKind,
     pub(crate) policy: AccessPolicy,
     pub(crate) hierarchy: ScopeHierarchy,
-    /// The scopes of the caller's token. `None` without one.
-    pub(crate) granted: Option<Scopes>,
+    /// `None` without a token.
+    pub(crate) caller: Option<AuthInfo>,
+    /// What is known about the membership of the caller. What needs one stays while it is not
+    /// known, since a list protects nothing.
+    pub(crate) membership: Option<Membership>,
     /// Whether what the caller may not use is left out.
     pub(crate) filter: bool,
     /// Whether tools get `securitySchemes`, and how they are called without scopes of their own.
@@ -118,6 +121,11 @@ impl ListRewrite {
     /// Returns whether the list depends on the caller.
     pub(crate) fn depends_on_caller(&self) -> bool {
         self.filter
+    }
+
+    /// Returns whether the list depends on the membership of the caller.
+    pub(crate) fn depends_on_membership(&self) -> bool {
+        self.filter && self.caller.is_some() && self.policy.member_requirements().next().is_some()
     }
 
     /// Returns the text of a response for this caller. `None` if it stays as it is.
@@ -167,12 +175,14 @@ impl ListRewrite {
     }
 
     fn may_use(&self, key: Option<&str>, needed: Option<&Requirement>) -> bool {
-        let is_granted = |requirement: &Requirement| match (requirement, &self.granted) {
-            (Requirement::Denied, _) => false,
-            (Requirement::Scopes(scopes), Some(granted)) => {
-                self.hierarchy.grants_all(granted, scopes)
+        let is_granted = |requirement: &Requirement| match requirement
+            .check(self.caller.as_ref(), &self.hierarchy)
+        {
+            Err(_) => false,
+            Ok(None) => true,
+            Ok(Some((member, _))) => {
+                self.membership.as_ref().is_none_or(|known| member.check(known).is_ok())
             }
-            (Requirement::Scopes(scopes), None) => scopes.is_empty(),
         };
         match (key, self.kind) {
             (Some(template), ListKind::Templates) => {
@@ -188,7 +198,7 @@ impl SecuritySchemes {
     /// that drop unknown members of a tool (OpenAI Apps SDK, "Authentication"). `None` if the text
     /// stays as it is.
     fn declare(&self, text: &str, tool: &Element) -> Option<Vec<Edit>> {
-        let Some(Requirement::Scopes(needed)) = &tool.needed else {
+        let Some(needed) = tool.needed.as_ref().and_then(Requirement::scopes) else {
             return Some(Vec::new());
         };
         let declaration = format!("\"securitySchemes\":{}", self.schemes(needed));
@@ -305,7 +315,10 @@ mod tests {
             kind,
             policy: policy(),
             hierarchy: ScopeHierarchy::new().implies("all", ["files:write"]).unwrap(),
-            granted: granted.map(scopes),
+            caller: granted.map(|list| {
+                AuthInfo::for_user("user_1", "token".into()).scopes(scopes(list)).build()
+            }),
+            membership: None,
             filter: true,
             schemes: None,
         }
@@ -525,5 +538,60 @@ mod tests {
         let rewritten = list.rewrite(&text).unwrap();
         let left = rewritten.matches("uri").count();
         assert!(left > 0 && left < 1000, "{left}");
+    }
+
+    #[test]
+    fn tools_for_members_follow_the_membership_as_far_as_it_is_known() {
+        let policy = AccessPolicy::baseline_by_default()
+            .tool("read", Requirement::permission("org:x:read"))
+            .tool("admin", Requirement::role("org:admin").and(&scopes("w").into()))
+            .resource("file:///{id}", Requirement::member())
+            .build()
+            .unwrap();
+        let user = |list: &str| AuthInfo::for_user("user_1", "t".into()).scopes(scopes(list));
+        let member = |role: &str| {
+            let organization = crate::oauth::Organization::new("org_1").with_role(role);
+            Membership::Member(organization.with_permissions(["org:x:read"]))
+        };
+        let rows = [
+            (None, None, "open", ""),
+            (Some(user("w")), None, "open", ""),
+            // No token of theirs could name an organization.
+            (Some(user("w user:org:read")), Some(Membership::NoOrganization), "open", ""),
+            (Some(user("w").org_id("org_1")), Some(Membership::NotMember), "open", ""),
+            (Some(user("w").org_id("org_1")), Some(member("org:a")), "open read", "f"),
+            (Some(user("w").org_id("org_1")), Some(member("org:admin")), "open read admin", "f"),
+            (Some(user("").org_id("org_1")), Some(member("org:admin")), "open read", "f"),
+            // Clerk cannot be asked.
+            (Some(user("w").org_id("org_1")), None, "open read admin", "f"),
+        ];
+        let list = |kind, names: &[&str]| {
+            let (member, key) = match kind {
+                ListKind::Tools => ("tools", "name"),
+                _ => ("resourceTemplates", "uriTemplate"),
+            };
+            let elements: Vec<_> =
+                names.iter().map(|name| format!(r#"{{"{key}":"{name}"}}"#)).collect();
+            format!(r#"{{"result":{{"{member}":[{}]}}}}"#, elements.join(","))
+        };
+        for (caller, membership, tools, template) in rows {
+            let caller = caller.map(crate::oauth::AuthInfoBuilder::build);
+            let rewrite = |kind| ListRewrite {
+                policy: policy.clone(),
+                caller: caller.clone(),
+                membership: membership.clone(),
+                ..rewrite(kind, None)
+            };
+            let all = list(ListKind::Tools, &["open", "read", "admin"]);
+            let expected: Vec<_> = tools.split(' ').collect();
+            assert_rewritten(&rewrite(ListKind::Tools), &all, &list(ListKind::Tools, &expected));
+            let all = list(ListKind::Templates, &["file:///{id}"]);
+            let expected: &[&str] = if template.is_empty() { &[] } else { &["file:///{id}"] };
+            assert_rewritten(
+                &rewrite(ListKind::Templates),
+                &all,
+                &list(ListKind::Templates, expected),
+            );
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::uri_pattern::UriPattern;
 use super::{AccessPolicy, Rules, add, canonical};
 use crate::error::ConfigError;
-use crate::mcp::Requirement;
+use crate::mcp::{MemberRequirement, Requirement};
 
 /// The methods that clients send, of all versions of MCP up to 2026-07-28 and of its extensions for
 /// tasks and skills.
@@ -41,7 +41,8 @@ const METHODS: [&str; 27] = [
 
 /// A builder of an [`AccessPolicy`].
 ///
-/// A rule takes [`Scopes`](crate::Scopes), or any other [`Requirement`].
+/// A rule takes [`Scopes`](crate::Scopes), or any other [`Requirement`], such as a
+/// [permission](Requirement::permission) in the caller's organization.
 ///
 /// # Example
 ///
@@ -158,13 +159,20 @@ impl AccessPolicyBuilder {
     /// Returns an error if a rule could never apply: if a name, method or URI is empty or contains
     /// a control character, if a method contains white space or is a misspelled method of MCP
     /// (`tool/call`, `Tools/Call`), if a URI pattern has a `{` that is not closed or an empty `{}`,
-    /// or if a URI or a pattern is not canonical.
+    /// or if a URI or a pattern is not canonical. So does a role or a permission that no member can
+    /// have: one that is empty or contains white space, and one of no roles.
     pub fn build(mut self) -> Result<AccessPolicy, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
+        self.check_members()?;
         self.rules.finish();
         Ok(AccessPolicy(Arc::new(self.rules)))
+    }
+
+    fn check_members(&self) -> Result<(), ConfigError> {
+        let mut members = self.rules.requirements().filter_map(Requirement::member_requirement);
+        members.find_map(MemberRequirement::problem).map_or(Ok(()), |problem| Err(invalid(problem)))
     }
 
     fn record(&mut self, checked: Result<(), ConfigError>) {
@@ -306,6 +314,30 @@ mod tests {
             .resource("https://{host}/a", Scopes::none())
             .resource("{+uri}", Scopes::none());
         assert!(policy.build().is_ok());
+    }
+
+    #[test]
+    fn rejects_roles_and_permissions_that_no_member_can_have() {
+        let none: [&str; 0] = [];
+        let rows = [
+            (Requirement::permission(""), "requires the permission \"\": write it as in Clerk"),
+            (Requirement::permission("org:a b:c"), "requires the permission \"org:a b:c\""),
+            (Requirement::role(" org:admin"), "requires the role \" org:admin\": write it as in"),
+            (Requirement::any_role(["org:a", "b\n"]), "requires the role \"b\\n\""),
+            (Requirement::any_role(none), "requires one of no roles"),
+        ];
+        for (requirement, expected) in rows {
+            for policy in [
+                AccessPolicy::deny_by_default().tool("a", requirement.clone()),
+                AccessPolicy::deny_by_default().resource("a:*", requirement.clone()),
+                AccessPolicy::deny_by_default().method("ping", requirement),
+            ] {
+                let error = policy.build().unwrap_err();
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+        }
+        let policy = AccessPolicy::deny_by_default().tool("a", Requirement::permission("a:b"));
+        assert!(policy.prompt("a", Requirement::role("r")).build().is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod uri_pattern;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::mcp::{Operation, OperationTarget, Requirement};
+use crate::mcp::{MemberRequirement, Operation, OperationTarget, Requirement};
 use crate::oauth::Scopes;
 use budget::MatchBudget;
 pub use builder::AccessPolicyBuilder;
@@ -191,11 +191,17 @@ impl AccessPolicy {
         needed.scopes().cloned().unwrap_or_default()
     }
 
-    /// Returns every scope that a rule or the default names.
+    /// Returns every scope that a rule or the default names, and `user:org:read` if one is about
+    /// the members of an organization.
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         let all = self.0.requirements().filter_map(Requirement::scopes);
         all.fold(Scopes::none(), |scopes, more| scopes.union(more))
+    }
+
+    /// Returns what the rules and the default require of members.
+    pub(crate) fn member_requirements(&self) -> impl Iterator<Item = &MemberRequirement> {
+        self.0.requirements().filter_map(Requirement::member_requirement)
     }
 
     /// Returns whether the policy has no rules, so that no operation needs more than the baseline.
@@ -326,6 +332,7 @@ mod tests {
     fn needed(policy: &AccessPolicy, operation: &Operation<'_>) -> String {
         match policy.required_by(operation) {
             Requirement::Scopes(scopes) => scopes.to_string(),
+            Requirement::Member(member) => format!("member {}", member.scopes()),
             Requirement::Denied => "denied".to_owned(),
         }
     }

@@ -38,9 +38,15 @@ pub struct Actor {
 /// there, and an rmcp tool calls [`AuthInfo::from_parts`]. Cloning is cheap (`Arc`). `Debug` does
 /// not show the token.
 ///
-/// **The serde form contains the token**: do not log it or store it in the clear. It is the
-/// `AuthInfo` of the TypeScript SDK for MCP, `{"token", "clientId", "scopes", "expiresAt",
-/// "resource", "extra": {"userId"}}`, with the further members `orgId`, `machineId`, `issuer`, `act`,
+/// **The token stays here.** It was issued for this server, and must not be sent to another service
+/// (MCP 2026-07-28, security considerations): `AuthInfo` is no string of it, and its serde form
+/// does not have it. A call to another service takes [a token of its
+/// own](crate::ClerkMcp::exchange_token).
+///
+/// The serde form is the `AuthInfo` of the TypeScript SDK for MCP without its `token`,
+/// `{"clientId", "scopes", "expiresAt", "resource", "extra": {"userId"}}`;
+/// [`serde_form_with_token`](Self::serde_form_with_token) adds that. A form without it is read as a
+/// caller with an empty token. There are the further members `orgId`, `machineId`, `issuer`, `act`,
 /// `aud` and `claims` in `extra`. If the credential is not an OAuth access token, `extra` has
 /// `tokenType` as well, and may have `id`, `orgRole`, `orgSlug` and `orgPermissions`, the names of
 /// Clerk's SDK.
@@ -57,6 +63,19 @@ pub struct Actor {
 /// assert_eq!(caller.user_id(), Some("user_1"));
 /// assert!(caller.scopes().contains("profile"));
 /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+/// ```
+///
+/// Neither of these compiles:
+///
+/// ```compile_fail,E0277
+/// # let caller = clerk_mcp_tools::AuthInfo::for_user("user_1", "oat_secret".into()).build();
+/// let header = format!("Bearer {caller}");
+/// ```
+///
+/// ```compile_fail,E0277
+/// # let caller = clerk_mcp_tools::AuthInfo::for_user("user_1", "oat_secret".into()).build();
+/// fn call_another_service(token: impl AsRef<str>) {}
+/// call_another_service(caller);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthInfo(Arc<Inner>);
@@ -113,9 +132,11 @@ impl AuthInfo {
         parts.extensions.get()
     }
 
-    /// Returns the access token.
+    /// Returns the access token, which was issued for this server and no other. It must not be sent
+    /// to another service, which could use it here, and which should accept only tokens that were
+    /// issued for itself: [exchange](crate::ClerkMcp::exchange_token) it.
     #[must_use]
-    pub fn token(&self) -> &AccessToken {
+    pub fn token_for_this_server(&self) -> &AccessToken {
         &self.0.token
     }
 

@@ -12,7 +12,9 @@ use crate::oauth::{AccessToken, Scopes, TokenType};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TypeScriptAuthInfo<S> {
-    token: S,
+    /// Absent in the form that `Serialize` writes.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    token: Option<S>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     client_id: Option<S>,
     scopes: Scopes,
@@ -59,8 +61,47 @@ fn none<S>() -> Option<S> {
     None
 }
 
+/// Without the token.
 impl Serialize for AuthInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize_form(None, serializer)
+    }
+}
+
+/// The form with the token.
+struct WithToken<'a>(&'a AuthInfo);
+
+impl Serialize for WithToken<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize_form(Some(self.0.token_for_this_server().expose()), serializer)
+    }
+}
+
+impl AuthInfo {
+    /// Returns the serde form with the member `token`, which that of the TypeScript SDK requires.
+    ///
+    /// **Whoever reads it can act as the caller at this server.** Do not log it, return it, or
+    /// store it in the clear. `Serialize` of `AuthInfo` itself leaves the token out.
+    ///
+    /// ```
+    /// use clerk_mcp_tools::AuthInfo;
+    ///
+    /// let caller = AuthInfo::for_user("user_1", "oat_secret".into()).build();
+    /// let json = serde_json::to_value(&caller).unwrap();
+    /// assert_eq!(json.get("token"), None);
+    /// let json = serde_json::to_value(caller.serde_form_with_token()).unwrap();
+    /// assert_eq!(json["token"], "oat_secret");
+    /// ```
+    #[must_use]
+    pub fn serde_form_with_token(&self) -> impl Serialize + use<'_> {
+        WithToken(self)
+    }
+
+    fn serialize_form<S: Serializer>(
+        &self,
+        token: Option<&str>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let extra = Extra {
             user_id: self.user_id(),
             org_id: self.org_id(),
@@ -76,7 +117,7 @@ impl Serialize for AuthInfo {
             claims: self.claims().clone(),
         };
         let form = TypeScriptAuthInfo {
-            token: self.token().expose(),
+            token,
             client_id: self.client_id(),
             scopes: self.scopes().clone(),
             expires_at: self.expires_at(),
@@ -95,7 +136,7 @@ impl<'de> Deserialize<'de> for AuthInfo {
             None => TokenType::default(),
         };
         let organization = organization(&form.extra);
-        Ok(builder(&form.extra, form.token.into())
+        Ok(builder(&form.extra, form.token.unwrap_or_default().into())
             .ok_or_else(|| D::Error::missing_field("userId"))?
             .token_type(token_type)
             .set_if_some(form.extra.id, AuthInfoBuilder::credential_id)

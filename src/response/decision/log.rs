@@ -26,6 +26,7 @@ pub(crate) struct RejectionLog {
     reasons: Mutex<HashMap<RejectionReason, Limit>>,
     upgrades: Limit,
     late_step_ups: Limit,
+    late_rejections: Limit,
 }
 
 impl RejectionLog {
@@ -35,6 +36,7 @@ impl RejectionLog {
             reasons: Mutex::default(),
             upgrades: Limit::per_ten_seconds(1),
             late_step_ups: Limit::per_ten_seconds(1),
+            late_rejections: Limit::per_ten_seconds(1),
         }
     }
 
@@ -79,6 +81,17 @@ impl RejectionLog {
             problem,
             omitted = some(omitted),
             "a handler requires scopes that the caller lacks, but the client cannot be asked"
+        );
+    }
+
+    /// Warns of a handler that rejects a request although its response has begun.
+    pub(crate) fn warn_of_late_rejection(&self, reason: RejectionReason, problem: &'static str) {
+        let Some(omitted) = self.late_rejections.admit(self.clock.monotonic()) else { return };
+        tracing::warn!(
+            ?reason,
+            problem,
+            omitted = some(omitted),
+            "a handler rejects a request, but the response cannot say so"
         );
     }
 }

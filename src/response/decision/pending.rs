@@ -14,7 +14,8 @@ pub(crate) struct PendingDecision {
     caller: Option<AuthInfo>,
     operations: Vec<Operation<'static>>,
     resource: Option<ResourceUrl>,
-    is_made: bool,
+    /// Whether the handler may run, and the decision is not made.
+    is_open: bool,
 }
 
 impl PendingDecision {
@@ -25,18 +26,23 @@ impl PendingDecision {
         resource: Option<ResourceUrl>,
     ) -> Self {
         let operations = operations.iter().map(|one| one.to_bounded(usize::MAX)).collect();
-        Self { observer, caller: caller.cloned(), operations, resource, is_made: false }
+        Self { observer, caller: caller.cloned(), operations, resource, is_open: false }
+    }
+
+    /// The request is passed to its handler. Until then, nothing is decided here.
+    pub(crate) fn leave_to_handler(&mut self) {
+        self.is_open = true;
     }
 
     pub(crate) fn admit(&mut self) {
-        self.is_made = true;
+        self.is_open = false;
         let decision = Decision::admitted(self.caller.as_ref(), &self.operations);
         self.observer.observe(&decision.at(self.resource.as_ref()));
     }
 
     /// Returns the rejection with what is known of the request.
     pub(crate) fn reject(&mut self, rejection: Rejection) -> Rejection {
-        self.is_made = true;
+        self.is_open = false;
         let rejection = rejection.of_caller(self.caller.as_ref()).for_operations(&self.operations);
         self.observer.observe(&Decision::rejected(&rejection).at(self.resource.as_ref()));
         rejection
@@ -45,7 +51,7 @@ impl PendingDecision {
 
 impl Drop for PendingDecision {
     fn drop(&mut self) {
-        if !self.is_made {
+        if self.is_open {
             // A second panic, of the hook, would abort the process.
             let _ = catch_unwind(AssertUnwindSafe(|| self.admit()));
         }

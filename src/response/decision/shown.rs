@@ -74,7 +74,7 @@ impl<'a> ShownOperation<'a> {
     }
 
     fn shown(&self, text: &str) -> String {
-        let token = self.caller.map_or("", |caller| caller.token().expose());
+        let token = self.caller.map_or("", |caller| caller.token_for_this_server().expose());
         if !token.is_empty() && text.contains(token) {
             return REDACTED.to_owned();
         }

@@ -2,6 +2,7 @@
 
 use super::{MessageError, RejectionReason};
 use crate::error::VerifyErrorKind;
+use crate::oauth::PermissionError;
 
 impl RejectionReason {
     /// Returns a name for logs, such as `insufficient_scope`. The event of a rejection has it, and
@@ -21,6 +22,9 @@ impl RejectionReason {
             Self::InvalidToken(kind) => of_kind(kind),
             Self::InsufficientScope => "insufficient_scope",
             Self::OperationDenied => "operation_denied",
+            Self::Permission(error) => of_permission(error),
+            Self::ExchangeRejected => "exchange_rejected",
+            Self::AuthorizationServerUnavailable => "authorization_server_unavailable",
             Self::Unavailable => "unavailable",
             Self::Misconfigured => "misconfigured",
             Self::UnknownHost => "unknown_host",
@@ -54,5 +58,14 @@ fn of_kind(kind: VerifyErrorKind) -> &'static str {
         VerifyErrorKind::InsufficientScope => "insufficient_scope",
         VerifyErrorKind::Unavailable => "unavailable",
         VerifyErrorKind::Misconfigured => "misconfigured",
+    }
+}
+
+fn of_permission(error: PermissionError) -> &'static str {
+    match error {
+        PermissionError::NoOrganization => "no_organization",
+        PermissionError::NotMember => "not_a_member",
+        PermissionError::RoleNotSufficient => "role_not_sufficient",
+        PermissionError::NotUser => "not_a_user",
     }
 }

@@ -12,7 +12,8 @@ use crate::error::{VerifyError, VerifyErrorKind};
 use crate::mcp::{Operation, RequestId};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{
-    AuthInfo, InsufficientScope, NotGuarded, ResourceUrl, ScopeHierarchy, Scopes, TokenType,
+    AuthInfo, InsufficientScope, NotGuarded, PermissionError, ResourceUrl, ScopeHierarchy, Scopes,
+    TokenType,
 };
 use crate::response::ResponseBody;
 use template::ResponseTemplate;
@@ -32,6 +33,15 @@ pub enum RejectionReason {
     InsufficientScope,
     /// The access policy denies the operation, whatever the token grants.
     OperationDenied,
+    /// The token is valid, but its user is not a member of the organization with the role or the
+    /// permissions that the operation needs. Another sign-in does not change that by itself.
+    Permission(PermissionError),
+    /// The authorization server does not exchange the token for one of another service
+    /// ([`ExchangeError`](crate::clerk::ExchangeError)). It may be valid here all the same.
+    ExchangeRejected,
+    /// What the request needs besides its token, such as the role of its user, cannot be asked for
+    /// at the moment.
+    AuthorizationServerUnavailable,
     /// The token cannot be verified at the moment. It may be valid.
     Unavailable,
     /// The token cannot be verified with the configuration of this server.
@@ -207,6 +217,15 @@ impl Rejection {
         self.details.as_ref()?.request_id.as_ref()
     }
 
+    /// Creates the rejection for a membership, or a token of another service, that cannot be had.
+    pub(crate) fn not_available(error: VerifyError) -> Self {
+        let reason = match error.kind() {
+            VerifyErrorKind::Misconfigured => RejectionReason::Misconfigured,
+            _ => RejectionReason::AuthorizationServerUnavailable,
+        };
+        Self { error: Some(error), ..Self::new(reason) }
+    }
+
     /// Adds scopes that the operation needs, before those that are known already.
     pub(crate) fn needing(mut self, scopes: &Scopes) -> Self {
         if !scopes.is_empty() {
@@ -337,6 +356,12 @@ impl Rejection {
         self.reason
     }
 
+    /// Returns the fixed sentence that the response has, such as for the result of a tool.
+    #[must_use]
+    pub fn description(&self) -> &'static str {
+        self.error_response().description
+    }
+
     /// Returns the error of the verifier, if it was called.
     #[must_use]
     pub fn error(&self) -> Option<&VerifyError> {
@@ -378,6 +403,12 @@ impl From<NotGuarded> for Rejection {
     fn from(error: NotGuarded) -> Self {
         tracing::error!(%error, "a handler is not guarded");
         Self::new(RejectionReason::Misconfigured)
+    }
+}
+
+impl From<PermissionError> for Rejection {
+    fn from(error: PermissionError) -> Self {
+        Self::new(RejectionReason::Permission(error))
     }
 }
 

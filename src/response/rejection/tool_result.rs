@@ -65,8 +65,18 @@ impl Rejection {
         // Every reason is listed: an outage must not become a reason to sign in.
         match self.reason {
             MissingToken | InvalidToken(_) | InsufficientScope => true,
-            AmbiguousCredentials | OperationDenied | Unavailable | Misconfigured | UnknownHost
-            | MetadataUnavailable | UnknownSession | UpgradeNotAllowed | Message(_) => false,
+            AmbiguousCredentials
+            | OperationDenied
+            | Permission(_)
+            | ExchangeRejected
+            | AuthorizationServerUnavailable
+            | Unavailable
+            | Misconfigured
+            | UnknownHost
+            | MetadataUnavailable
+            | UnknownSession
+            | UpgradeNotAllowed
+            | Message(_) => false,
         }
     }
 }

@@ -120,9 +120,32 @@ impl RejectionReason {
                     json_rpc_code: Some(-32000),
                 };
             }
+            // Neither helps a client to ask its user for more, so there is no challenge. The code
+            // is that of RFC 6749 section 4.1.2.1.
+            Self::Permission(error) => return access_denied(error.description()),
+            Self::ExchangeRejected => {
+                return access_denied("The authorization server does not allow the call");
+            }
+            Self::AuthorizationServerUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "The authorization server cannot be asked at the moment",
+                Challenge::None,
+            ),
             Self::Message(error) => return error.error_response(),
         };
         ErrorResponse { status, code, description, challenge, json_rpc_code: None }
+    }
+}
+
+/// Returns a response that a client shows to its user or its model: a JSON-RPC error.
+fn access_denied(description: &'static str) -> ErrorResponse {
+    ErrorResponse {
+        status: StatusCode::FORBIDDEN,
+        code: "access_denied",
+        description,
+        challenge: Challenge::None,
+        json_rpc_code: Some(-32000),
     }
 }
 
@@ -180,7 +203,7 @@ impl MessageError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::TokenType;
+    use crate::oauth::{PermissionError, TokenType};
 
     const KINDS: [VerifyErrorKind; 15] = {
         use VerifyErrorKind::*;
@@ -203,13 +226,19 @@ mod tests {
         ]
     };
 
-    const REASONS: [RejectionReason; 16] = {
+    const REASONS: [RejectionReason; 22] = {
         use RejectionReason::*;
         [
             MissingToken,
             AmbiguousCredentials,
             InsufficientScope,
             OperationDenied,
+            Permission(PermissionError::NoOrganization),
+            Permission(PermissionError::NotMember),
+            Permission(PermissionError::RoleNotSufficient),
+            Permission(PermissionError::NotUser),
+            ExchangeRejected,
+            AuthorizationServerUnavailable,
             Unavailable,
             Misconfigured,
             UnknownHost,

@@ -43,7 +43,7 @@ fuzz_target!(|lines: &[u8]| {
             let caller = AuthInfo::from_parts(&request.into_parts().0).cloned();
             ready(Ok::<_, Infallible>(Response::new(format!(
                 "{}\0",
-                caller.unwrap().token().expose()
+                caller.unwrap().token_for_this_server().expose()
             ))))
         }));
     let response = pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop()));

@@ -5,6 +5,7 @@
 //! `verify_clerk_token` and by the bearer-auth layer, twice, and once more after its expiry: with a
 //! key set, with a single PEM key, and during an outage of Clerk.
 
+mod accepted_types;
 mod algorithms;
 mod audiences;
 mod claims;

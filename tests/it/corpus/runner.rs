@@ -10,8 +10,8 @@ use bytes::Bytes;
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::testing::{Fault, Route};
 use clerk_mcp_tools::{
-    AuthInfo, ClerkVerifier, Rejection, RejectionReason, Scopes, VerifyError, VerifyErrorKind,
-    verify_clerk_token,
+    AuthInfo, ClerkVerifier, ClerkVerifierBuilder, Rejection, RejectionReason, Scopes, VerifyError,
+    VerifyErrorKind, verify_clerk_token,
 };
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
@@ -65,6 +65,10 @@ impl Runner {
             other_key_id: self.fixture.clerk.key_id(),
             forbidden_origin: format!("http://{}", self.forbidden_origin.local_addr().unwrap()),
         }
+    }
+
+    pub(super) fn verifier_builder(&self) -> ClerkVerifierBuilder {
+        self.fixture.verifier_builder()
     }
 
     /// Runs all entries, and reports the names of those that failed.
@@ -145,7 +149,9 @@ async fn run_each<F: Future<Output = ()> + Send + 'static>(
 
 async fn echo_caller(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let caller = request.extensions().get::<AuthInfo>();
-    Ok(Response::new(Full::from(serde_json::to_string(&caller).unwrap())))
+    Ok(Response::new(Full::from(
+        serde_json::to_string(&caller.map(AuthInfo::serde_form_with_token)).unwrap(),
+    )))
 }
 
 /// An entry with its token as it is sent, and the verdict that this mode leads to.
@@ -201,7 +207,7 @@ impl Case {
                     Verdict::Accepted(differences) | Verdict::InsufficientScope(differences),
                     Ok(caller),
                 ) => {
-                    let caller = serde_json::to_value(&caller).unwrap();
+                    let caller = serde_json::to_value(caller.serde_form_with_token()).unwrap();
                     assert_eq!(
                         without_issuer(caller),
                         self.token.caller(&self.sent, differences),

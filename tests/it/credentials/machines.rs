@@ -167,7 +167,7 @@ async fn callers_are_told_apart() {
     let organization = caller.organization().unwrap();
     assert_eq!((organization.role(), organization.slug()), (Some("org:admin"), Some("one")));
     assert_eq!(organization.permissions(), ["org:files:manage"]);
-    let form = serde_json::to_value(&caller).unwrap();
+    let form = serde_json::to_value(caller.serde_form_with_token()).unwrap();
     let names = ["orgId", "orgRole", "orgSlug", "orgPermissions", "tokenType"];
     let values = names.map(|name| form["extra"][name].clone());
     let expected = [
@@ -183,7 +183,7 @@ async fn callers_are_told_apart() {
 
 #[track_caller]
 fn assert_form(caller: &AuthInfo, expected: serde_json::Value) {
-    let form = serde_json::to_value(caller).unwrap();
+    let form = serde_json::to_value(caller.serde_form_with_token()).unwrap();
     assert_eq!(form, expected);
     assert_eq!(serde_json::from_value::<AuthInfo>(form).unwrap(), *caller);
 }

@@ -5,7 +5,8 @@ use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::response::RejectionFormat;
 use clerk_mcp_tools::testing::Fault;
 use clerk_mcp_tools::{
-    AuthInfo, ClerkMcp, Rejection, RejectionReason, ScopeHierarchy, VerifyError, VerifyErrorKind,
+    AuthInfo, ClerkMcp, PermissionError, Rejection, RejectionReason, ScopeHierarchy, VerifyError,
+    VerifyErrorKind,
 };
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -262,6 +263,7 @@ async fn a_rejection_by_a_handler_without_layers_is_logged_when_it_becomes_a_res
     let body = call_of("delete");
     let rejection = clerk
         .authorize(&Method::POST, &HeaderMap::new(), body.as_bytes(), Some(&caller))
+        .await
         .unwrap_err();
     assert!(events(&capture, "INFO").is_empty());
     assert_eq!(clerk.reject(rejection).status(), 403);
@@ -352,6 +354,12 @@ fn every_reason_has_a_name_of_its_own() {
         AmbiguousCredentials,
         InsufficientScope,
         OperationDenied,
+        Permission(PermissionError::NoOrganization),
+        Permission(PermissionError::NotMember),
+        Permission(PermissionError::RoleNotSufficient),
+        Permission(PermissionError::NotUser),
+        ExchangeRejected,
+        AuthorizationServerUnavailable,
         Unavailable,
         Misconfigured,
         UnknownHost,

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody, StepUp};
+use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody, Requirement, StepUp};
 use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost};
 use clerk_mcp_tools::response::{Decision, RejectionFormat};
-use clerk_mcp_tools::{AuthInfo, AuthLayer};
+use clerk_mcp_tools::testing::FakeOrganization;
+use clerk_mcp_tools::{AccessPolicy, AuthInfo, AuthLayer, ClerkMcpBuilder};
 use futures_util::FutureExt;
 use http::{Method, Request, Response};
 use http_body_util::Full;
@@ -174,10 +175,8 @@ async fn the_hook_of_a_bearer_layer_alone() {
 async fn layers_that_are_joined_later_decide_once() {
     let fixture = Fixture::new().await;
     let decisions = Decisions::default();
-    let policy = clerk_mcp_tools::AccessPolicy::baseline_by_default()
-        .tool("delete", scopes("files:write"))
-        .build()
-        .unwrap();
+    let policy =
+        AccessPolicy::baseline_by_default().tool("delete", scopes("files:write")).build().unwrap();
     let layer = AuthLayer::new(
         BearerAuthLayer::new(fixture.verifier(), resource()),
         AccessPolicyLayer::new(policy, resource()),
@@ -245,4 +244,46 @@ async fn a_handler_that_asks_for_scopes_changes_the_one_decision() {
         decisions.take(),
         [of_client("insufficient_scope", "\"tools/call delete\"", "<files:write files:admin>")]
     );
+}
+
+#[tokio::test]
+async fn a_rule_about_members_is_one_decision() {
+    let fixture = Fixture::new().await;
+    let decisions = Decisions::default();
+    let policy = AccessPolicy::baseline_by_default()
+        .tool("publish", Requirement::permission("org:posts:publish"))
+        .build()
+        .unwrap();
+    let build = |builder: ClerkMcpBuilder| {
+        let builder = builder.access_policy(policy.clone()).on_decision(decisions.hook());
+        asking(builder.build().unwrap().auth_layer())
+    };
+    let plain = build(fixture.clerk_mcp_builder());
+    let stepping_up = build(fixture.clerk_mcp_builder().step_up_from_handlers());
+    let acme = fixture.clerk.create_organization("Acme");
+    acme.set_member(fixture.clerk.default_user_id(), "org:editor", ["org:posts:publish"]);
+    let other = fixture.clerk.create_organization("Other");
+    other.set_member(fixture.clerk.default_user_id(), "org:editor", ["org:posts:read"]);
+    let of = |organization: &FakeOrganization| {
+        let mint = fixture.clerk.mint().audience(RESOURCE).client_id("client_1");
+        let mint = mint.scopes(["profile", "email", "user:org:read"]);
+        bearer(&mint.organization(organization.id()).jwt())
+    };
+    let nobody = bearer(&token(&fixture, "profile email"));
+    let rows = [
+        (of(&acme), 200, "admitted", "-"),
+        // Now it is known.
+        (of(&acme), 200, "admitted", "-"),
+        (of(&other), 403, "role_not_sufficient", "-"),
+        (of(&other), 403, "role_not_sufficient", "-"),
+        (nobody, 403, "insufficient_scope", "<user:org:read>"),
+    ];
+    for service in [&plain, &stepping_up] {
+        for (credentials, status, reason, missing) in &rows {
+            let request = post(&[("authorization", credentials)], &call_of("publish"));
+            assert_eq!(send(service, request).await.status, *status, "{reason}");
+            let expected = of_client(reason, "\"tools/call publish\"", missing);
+            assert_eq!(decisions.take(), [expected]);
+        }
+    }
 }

@@ -67,5 +67,6 @@ async fn the_span_of_a_request_ends_with_the_request() {
     send(&service, request).instrument(tracing::info_span!("first")).await;
     assert_eq!(fixture.key_set_calls(), 1);
     let text = capture.text();
-    assert!(text.lines().any(|line| line.contains(" first: ") && line.contains(": close ")));
+    let is_closed = text.lines().any(|line| line.contains(" first: ") && line.contains(": close"));
+    assert!(is_closed, "{text}");
 }

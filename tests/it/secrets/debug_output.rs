@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{
-    AccessPolicyLayer, Operation, RequestBody, Requirement, StepUp,
+    AccessPolicyLayer, MemberRequirement, Operation, RequestBody, Requirement, StepUp,
 };
 use clerk_mcp_tools::bearer_auth::{
     AccessToken, BearerAuthLayer, NotGuarded, OptionalCaller, ResourcesByHost, SessionKey,
     TokenRequest,
 };
 use clerk_mcp_tools::clerk::{
-    ApiKeys, ClerkClient, MachineTokens, SessionTokens, User,
+    ApiKeys, ClerkClient, ExchangeErrorKind, MachineTokens, SessionTokens, TokenExchange, User,
     fetch_clerk_authorization_server_metadata,
 };
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{
-    BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey,
+    BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey, OAuthClientSecret,
 };
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
 use clerk_mcp_tools::response::{BearerChallenge, Decision, NoInner, RejectionFormat};
@@ -33,9 +33,9 @@ use clerk_mcp_tools::testing::{
 };
 use clerk_mcp_tools::{
     AccessPolicy, Audience, AuthInfo, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind,
-    InsufficientScope, JwtKey, MessageError, Organization, PrincipalKind, PublishableKey,
-    Rejection, ResourceUrl, ScopeHierarchy, Scopes, SecretKey, TokenType, VerifyErrorKind,
-    verify_clerk_token,
+    InsufficientScope, JwtKey, Membership, MessageError, Organization, PermissionError,
+    PrincipalKind, PublishableKey, Rejection, ResourceUrl, ScopeHierarchy, Scopes, SecretKey,
+    TokenType, VerifyErrorKind, verify_clerk_token,
 };
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -104,6 +104,7 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
     for token in [&jwt, &opaque] {
         traffic(&mut output, &fixture, token).await;
     }
+    exchange(&mut output, &fixture, &application, &mut finder).await;
     testing(&mut output, &fixture, &machine, &application);
     for (name, text) in &output.0 {
         finder.assert_hidden(name, text);
@@ -128,7 +129,10 @@ fn values(output: &mut DebugOutput, token: &str) {
     let sessions = SessionTokens::from_authorized_parties(["https://app.example.com"]).unwrap();
     output.add("SessionTokens", &sessions);
     output.add("TokenType", &TokenType::ApiKey);
-    output.add("Organization", &Organization::new("org_1").with_role("org:admin"));
+    let organization = Organization::new("org_1").with_role("org:admin");
+    output.add("Organization", &organization);
+    output.add("Membership", &Membership::Member(organization));
+    output.add("PermissionError", &PermissionError::NotMember);
     let caller = AuthInfo::for_user("user_1", token.into())
         .client_id("client_1")
         .claims(json!({"password": PASSWORD}).as_object().unwrap().clone());
@@ -161,6 +165,8 @@ fn values(output: &mut DebugOutput, token: &str) {
     output.add("AccessPolicyBuilder", &policy);
     output.add("AccessPolicy", &policy.build().unwrap());
     output.add("Requirement", &Requirement::from(Scopes::parse("profile").unwrap()));
+    let Requirement::Member(member) = Requirement::permission("org:files:write") else { panic!() };
+    output.add::<MemberRequirement>("MemberRequirement", &member);
     output.add(
         "BearerChallenge",
         &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"),
@@ -305,6 +311,31 @@ async fn documents(output: &mut DebugOutput, fixture: &Fixture) {
     output.add("User", &serde_json::from_str::<User>(r#"{"id": "user_1"}"#).unwrap());
 }
 
+async fn exchange(
+    output: &mut DebugOutput,
+    fixture: &Fixture,
+    application: &FakeOAuthApplication,
+    finder: &mut SecretFinder,
+) {
+    const API: &str = "https://api.example.com";
+    application.allow_exchange_for(API);
+    let secret = OAuthClientSecret::parse(application.client_secret()).unwrap();
+    output.add("OAuthClientSecret", &secret);
+    let instance = FrontendApi::parse(fixture.clerk.frontend_api_url()).unwrap();
+    let builder = TokenExchange::builder(instance, application.client_id(), secret);
+    let builder = builder.clock(fixture.clock.clone());
+    output.add("TokenExchangeBuilder", &builder);
+    let exchange = builder.build().unwrap();
+    output.add("TokenExchange", &exchange);
+    let caller = verify_clerk_token(&fixture.verifier(), &fixture.jwt()).await.unwrap();
+    let token = exchange.exchange(&caller, API, &Scopes::none()).await.unwrap();
+    finder.add_token("an exchanged token", token.access_token().expose());
+    output.add("ExchangedToken", &token);
+    let denied = exchange.exchange(&caller, "https://other.example.com", &Scopes::none()).await;
+    output.add("ExchangeError", &denied.unwrap_err());
+    output.add("ExchangeErrorKind", &ExchangeErrorKind::InvalidTarget);
+}
+
 /// Returns what the handler of a request with this token gets.
 async fn step_up(fixture: &Fixture, token: &str) -> StepUp {
     let clerk = fixture.clerk_mcp_builder().step_up_from_handlers().build().unwrap();
@@ -420,7 +451,7 @@ fn testing(
 /// The exported types: the names in `pub use` that are neither traits nor constants, and the type
 /// that `clock` defines.
 fn exported_types() -> BTreeSet<String> {
-    const TRAITS: [&str; 3] = ["Clock", "ResolveResource", "VerifyToken"];
+    const TRAITS: [&str; 4] = ["Clock", "LookUpMembership", "ResolveResource", "VerifyToken"];
     let root = source("lib.rs");
     let modules = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let mut types: BTreeSet<_> = exports("lib.rs").into_iter().collect();

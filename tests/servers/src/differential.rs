@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use clerk_mcp_tools::{
@@ -86,7 +88,7 @@ impl Judge {
 
     /// Returns what the policy sees: the scopes that it asks of a caller without any.
     pub(crate) fn judged(&self, request: &Generated, headers: &HeaderMap) -> Judged {
-        match self.clerk.authorize(&request.method, headers, &request.body, None) {
+        match ready(self.clerk.authorize(&request.method, headers, &request.body, None)) {
             Ok(()) => Judged::Needs(BTreeSet::new()),
             Err(rejection) => match rejection.reason() {
                 RejectionReason::MissingToken => Judged::Needs(self.challenged(rejection)),
@@ -106,7 +108,15 @@ impl Judge {
 
     pub(crate) fn passes(&self, request: &Generated, headers: &HeaderMap) -> bool {
         let caller = Some(&self.caller);
-        self.clerk.authorize(&request.method, headers, &request.body, caller).is_ok()
+        ready(self.clerk.authorize(&request.method, headers, &request.body, caller)).is_ok()
+    }
+}
+
+/// Returns the outcome of a future that waits for nothing, since the rules are about scopes only.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("a policy without rules about members waits"),
     }
 }
 
