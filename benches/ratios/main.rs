@@ -19,13 +19,14 @@
     reason = "a benchmark fails by panicking, and prints its results"
 )]
 
+mod client;
 mod requests;
 mod rmcp_server;
 #[path = "../support/mod.rs"]
 mod support;
 mod throughput;
 
-const PARTS: [(&str, fn()); 9] = [
+const PARTS: [(&str, fn()); 10] = [
     ("verification", requests::verification),
     ("layer", requests::layer),
     ("policy", requests::policy),
@@ -35,6 +36,7 @@ const PARTS: [(&str, fn()); 9] = [
     ("threads", requests::threads),
     ("server", throughput::run),
     ("rmcp", rmcp_server::run),
+    ("client", client::run),
 ];
 
 fn main() {
