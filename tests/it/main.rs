@@ -13,6 +13,8 @@ mod support;
 mod access_policy;
 mod auth_info;
 mod bearer_auth;
+mod client;
+mod client_stores;
 mod config;
 mod corpus;
 mod cors;
