@@ -12,7 +12,8 @@
 //! | [`access_policy`] | Which scopes a request, a tool, a prompt or a resource needs |
 //! | [`organizations`] | Rules about roles and permissions, and calls to other services for the caller |
 //! | [`testing`] | How to test a server without a Clerk account |
-//! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits, logs, metrics |
+//! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits |
+//! | [`operation`] | Logs, spans, metrics, and an audit log |
 //! | [`rejections`] | What a rejected request means, and what to do about it |
 //! | [`defaults`] | Every default value and every limit |
 //! | [`revocation`] | How late a revoked token, key or scope is noticed |
@@ -66,6 +67,9 @@ pub mod testing {}
 
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}
+
+#[doc = include_str!("operation.md")]
+pub mod operation {}
 
 #[doc = include_str!("rejections.md")]
 pub mod rejections {}
