@@ -87,6 +87,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `axum` | `ClerkMcp::mount`, which adds the guarded service and its documents to an axum router; `AuthInfo` as an extractor, and [`Rejection`] as the response of a handler. |
+//! | `client` | The module `client`: an application's own connections to MCP servers. Not covered by semantic versioning yet. |
 //! | `metrics` | Counters of the [`metrics`](https://docs.rs/metrics) crate beside [`ClerkVerifier::stats`]. |
 //! | `rmcp` | `AuthInfo` as an argument of the tools and prompts of an rmcp server. |
 //! | `testing` | The module `testing`: an in-process stand-in for Clerk. For tests only. |
@@ -109,11 +110,10 @@ pub mod bearer_auth;
 mod cache;
 pub mod clerk;
 mod clerk_mcp;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 mod error;
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 pub mod instance;
@@ -125,6 +125,12 @@ pub mod response;
 pub mod services;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+/// What the fuzz targets in `tests/fuzz` call inside the crate. Only built by `cargo fuzz`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[path = "testing/fuzzing.rs"]
+pub mod fuzzing;
 
 pub use clerk::builder::ClerkVerifierBuilder;
 pub use clerk::verifier::{ClerkVerifier, verify_clerk_token};

@@ -7,6 +7,7 @@ pub(crate) mod background;
 mod deadlines;
 mod limit;
 mod moment;
+mod retry_after;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) use deadlines::{Deadline, Deadlines};
 pub(crate) use limit::Limit;
 pub(crate) use moment::Moment;
+pub(crate) use retry_after::retry_after;
 
 /// A source of the current time.
 ///

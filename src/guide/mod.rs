@@ -12,6 +12,7 @@
 //! | [`access_policy`] | Which scopes a request, a tool, a prompt or a resource needs |
 //! | [`organizations`] | Rules about roles and permissions, and calls to other services for the caller |
 //! | [`testing`] | How to test a server without a Clerk account |
+//! | [`client`] | How a web application connects its users to MCP servers |
 //! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits |
 //! | [`operation`] | Logs, spans, metrics, and an audit log |
 //! | [`rejections`] | What a rejected request means, and what to do about it |
@@ -64,6 +65,13 @@ pub mod organizations {}
     allow(rustdoc::broken_intra_doc_links, reason = "it links to items of that feature")
 )]
 pub mod testing {}
+
+#[doc = include_str!("client.md")]
+#[cfg_attr(
+    not(feature = "client"),
+    allow(rustdoc::broken_intra_doc_links, reason = "it links to items of that feature")
+)]
+pub mod client {}
 
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}

@@ -110,6 +110,9 @@
 //!
 //! [`FakeClerk::fault`] makes a [`Route`] fail, hang or return malformed responses, and
 //! [`ManualClock`] makes tokens expire without waiting.
+//!
+//! With the feature `client`, `check_store` checks any store of connections, and `FaultyStore` is
+//! one that fails where a test wants it to.
 
 mod api_key_builder;
 mod body;
@@ -131,6 +134,8 @@ mod server;
 mod sign_in;
 mod start;
 mod state;
+#[cfg(feature = "client")]
+mod store;
 mod token_builder;
 mod token_format;
 
@@ -148,6 +153,8 @@ pub use organization::FakeOrganization;
 pub use request_log::RecordedRequest;
 pub use route::Route;
 pub use sign_in::SignIn;
+#[cfg(feature = "client")]
+pub use store::{FaultyStore, StoreCall, StoreFault, StoreOperation, StoreViolation, check_store};
 pub use token_builder::TokenBuilder;
 pub use token_format::TokenFormat;
 

@@ -16,6 +16,8 @@ mod auth_info;
 mod axum_handlers;
 mod bearer_auth;
 mod browser_page;
+mod client;
+mod client_stores;
 mod config;
 mod corpus;
 mod cors;

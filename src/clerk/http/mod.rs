@@ -1,7 +1,6 @@
 //! HTTP calls to Clerk: bounded in time and size, never redirected.
 
 mod connections;
-mod retry_after;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::connections::{Connections, Origin};
-use self::retry_after::retry_after;
-use crate::clock::{Clock, background, timeout};
+use crate::clock::{Clock, background, retry_after, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::oauth::{is_loopback, parse_uri};
 

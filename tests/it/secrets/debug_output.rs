@@ -19,6 +19,10 @@ use clerk_mcp_tools::clerk::{
     ApiKeys, ClerkClient, ExchangeErrorKind, MachineTokens, SessionTokens, TokenExchange, User,
     fetch_clerk_authorization_server_metadata,
 };
+use clerk_mcp_tools::client::{
+    Expect, KeyId, MemoryStore, RecordKey, Saved, ScanCursor, ScanPage, SealError, SealingKeys,
+    StoreError, StoreErrorKind,
+};
 use clerk_mcp_tools::clock::SystemClock;
 use clerk_mcp_tools::instance::{
     BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey, OAuthClientSecret,
@@ -29,7 +33,8 @@ use clerk_mcp_tools::services::{
     AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownService,
 };
 use clerk_mcp_tools::testing::{
-    FakeClerk, FakeMachine, FakeOAuthApplication, Fault, ManualClock, Route, TokenFormat,
+    FakeClerk, FakeMachine, FakeOAuthApplication, Fault, FaultyStore, ManualClock, Route,
+    StoreFault, StoreOperation, TokenFormat, check_store,
 };
 use clerk_mcp_tools::{
     AccessPolicy, Audience, AuthInfo, ClerkErrorKind, ClerkMcp, ClerkVerifier, ConfigErrorKind,
@@ -51,11 +56,11 @@ const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMarkedPem0123456789\n-----END PR
 
 /// The `Debug` output by the name of the type.
 #[derive(Default)]
-struct DebugOutput(BTreeMap<&'static str, String>);
+pub(super) struct DebugOutput(BTreeMap<&'static str, String>);
 
 impl DebugOutput {
     /// Adds a value, whose type has to be `Send + Sync`, as all public types are.
-    fn add<T: Debug + Send + Sync>(&mut self, name: &'static str, value: &T) {
+    pub(super) fn add<T: Debug + Send + Sync>(&mut self, name: &'static str, value: &T) {
         self.add_type::<T>(name);
         self.add_text(name, &format!("{value:?} {value:#?} "));
     }
@@ -98,6 +103,8 @@ async fn debug_output_shows_no_secret_and_covers_every_exported_type() {
 
     let mut output = DebugOutput::default();
     values(&mut output, &jwt);
+    connections(&mut output).await;
+    super::connections::add_to(&mut output).await;
     configuration(&mut output, &fixture);
     services(&mut output, &fixture, &jwt);
     documents(&mut output, &fixture).await;
@@ -171,6 +178,37 @@ fn values(output: &mut DebugOutput, token: &str) {
         "BearerChallenge",
         &BearerChallenge::new(RESOURCE).error("invalid_token", "It has expired"),
     );
+}
+
+async fn connections(output: &mut DebugOutput) {
+    let mut secret = [0; 32];
+    secret.copy_from_slice(format!("{PASSWORD:<32}").as_bytes());
+    let id = KeyId::parse("2026-11").unwrap();
+    let keys = SealingKeys::new([1; 32], id.clone(), secret).unwrap();
+    let tag = "a".repeat(43);
+    let key = RecordKey::parse(&format!("connection/{tag}/{tag}")).unwrap();
+    let record = keys.seal(&key, PASSWORD.as_bytes()).unwrap();
+    output.add("KeyId", &id);
+    output.add("SealingKeys", &keys);
+    output.add("SealError", &SealError::UnknownKey(id));
+    output.add("OwnerTag", &key.owner().unwrap());
+    output.add("RecordKey", &key);
+    output.add("Revision", &record.revision());
+    output.add("Expect", &Expect::Revision(record.revision()));
+    output.add("Record", &record);
+    output.add("ScanPage", &ScanPage::new(vec![(key, record)], None));
+    output.add("Saved", &Saved::Yes);
+    output.add("ScanCursor", &ScanCursor::new("1"));
+    output.add("StoreErrorKind", &StoreErrorKind::Full);
+    output.add("StoreError", &StoreError::new(StoreErrorKind::Full, "all records are in use"));
+    output.add("MemoryStore", &MemoryStore::new(10));
+    let store = FaultyStore::new(MemoryStore::new(10));
+    store.at_call(1, StoreFault::FailBefore);
+    output.add("StoreViolation", &check_store(vec![Arc::new(store.clone())]).await.unwrap_err());
+    output.add("StoreCall", &store.calls());
+    output.add("FaultyStore", &store);
+    output.add("StoreFault", &StoreFault::hold_before().0);
+    output.add("StoreOperation", &StoreOperation::Load);
 }
 
 fn configuration(output: &mut DebugOutput, fixture: &Fixture) {
@@ -451,7 +489,10 @@ fn testing(
 /// The exported types: the names in `pub use` that are neither traits nor constants, and the type
 /// that `clock` defines.
 fn exported_types() -> BTreeSet<String> {
-    const TRAITS: [&str; 4] = ["Clock", "LookUpMembership", "ResolveResource", "VerifyToken"];
+    const TRAITS: [&str; 6] =
+        ["Clock", "IdentifyOwner", "LookUpMembership", "ResolveResource", "Store", "VerifyToken"];
+    /// Those of features that need a database; `tests/stores` has their output.
+    const STORES: [&str; 3] = ["PostgresStore", "RedisStore", "SqliteStore"];
     let root = source("lib.rs");
     let modules = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let mut types: BTreeSet<_> = exports("lib.rs").into_iter().collect();
@@ -461,7 +502,7 @@ fn exported_types() -> BTreeSet<String> {
         }
     }
     types.insert("SystemClock".to_owned());
-    types.retain(|name| !TRAITS.contains(&name.as_str()));
+    types.retain(|name| !TRAITS.contains(&name.as_str()) && !STORES.contains(&name.as_str()));
     types
 }
 

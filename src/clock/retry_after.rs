@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use http::HeaderMap;
+use http::header::{DATE, HeaderName, RETRY_AFTER};
 
 /// A longer time is cut to this.
 const MAX_RETRY_AFTER: u64 = 300;
@@ -13,7 +14,7 @@ const MONTHS: [&str; 12] =
 ///
 /// A date is compared with the response's own `Date`, or else with the time of this machine. A
 /// fraction, which the RFC does not allow, is rounded up.
-pub(super) fn retry_after(headers: &HeaderMap, unix_time: Duration) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, unix_time: Duration) -> Option<Duration> {
     let value = header(headers, &RETRY_AFTER)?;
     let seconds = seconds(value).or_else(|| {
         let date = http_date(value)?;

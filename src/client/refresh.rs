@@ -1,0 +1,379 @@
+//! Access tokens: from memory, from the store, or by one refresh for all tasks of all processes.
+//!
+//! A refresh token may be used once, so a refresh is made by the holder of a lease, who looks at the
+//! store again before it sends the request. Whoever does not get the lease waits for the new tokens.
+//! Every write is conditional on what was read: a process that comes too late never replaces what a
+//! faster one has stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disconnect;
+use super::engine::Engine;
+use super::error::{LoginReason, TokenError, TokenErrorKind, VaultError};
+use super::lease::{self, LEASE_TIME, Lease};
+use super::memory::{Held, Unsaved};
+use super::record::{ConnectionRecord, StoredReason, StoredState};
+use super::registration;
+use super::store::{Expect, RecordKey, Revision, Saved};
+use super::token_endpoint::{self, TokenFailure, TokenSet};
+use super::vault::Stored;
+use crate::clock::background;
+use crate::oauth::AccessToken;
+
+/// How often a caller starts over, when others change what it has read.
+const MAX_ROUNDS: usize = 5;
+/// How long nobody tries again after a refresh that failed, if the server does not say.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+const SAVE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Returns an access token that is not the refused one.
+pub(super) async fn access_token(
+    engine: &Arc<Engine>,
+    key: &RecordKey,
+    refused: Option<&AccessToken>,
+) -> Result<AccessToken, TokenError> {
+    let fresh = engine.memory.fresh_token(key);
+    if let Some(token) = fresh.filter(|token| Some(token) != refused) {
+        return Ok(token);
+    }
+    for _ in 0..MAX_ROUNDS {
+        let (shared, record, other) = (Arc::clone(engine), key.clone(), refused.cloned());
+        let call =
+            || async move { Refresh { engine: &shared, key: &record, refused: other }.run().await };
+        let outcome = engine.refreshes.join(engine.flight_key(key), call).await;
+        let held = outcome.map_err(|interrupted| {
+            TokenError::new(TokenErrorKind::Unavailable, interrupted.to_string())
+        })??;
+        let token = &held.record.tokens.access;
+        // The call that this one joined may not have known that the token was refused.
+        if Some(token) != refused {
+            return Ok(token.clone());
+        }
+    }
+    Err(changed_too_often())
+}
+
+/// One call for all tasks of this process that need a token of this connection.
+struct Refresh<'a> {
+    engine: &'a Arc<Engine>,
+    key: &'a RecordKey,
+    refused: Option<AccessToken>,
+}
+
+/// What a holder of the lease found or did.
+enum Step {
+    Done(Arc<Held>),
+    /// Another one has changed the record.
+    Again,
+}
+
+impl Refresh<'_> {
+    async fn run(&self) -> Result<Arc<Held>, TokenError> {
+        let end = self.engine.now().after(lease::MAX_WAIT);
+        loop {
+            if let Some(held) = self.settle_unsaved().await? {
+                return Ok(held);
+            }
+            let held = match self.load().await {
+                Ok(stored) => self.engine.memory.put(self.key, stored.value),
+                Err(error) => return self.without_store(error),
+            };
+            if let Some(held) = self.without_refresh(&held)? {
+                return Ok(held);
+            }
+            match Lease::acquire(self.engine, self.key).await {
+                Ok(Some(lease)) => {
+                    let step = self.with_lease(lease).await?;
+                    if let Step::Done(held) = step {
+                        return Ok(held);
+                    }
+                }
+                // Somebody else refreshes. The token that is about to expire is good for this caller.
+                Ok(None) if self.is_usable(&held) => return Ok(held),
+                Ok(None) => lease::pause(self.engine).await,
+                Err(error) => return self.without_store(error.into()),
+            }
+            if end.has_come(&*self.engine.clock) {
+                return Err(changed_too_often());
+            }
+        }
+    }
+
+    async fn load(&self) -> Result<Stored<ConnectionRecord>, TokenError> {
+        match self.engine.vault.load(self.key).await? {
+            Some(stored) => Ok(stored),
+            None => {
+                self.engine.memory.remove(self.key);
+                Err(TokenError::needs_login(LoginReason::Disconnected))
+            }
+        }
+    }
+
+    /// Without the store, a token in memory is good until it expires.
+    fn without_store(&self, error: TokenError) -> Result<Arc<Held>, TokenError> {
+        if error.kind() != TokenErrorKind::Store {
+            return Err(error);
+        }
+        let held = self.engine.memory.get(self.key);
+        held.filter(|held| self.is_usable(held)).ok_or(error)
+    }
+
+    /// Returns whether the token can be given to this caller, fresh or not.
+    fn is_usable(&self, held: &Held) -> bool {
+        held.is_alive(&*self.engine.clock) && !self.is_refused(held)
+    }
+
+    fn is_refused(&self, held: &Held) -> bool {
+        self.refused.as_ref() == Some(&held.record.tokens.access)
+    }
+
+    /// Returns the connection if no refresh is needed, or none is possible now; an error if there
+    /// cannot be one; and `None` if a refresh has to be made.
+    fn without_refresh(&self, held: &Arc<Held>) -> Result<Option<Arc<Held>>, TokenError> {
+        if let StoredState::NeedsLogin(reason) = held.record.state {
+            return Err(TokenError::needs_login(reason.into()));
+        }
+        if held.is_fresh(&*self.engine.clock) && !self.is_refused(held) {
+            return Ok(Some(Arc::clone(held)));
+        }
+        let usable = self.is_usable(held).then(|| Arc::clone(held));
+        if held.record.tokens.refresh.is_none() {
+            let error = TokenError::needs_login(LoginReason::NoRefreshToken);
+            return usable.ok_or(error).map(Some);
+        }
+        match &held.failure {
+            Some((retry_at, error)) if !retry_at.has_come(&*self.engine.clock) => {
+                usable.ok_or_else(|| error.clone()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn with_lease(&self, lease: Lease) -> Result<Step, TokenError> {
+        let outcome = self.refresh(&lease).await;
+        let is_unsaved = matches!(&outcome, Ok(Step::Done(held)) if held.unsaved.is_some());
+        if is_unsaved {
+            self.save_later(lease);
+        } else {
+            lease.release(self.engine).await;
+        }
+        outcome
+    }
+
+    async fn refresh(&self, lease: &Lease) -> Result<Step, TokenError> {
+        // The second look: the lease may have been another one's until now.
+        let mut stored = match self.load().await {
+            Ok(stored) => stored,
+            Err(error) => return self.without_store(error).map(Step::Done),
+        };
+        let held = self.engine.memory.put(self.key, stored.value.clone());
+        if let Some(held) = self.without_refresh(&held)? {
+            return Ok(Step::Done(held));
+        }
+        let was_interrupted = matches!(stored.value.state, StoredState::Refreshing { .. });
+        stored.value.state = StoredState::Refreshing { since: self.engine.unix_seconds() };
+        match self.save(&stored.value, stored.revision).await {
+            Ok(Some(revision)) => stored.revision = revision,
+            Ok(None) => return Ok(Step::Again),
+            Err(error) => return self.without_store(error.into()).map(Step::Done),
+        }
+        if !lease.has_time(self.engine) {
+            return Ok(Step::Again);
+        }
+        match self.request(&stored.value).await {
+            Ok(tokens) => self.refreshed(stored, tokens).await,
+            Err(failure) => self.failed(stored, failure, was_interrupted).await,
+        }
+    }
+
+    async fn save(
+        &self,
+        record: &ConnectionRecord,
+        expected: Revision,
+    ) -> Result<Option<Revision>, VaultError> {
+        let lifetime = self.engine.settings.idle_lifetime;
+        self.engine.vault.save(self.key, record, Expect::Revision(expected), lifetime).await
+    }
+
+    async fn request(&self, record: &ConnectionRecord) -> Result<TokenSet, TokenFailure> {
+        let issuer = &record.endpoints.issuer;
+        let credentials = self.engine.credentials(&record.client, issuer);
+        let (Some(credentials), Some(token)) = (credentials, &record.tokens.refresh) else {
+            return Err(TokenFailure::Client);
+        };
+        let endpoint = &record.endpoints.token;
+        let http = &self.engine.http;
+        token_endpoint::refresh(http, endpoint, &credentials, token, &record.resource).await
+    }
+
+    async fn refreshed(
+        &self,
+        stored: Stored<ConnectionRecord>,
+        tokens: TokenSet,
+    ) -> Result<Step, TokenError> {
+        self.engine.counters.refreshes.increment();
+        let mut record = stored.value;
+        record.state = StoredState::Active;
+        record.tokens.access = tokens.access_token;
+        record.tokens.received = self.engine.unix_seconds();
+        record.tokens.expires_in = tokens.expires_in;
+        // RFC 6749 section 6: without a new one, the old one stays valid.
+        record.tokens.refresh = tokens.refresh_token.or(record.tokens.refresh);
+        record.scopes = tokens.scopes.unwrap_or(record.scopes);
+        let expect = Expect::Revision(stored.revision);
+        let sealed = self.engine.vault.seal(self.key, &record)?;
+        let lifetime = self.engine.settings.idle_lifetime;
+        match self.engine.vault.store().save(self.key, &sealed, expect, lifetime).await {
+            Ok(Saved::Yes) => {
+                let held = Held::new(record, &*self.engine.clock);
+                Ok(Step::Done(self.engine.memory.replace(self.key, held)))
+            }
+            Ok(Saved::Conflict) => self.superseded(record).await,
+            Err(error) => {
+                self.engine.counters.unsaved_tokens.increment();
+                tracing::error!(cause = %error, "failed to store new tokens; they are kept in memory");
+                let mut held = Held::new(record, &*self.engine.clock);
+                held.unsaved = Some(Unsaved { record: sealed, expect });
+                Ok(Step::Done(self.engine.memory.replace(self.key, held)))
+            }
+        }
+    }
+
+    /// Another one has changed the record while the tokens were issued. If the user has
+    /// disconnected, they must not stay valid; otherwise those in the store are as good.
+    async fn superseded(&self, record: ConnectionRecord) -> Result<Step, TokenError> {
+        self.engine.memory.remove(self.key);
+        if self.engine.vault.load::<ConnectionRecord>(self.key).await?.is_none() {
+            disconnect::revoke(self.engine, &record).await;
+        }
+        Ok(Step::Again)
+    }
+
+    async fn failed(
+        &self,
+        stored: Stored<ConnectionRecord>,
+        failure: TokenFailure,
+        was_interrupted: bool,
+    ) -> Result<Step, TokenError> {
+        match failure {
+            TokenFailure::Grant if was_interrupted => {
+                self.end(stored, StoredReason::Interrupted).await
+            }
+            TokenFailure::Grant => self.end(stored, StoredReason::Refused).await,
+            TokenFailure::Client if stored.value.client.is_registered() => {
+                registration::forget(self.engine, &stored.value.client).await;
+                self.end(stored, StoredReason::ClientGone).await
+            }
+            TokenFailure::Client => {
+                tracing::error!(
+                    "an authorization server rejected the client that the settings have for it"
+                );
+                let detail = "the authorization server rejected the client that was set for it";
+                let error = TokenError::new(TokenErrorKind::Unavailable, detail);
+                self.try_later(stored, error)
+            }
+            TokenFailure::Other { code, failure } => {
+                let kind = TokenErrorKind::Unavailable;
+                let error = TokenError::of_failure(kind, "the token endpoint", failure);
+                let error = match code {
+                    Some(code) => error.with_oauth_error(code),
+                    None => error,
+                };
+                tracing::warn!(cause = %error, "failed to refresh a token");
+                self.try_later(stored, error)
+            }
+        }
+    }
+
+    /// The refresh token is not valid any more, unless somebody has replaced it in the meantime.
+    async fn end(
+        &self,
+        stored: Stored<ConnectionRecord>,
+        reason: StoredReason,
+    ) -> Result<Step, TokenError> {
+        let mut record = stored.value;
+        record.state = StoredState::NeedsLogin(reason);
+        if self.save(&record, stored.revision).await?.is_none() {
+            return Ok(Step::Again);
+        }
+        self.engine.counters.refresh_tokens_rejected.increment();
+        self.engine.memory.put(self.key, record);
+        Err(TokenError::needs_login(reason.into()))
+    }
+
+    /// Keeps the tokens, and lets nobody try again at once.
+    fn try_later(
+        &self,
+        stored: Stored<ConnectionRecord>,
+        error: TokenError,
+    ) -> Result<Step, TokenError> {
+        self.engine.counters.refresh_failures.increment();
+        let retry_at = self.engine.now().after(error.retry_after().unwrap_or(RETRY_AFTER));
+        let mut held = Held::new(stored.value, &*self.engine.clock);
+        held.failure = Some((retry_at, error.clone()));
+        let held = self.engine.memory.replace(self.key, held);
+        if self.is_usable(&held) { Ok(Step::Done(held)) } else { Err(error) }
+    }
+
+    /// Stores tokens that an earlier refresh could not store. Returns the connection if that is all
+    /// there is to do.
+    async fn settle_unsaved(&self) -> Result<Option<Arc<Held>>, TokenError> {
+        let Some(held) = self.engine.memory.get(self.key).filter(|held| held.unsaved.is_some())
+        else {
+            return Ok(None);
+        };
+        match settle(self.engine, self.key, &held).await {
+            Ok(()) => Ok(None),
+            Err(error) => self.without_store(error).map(Some),
+        }
+    }
+
+    /// Tries again until the lease ends. After that, other processes use the old refresh token.
+    fn save_later(&self, lease: Lease) {
+        let (engine, key) = (Arc::clone(self.engine), self.key.clone());
+        let end = engine.now().after(LEASE_TIME);
+        let task = async move {
+            while !end.has_come(&*engine.clock) {
+                engine.clock.sleep(SAVE_PAUSE).await;
+                let held = engine.memory.get(&key).filter(|held| held.unsaved.is_some());
+                match held {
+                    None => break,
+                    Some(held) if settle(&engine, &key, &held).await.is_ok() => break,
+                    Some(_) => {}
+                }
+            }
+            lease.release(&engine).await;
+        };
+        // The next caller who needs the connection tries as well.
+        let _ = background::spawn(task);
+    }
+}
+
+/// Stores what is not stored. What another one has stored in its place wins.
+async fn settle(engine: &Engine, key: &RecordKey, held: &Held) -> Result<(), TokenError> {
+    let Some(unsaved) = &held.unsaved else {
+        return Ok(());
+    };
+    let lifetime = engine.settings.idle_lifetime;
+    let saved = engine.vault.save_again(key, &unsaved.record, unsaved.expect, lifetime).await;
+    match saved.map_err(VaultError::from)? {
+        Saved::Yes => {
+            let mut held = held.clone();
+            held.unsaved = None;
+            engine.memory.replace(key, held);
+        }
+        Saved::Conflict => {
+            engine.memory.remove(key);
+            if engine.vault.load::<ConnectionRecord>(key).await?.is_none() {
+                disconnect::revoke(engine, &held.record).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn changed_too_often() -> TokenError {
+    let detail = "another process refreshes the connection and does not come to an end";
+    TokenError::new(TokenErrorKind::Unavailable, detail)
+}

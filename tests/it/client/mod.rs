@@ -1,0 +1,11 @@
+//! The client side: sign-ins of users at guarded servers, and their tokens, with the fake Clerk as
+//! authorization server.
+
+mod callbacks;
+mod discovery;
+mod interleavings;
+mod outages;
+mod services;
+mod sign_in;
+pub(crate) mod support;
+mod tokens;

@@ -1,0 +1,170 @@
+//! Outages of the authorization server and of the store: neither signs a user out.
+
+use std::time::Duration;
+
+use clerk_mcp_tools::client::{Connection, LoginErrorKind, LoginOptions, TokenErrorKind};
+use clerk_mcp_tools::testing::{Fault, FaultyStore, Route};
+
+use super::support::{TOKEN_LIFETIME, World, alice, fails_from, heals, while_time_passes};
+
+async fn kind(connection: &Connection) -> Option<TokenErrorKind> {
+    connection.access_token().await.err().map(|error| error.kind())
+}
+
+#[tokio::test]
+async fn while_the_authorization_server_is_down_a_token_is_served_until_it_expires() {
+    let world = World::new().await;
+    let process = world.process();
+    let connection = world.connect(&process).await;
+    let token = connection.access_token().await.unwrap();
+    let body = |status, body: &str| Fault::Body {
+        status,
+        content_type: "application/json".into(),
+        body: body.to_owned().into(),
+    };
+    let faults = [
+        Fault::Down,
+        Fault::Status { status: 500, retry_after: None },
+        Fault::Status { status: 429, retry_after: None },
+        body(503, r#"{"error":"invalid_grant"}"#),
+        body(403, r#"{"error":"invalid_grant"}"#),
+        body(400, r#"{"error":"invalid_request"}"#),
+        body(200, "not JSON"),
+    ];
+    world.advance(TOKEN_LIFETIME - 30);
+    for fault in &faults {
+        world.clerk.fault(Route::Token, fault.clone());
+        assert_eq!(connection.access_token().await.unwrap(), token, "{fault:?}");
+        world.advance(1);
+    }
+    // Nobody tries again for five seconds.
+    assert_eq!(world.token_calls(), 1 + 2);
+    world.advance(30);
+    for fault in &faults {
+        world.clerk.fault(Route::Token, fault.clone());
+        assert_eq!(kind(&connection).await, Some(TokenErrorKind::Unavailable), "{fault:?}");
+        world.advance(5);
+    }
+    assert_eq!(process.snapshot().refresh_failures, 2 + 7);
+    world.clerk.heal_all();
+    let renewed = connection.access_token().await.unwrap();
+    assert_eq!(world.call_server(renewed.expose()).await, 200);
+}
+
+#[tokio::test]
+async fn the_server_says_when_to_try_again() {
+    let world = World::new().await;
+    let connection = world.connect(&world.process()).await;
+    world.advance(TOKEN_LIFETIME);
+    world.clerk.fault(Route::Token, Fault::Status { status: 503, retry_after: Some(60) });
+    let error = connection.access_token().await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    world.clerk.heal_all();
+    world.advance(59);
+    assert_eq!(kind(&connection).await, Some(TokenErrorKind::Unavailable));
+    assert_eq!(world.token_calls(), 2);
+    world.advance(1);
+    assert_eq!(kind(&connection).await, None);
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_does_not_respond_is_given_up() {
+    let world = World::new().await;
+    let connection = world.connect(&world.process()).await;
+    world.advance(TOKEN_LIFETIME);
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::Token, fault);
+    let pending = tokio::spawn(async move { kind(&connection).await });
+    gate.arrived(1).await;
+    world.advance(5);
+    assert_eq!(pending.await.unwrap(), Some(TokenErrorKind::Unavailable));
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_a_token_is_served_from_memory_until_it_expires() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    let token = connection.access_token().await.unwrap();
+    store.set_down(true);
+    for seconds in [0, 60, TOKEN_LIFETIME - 60 - 31, 1, 29] {
+        world.advance(seconds);
+        assert_eq!(connection.access_token().await.unwrap(), token, "{seconds}");
+    }
+    world.advance(1);
+    assert_eq!(kind(&connection).await, Some(TokenErrorKind::Store));
+    let error = process.get(&alice(), &world.server).await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Store);
+    let error = process.begin(&alice(), &world.server, LoginOptions::new()).await.unwrap_err();
+    assert_eq!(error.kind(), LoginErrorKind::Store);
+    assert_eq!(world.token_calls(), 1);
+    heals(&store);
+    assert_eq!(kind(&connection).await, None);
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_stored_are_served_and_stored_later() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    world.advance(TOKEN_LIFETIME);
+    // Loads, lease, second look, mark; then nothing more.
+    fails_from(&store, 5);
+    let token = connection.access_token().await.unwrap();
+    assert_eq!(process.snapshot().unsaved_tokens, 1);
+    assert_eq!(connection.access_token().await.unwrap(), token);
+    // Another process waits for the lease, and then has the same token.
+    heals(&store);
+    let other = world.handle(&world.process()).await;
+    let shared = while_time_passes(&world.clock, other.access_token()).await.unwrap();
+    assert_eq!(shared, token);
+    assert_eq!(world.token_calls(), 2);
+}
+
+#[tokio::test]
+async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    world.advance(TOKEN_LIFETIME);
+    fails_from(&store, 5);
+    let token = connection.access_token().await.unwrap();
+    while_time_passes(&world.clock, async {
+        // Until the task that stores them has given up.
+        while store.calls().len() < 30 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.advance(60);
+    assert_eq!(connection.access_token().await.unwrap(), token);
+    heals(&store);
+    world.advance(60);
+    assert_eq!(connection.access_token().await.unwrap(), token);
+    let other = world.handle(&world.process()).await;
+    assert_eq!(other.access_token().await.unwrap(), token);
+    assert_eq!(world.token_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_is_told_apart_and_ends_nothing() {
+    use clerk_mcp_tools::client::{KeyId, SealingKeys};
+
+    let world = World::new().await;
+    let connection = world.connect(&world.process()).await;
+    let keys = SealingKeys::new([1; 32], KeyId::parse("other").unwrap(), [3; 32]).unwrap();
+    let uri = super::support::REDIRECT_URI;
+    let process = clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)
+        .egress(clerk_mcp_tools::client::Egress::public().allow_loopback())
+        .clock(world.clock.clone())
+        .build()
+        .unwrap();
+    let error = process.get(&alice(), &world.server).await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Unreadable);
+    assert!(process.list(&alice()).await.unwrap().is_empty());
+    assert_eq!(kind(&connection).await, None);
+    assert_eq!(process.forget_owner(&alice()).await.unwrap(), 1);
+}
