@@ -32,8 +32,6 @@ use clerk_mcp_tools::clerk::{ClerkClient, User};
 use clerk_mcp_tools::metadata::protected_resource_metadata_url;
 use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder};
 use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, ConfigError, PrincipalKind, Scopes};
-use http::request::Parts;
-use rmcp::handler::server::common::Extension;
 use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
@@ -119,21 +117,14 @@ impl Tools {
     #[tool(
         description = "Returns who calls: user, organization or machine, token type, client ID and scopes"
     )]
-    async fn whoami(
-        &self,
-        Extension(parts): Extension<Parts>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let caller = caller(&parts)?;
-        success(&identity(caller))
+    async fn whoami(&self, caller: AuthInfo) -> Result<CallToolResult, ErrorData> {
+        success(&identity(&caller))
     }
 
     #[tool(description = "Returns the caller's profile: names, picture, primary e-mail address")]
-    async fn get_clerk_user_data(
-        &self,
-        Extension(parts): Extension<Parts>,
-    ) -> Result<CallToolResult, ErrorData> {
+    async fn get_clerk_user_data(&self, caller: AuthInfo) -> Result<CallToolResult, ErrorData> {
         // Field by field: a user also has private metadata, which only the server may read.
-        self.with_user(&parts, |user| {
+        self.with_user(&caller, |user| {
             json!({
                 "id": user.id,
                 "username": user.username,
@@ -150,12 +141,9 @@ impl Tools {
     #[tool(
         description = "Returns the caller's public metadata. Requires the scope public_metadata"
     )]
-    async fn get_public_metadata(
-        &self,
-        Extension(parts): Extension<Parts>,
-    ) -> Result<CallToolResult, ErrorData> {
+    async fn get_public_metadata(&self, caller: AuthInfo) -> Result<CallToolResult, ErrorData> {
         self.with_user(
-            &parts,
+            &caller,
             |user| json!({ "id": user.id, "publicMetadata": user.extra.get("public_metadata") }),
         )
         .await
@@ -166,10 +154,9 @@ impl Tools {
     /// Fetches the calling user and returns what `to_json` selects.
     async fn with_user(
         &self,
-        parts: &Parts,
+        caller: &AuthInfo,
         to_json: impl FnOnce(&User) -> Value,
     ) -> Result<CallToolResult, ErrorData> {
-        let caller = caller(parts)?;
         let Some(clerk) = &self.clerk else {
             return Ok(failure(
                 "user data requires the Backend API: set CLERK_SECRET_KEY and restart the server",
@@ -192,11 +179,6 @@ impl Tools {
 
 #[tool_handler]
 impl ServerHandler for Tools {}
-
-fn caller(parts: &Parts) -> Result<&AuthInfo, ErrorData> {
-    AuthInfo::from_parts(parts)
-        .ok_or_else(|| ErrorData::internal_error("the server is not guarded", None))
-}
 
 /// Returns who calls. A caller that is not a user has no `userId`, so that nobody takes the id of a
 /// machine for that of a user.

@@ -86,9 +86,11 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `axum` | `ClerkMcp::mount`, which adds the guarded service and its documents to an axum router. |
+//! | `axum` | `ClerkMcp::mount`, which adds the guarded service and its documents to an axum router; `AuthInfo` as an extractor, and [`Rejection`] as the response of a handler. |
 //! | `client` | The module `client`: an application's own connections to MCP servers. Not covered by semantic versioning yet. |
+//! | `client-sqlite`, `client-postgres`, `client-redis` | Stores for it: `SqliteStore`, `PostgresStore`, `RedisStore`. |
 //! | `metrics` | Counters of the [`metrics`](https://docs.rs/metrics) crate beside [`ClerkVerifier::stats`]. |
+//! | `rmcp` | `AuthInfo` as an argument of the tools and prompts of an rmcp server. |
 //! | `testing` | The module `testing`: an in-process stand-in for Clerk. For tests only. |
 //!
 //! # Errors

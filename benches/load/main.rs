@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench load           # 30 seconds
 //! cargo bench --bench load -- 300    # 300 seconds
+//! cargo bench --bench load -- members    # 1,000,000 requests of the members of organizations only
 //! ```
 //!
 //! It fails if a response is wrong, if memory grows, or if a task is left behind. With 30 seconds or
@@ -22,6 +23,7 @@ mod changing_key;
 mod client;
 mod day;
 mod fast_clock;
+mod members;
 mod phases;
 mod quota;
 mod relay;
@@ -78,6 +80,9 @@ struct Load {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().any(|arg| arg == "members") {
+        return run_members();
+    }
     let seconds = std::env::args().find_map(|arg| arg.parse().ok());
     // `cargo test --benches` runs this without `--bench`, only to check that it builds.
     let Some(seconds) =
@@ -104,6 +109,19 @@ fn main() -> ExitCode {
     }
     report.print();
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs only the requests of members of organizations.
+fn run_members() -> ExitCode {
+    support::table::print_machine();
+    let size = members::Size { users: 10_000, organizations: 1_000, requests: 1_000_000 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let began = Instant::now();
+    let outcome = runtime.block_on(members::run(size));
+    println!("{size:?}\n{outcome:#?}\nin {:.1?}", began.elapsed());
+    let is_good = outcome.calls <= outcome.max_calls
+        && (outcome.rejected, outcome.outage_rejected, outcome.revoked_after) == (0, 0, 30);
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn run(

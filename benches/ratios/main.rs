@@ -34,9 +34,9 @@ const PARTS: [(&str, fn()); 10] = [
     ("metadata", requests::metadata),
     ("cold_start", requests::cold_start),
     ("threads", requests::threads),
-    ("client", client::run),
     ("server", throughput::run),
     ("rmcp", rmcp_server::run),
+    ("client", client::run),
 ];
 
 fn main() {

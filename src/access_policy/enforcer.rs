@@ -16,13 +16,13 @@ use crate::clock::Deadlines;
 use crate::error::VerifyError;
 use crate::mcp::{
     AccessPolicy, InvalidBody, Lacking, ListKind, ListRewrite, McpHeaders, MemberRequirement,
-    Message, Requirement, SecuritySchemes,
+    Message, Operation, Requirement, SecuritySchemes,
 };
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, Membership, Resources, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, Membership, ResourceUrl, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
-    ChallengeContext, MessageError, PendingRejection, Rejection, RejectionFormat, RejectionReason,
-    ResponseBody, ToolResultForm, unknown_host,
+    ChallengeContext, Decision, DecisionObserver, MessageError, PendingDecision, PendingRejection,
+    Rejection, RejectionFormat, RejectionReason, ResponseBody, ToolResultForm, unknown_host,
 };
 
 /// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
@@ -36,6 +36,9 @@ pub(super) struct Enforcer {
     pub(super) policy: AccessPolicy,
     /// The resources; of one, the URL of its metadata.
     pub(super) resources: Resources<String>,
+    /// The resource, if there is one only.
+    pub(super) resource: Option<ResourceUrl>,
+    pub(super) observer: DecisionObserver,
     pub(super) required_scopes: Scopes,
     /// For the challenges only: what a first sign-in should ask for besides `required_scopes`.
     pub(super) initial_scopes: Scopes,
@@ -81,7 +84,7 @@ impl Enforcer {
 
     /// Returns whether the body of a request that passes is read.
     pub(super) fn reads_bodies(&self) -> bool {
-        self.has_rules() || self.step_up || self.security_schemes
+        self.has_rules() || self.step_up || self.security_schemes || self.observer.has_hook()
     }
 
     /// Returns the number of bytes that a body may have.
@@ -118,10 +121,13 @@ impl Enforcer {
         };
         match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
             Ok(CheckedRequest { message, member }) => {
-                let rewriter = self.rewriter(parts, message.as_ref());
-                match self.member_check(message, member, rewriter.as_deref()) {
+                let mut rewriter = self.rewriter(parts, message.as_ref());
+                match self.member_check(message.as_ref(), member, rewriter.as_deref()) {
                     Some(check) => self.check_member(parts, check, body, rewriter),
-                    None => PolicyVerdict::Pass(body, rewriter),
+                    None => {
+                        self.admit(parts, operations_of(message.as_ref()), rewriter.as_deref_mut());
+                        PolicyVerdict::Pass(body, rewriter)
+                    }
                 }
             }
             Err(rejection) => self.reject(parts, &body, rejection),
@@ -135,9 +141,23 @@ impl Enforcer {
         waiting: WaitingRequest,
         outcome: Result<Membership, VerifyError>,
     ) -> PolicyVerdict<B> {
-        let WaitingRequest { check, body, mut rewriter, .. } = waiting;
+        let WaitingRequest { check, body, rewriter, .. } = waiting;
+        self.settle(parts, check, outcome, body, rewriter)
+    }
+
+    fn settle<B>(
+        &self,
+        parts: &Parts,
+        check: MemberCheck,
+        outcome: Result<Membership, VerifyError>,
+        body: Bytes,
+        mut rewriter: Option<Box<ResponseRewriter>>,
+    ) -> PolicyVerdict<B> {
         match check.settle(outcome, rewriter.as_deref_mut()) {
-            Ok(()) => PolicyVerdict::Pass(body, rewriter),
+            Ok(operations) => {
+                self.admit(parts, &operations, rewriter.as_deref_mut());
+                PolicyVerdict::Pass(body, rewriter)
+            }
             Err(rejection) => self.reject(parts, &body, rejection),
         }
     }
@@ -150,7 +170,7 @@ impl Enforcer {
     /// Returns what the membership of the caller decides, if anything.
     fn member_check(
         &self,
-        message: Option<Message<'_>>,
+        message: Option<&Message<'_>>,
         requirement: Option<MemberRequirement>,
         rewriter: Option<&ResponseRewriter>,
     ) -> Option<MemberCheck> {
@@ -160,7 +180,8 @@ impl Enforcer {
         };
         (requirement.is_some() || is_list()).then(|| MemberCheck {
             requirement,
-            request_id: message.and_then(|message| message.id),
+            request_id: message.and_then(|message| message.id.clone()),
+            operations: to_owned(operations_of(message)),
         })
     }
 
@@ -173,6 +194,7 @@ impl Enforcer {
     ) -> PolicyVerdict<B> {
         let Some(caller) = caller_of(parts) else {
             // A list, since nobody without a token meets a requirement.
+            self.admit(parts, &check.operations, rewriter.as_deref_mut());
             return PolicyVerdict::Pass(body, rewriter);
         };
         let Some(outcome) = self.memberships.known(caller) else {
@@ -180,9 +202,29 @@ impl Enforcer {
             let waiting = WaitingRequest { look_up, check, body, rewriter };
             return PolicyVerdict::LookUp(Box::new(waiting));
         };
-        match check.settle(outcome, rewriter.as_deref_mut()) {
-            Ok(()) => PolicyVerdict::Pass(body, rewriter),
-            Err(rejection) => self.reject(parts, &body, rejection),
+        self.settle(parts, check, outcome, body, rewriter)
+    }
+
+    /// Decides to pass a request; or leaves it to the handler, if that may have it rejected.
+    pub(super) fn admit(
+        &self,
+        parts: &Parts,
+        operations: &[Operation<'_>],
+        rewriter: Option<&mut ResponseRewriter>,
+    ) {
+        if let Some(step_up) = rewriter.and_then(|rewriter| rewriter.step_up.as_mut()) {
+            return step_up.decision.leave_to_handler();
+        }
+        // Only a hook sees the resource, which may have to be resolved.
+        let resource = if self.observer.has_hook() { self.resource(parts) } else { None };
+        let decision = Decision::admitted(caller_of(parts), operations);
+        self.observer.observe(&decision.at(resource.as_ref()));
+    }
+
+    fn resource(&self, parts: &Parts) -> Option<ResourceUrl> {
+        match &self.resources {
+            Resources::One(_) => self.resource.clone(),
+            Resources::ByRequest(resolver) => resolver.resolve(parts),
         }
     }
 
@@ -227,11 +269,21 @@ impl Enforcer {
         let (caller, hierarchy) = (caller_of(parts).cloned(), self.hierarchy.clone());
         let is_single = message.is_some_and(|message| !message.is_batch);
         let form = message.filter(|_| self.rejection_format.is_tool_result(&parts.headers));
+        let challenge_context = self.challenge_context(parts)?;
+        let operations = operations_of(message);
+        let observer = self.observer.clone();
+        let log = Arc::clone(observer.log());
         Some(StepUpResponse {
-            challenge_context: self.challenge_context(parts)?,
+            challenge_context,
+            decision: PendingDecision::new(
+                observer,
+                caller.as_ref(),
+                operations,
+                self.resource(parts),
+            ),
             form: form.and_then(|message| ToolResultForm::of(&parts.headers, message)),
             request_id: message.and_then(|message| message.id.clone()),
-            step_up: StepUp::new(caller, hierarchy, self.memberships.clone(), is_single),
+            step_up: StepUp::new(caller, hierarchy, self.memberships.clone(), log, is_single),
         })
     }
 
@@ -257,8 +309,10 @@ impl Enforcer {
         let Some(message) = parse(headers, body)? else {
             return Ok(without_rule(None));
         };
-        let member = self.judge(&message, caller)?;
-        Ok(CheckedRequest { message: Some(message), member })
+        match self.judge(&message, caller) {
+            Ok(member) => Ok(CheckedRequest { message: Some(message), member }),
+            Err(rejection) => Err(rejection.for_operations(&message.operations)),
+        }
     }
 
     /// Returns what remains to be checked about the membership of the caller.
@@ -287,7 +341,8 @@ impl Enforcer {
         let rejection = match caller {
             Some(caller) => {
                 let rejection = Rejection::new(RejectionReason::InsufficientScope)
-                    .granted(caller.scopes().clone());
+                    .granted(caller.scopes().clone())
+                    .lacking(needed, caller.scopes(), &self.hierarchy);
                 if self.step_up {
                     rejection.keep_all_granted()
                 } else {
@@ -299,15 +354,20 @@ impl Enforcer {
         rejection.needing(needed)
     }
 
-    /// Returns the scopes of the operation of a request that is rejected anyway: as the body names
-    /// it, or as the headers do if the body is not a message.
-    fn needed_if_rejected(&self, headers: &HeaderMap, body: &[u8]) -> Scopes {
+    /// Adds the operation of a request that is rejected anyway, and its scopes: as the body names it,
+    /// or as the headers do if the body is not a message.
+    fn name_operation(&self, headers: &HeaderMap, body: &[u8], rejection: Rejection) -> Rejection {
         if let Ok(Some(message)) = parse(headers, body) {
             let needed = self.policy.required_by_all(&message.operations);
-            return needed.scopes().cloned().unwrap_or_default();
+            let needed = needed.scopes().cloned().unwrap_or_default();
+            return rejection.needing(&needed).for_operations(&message.operations);
         }
-        let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
-        operation.map(|operation| self.policy.scopes_by_headers(&operation)).unwrap_or_default()
+        match McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation) {
+            Some(operation) => rejection
+                .needing(&self.policy.scopes_by_headers(&operation))
+                .for_operations(&[operation]),
+            None => rejection,
+        }
     }
 
     /// Builds the response to a request that the bearer layer has rejected.
@@ -318,7 +378,7 @@ impl Enforcer {
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
         let rejection = if rejection.depends_on_operation() {
-            rejection.needing(&self.needed_if_rejected(&parts.headers, body))
+            self.name_operation(&parts.headers, body, rejection)
         } else {
             rejection
         };
@@ -341,11 +401,19 @@ impl Enforcer {
         form: Option<&ToolResultForm>,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        tracing::debug!(reason = ?rejection.reason(), "rejected a request");
-        match self.challenge_context(parts) {
-            Some(context) => context.respond_in(form, rejection),
-            None => unknown_host(self.cors),
-        }
+        let Some(context) = self.challenge_context(parts) else {
+            let rejection = Rejection::new(RejectionReason::UnknownHost);
+            self.observer.observe(&Decision::rejected(&rejection));
+            return unknown_host(self.cors);
+        };
+        let rejection = match rejection.caller() {
+            None => rejection.of_caller(caller_of(parts)),
+            Some(_) => rejection,
+        };
+        let operation = McpHeaders::parse(&parts.headers).ok().and_then(McpHeaders::into_operation);
+        let decision = Decision::rejected(&rejection).or_named(operation.as_ref());
+        self.observer.observe(&decision.at(self.resource(parts).as_ref()));
+        context.respond_in(form, rejection)
     }
 
     /// Returns the contents of the challenges of the resource that a request is for.
@@ -363,6 +431,15 @@ impl Enforcer {
             cors: self.cors,
         })
     }
+}
+
+/// Returns copies of operations, which outlive the body.
+pub(super) fn to_owned(operations: &[Operation<'_>]) -> Vec<Operation<'static>> {
+    operations.iter().map(|operation| operation.to_bounded(usize::MAX)).collect()
+}
+
+pub(super) fn operations_of<'a>(message: Option<&'a Message<'_>>) -> &'a [Operation<'a>] {
+    message.map_or(&[], |message| message.operations.as_slice())
 }
 
 fn caller_of(parts: &Parts) -> Option<&AuthInfo> {

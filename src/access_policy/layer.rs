@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use tower_layer::Layer;
 
 use super::body::BodyBudget;
-use super::enforcer::{CheckedRequest, Enforcer};
+use super::enforcer::{CheckedRequest, Enforcer, operations_of, to_owned};
 use super::membership::MembershipSource;
 use super::service::AccessPolicyService;
 use crate::clock::{Clock, Deadlines, SystemClock};
@@ -16,7 +16,9 @@ use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{
     AuthInfo, LookUpMembership, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes,
 };
-use crate::response::{MessageError, Rejection, RejectionFormat, RejectionReason};
+use crate::response::{
+    Decision, DecisionObserver, MessageError, Rejection, RejectionFormat, RejectionReason,
+};
 
 /// 4 MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -37,26 +39,34 @@ pub struct AccessPolicyLayer {
 impl AccessPolicyLayer {
     /// Creates a layer that enforces a policy for one resource.
     pub fn new(policy: AccessPolicy, resource: ResourceUrl) -> Self {
-        Self::guarding(policy, Resources::One(protected_resource_metadata_url(&resource)))
+        let resource_metadata = protected_resource_metadata_url(&resource);
+        Self::guarding(policy, Resources::One(resource_metadata), Some(resource))
     }
 
     /// Creates a layer that enforces a policy for several resources. The resolver must be that of
     /// the bearer layer.
     pub fn with_resolver(policy: AccessPolicy, resolver: impl ResolveResource) -> Self {
-        Self::guarding(policy, Resources::ByRequest(Arc::new(resolver)))
+        Self::guarding(policy, Resources::ByRequest(Arc::new(resolver)), None)
     }
 
-    fn guarding(policy: AccessPolicy, resources: Resources<String>) -> Self {
+    fn guarding(
+        policy: AccessPolicy,
+        resources: Resources<String>,
+        resource: Option<ResourceUrl>,
+    ) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Self {
             enforcer: Enforcer {
                 policy,
                 resources,
+                resource,
+                observer: DecisionObserver::new(Arc::clone(&clock)),
                 required_scopes: Scopes::none(),
                 initial_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
-                body_timeouts: Deadlines::new(Arc::new(SystemClock::new()), DEFAULT_BODY_TIMEOUT),
+                body_timeouts: Deadlines::new(clock, DEFAULT_BODY_TIMEOUT),
                 allow_upgrades: false,
                 rejection_format: RejectionFormat::HttpStatus,
                 step_up: false,
@@ -101,12 +111,17 @@ impl AccessPolicyLayer {
         if body.len() > self.enforcer.max_body_bytes {
             return Err(MessageError::TooLarge.into());
         }
+        let checked = self.enforcer.check(method, headers, body, caller);
         let CheckedRequest { message, member } =
-            self.enforcer.check(method, headers, body, caller)?;
+            checked.map_err(|rejection| rejection.of_caller(caller))?;
         let (Some(member), Some(caller)) = (member, caller) else { return Ok(()) };
+        let operations = to_owned(operations_of(message.as_ref()));
         let request_id = message.and_then(|message| message.id);
         let checked = self.enforcer.memberships.check(&member, caller).await;
-        checked.map_err(|rejection| rejection.about_request(request_id))
+        checked.map_err(|rejection| {
+            let rejection = rejection.about_request(request_id).of_caller(Some(caller));
+            rejection.for_operations(&operations)
+        })
     }
 
     /// Returns an error unless the caller meets the requirement.
@@ -116,12 +131,29 @@ impl AccessPolicyLayer {
         requirement: &Requirement,
     ) -> Result<(), Rejection> {
         let enforcer = &self.enforcer;
-        match requirement.check(Some(caller), &enforcer.hierarchy) {
+        let checked = match requirement.check(Some(caller), &enforcer.hierarchy) {
             Ok(None) => Ok(()),
             Ok(Some((member, caller))) => enforcer.memberships.check(member, caller).await,
             Err(Lacking::Denied) => Err(Rejection::new(RejectionReason::OperationDenied)),
             Err(Lacking::Scopes(needed)) => Err(enforcer.lacking(needed, Some(caller))),
-        }
+        };
+        checked.map_err(|rejection| rejection.of_caller(Some(caller)))
+    }
+
+    /// Lets both layers share the limits of the log.
+    pub(crate) fn share_log(mut self, observer: &DecisionObserver) -> Self {
+        self.enforcer.observer.share_log(observer);
+        self
+    }
+
+    /// Sets a function that is called with each decision of this layer, such as for an audit log.
+    /// Defaults to none. The body of every `POST` is then read, as with rules.
+    ///
+    /// [`AuthLayer::on_decision`](crate::AuthLayer::on_decision) sets it for both layers, and says
+    /// what the function must not do.
+    pub fn on_decision(mut self, hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
+        self.enforcer.observer.set_hook(Arc::new(hook));
+        self
     }
 
     /// Sets the scopes that every request needs. Defaults to none.
@@ -265,10 +297,12 @@ impl AccessPolicyLayer {
         self
     }
 
-    /// Sets the clock that measures the [timeout](Self::body_timeout). Defaults to that of the
-    /// operating system.
+    /// Sets the clock that measures the [timeout](Self::body_timeout) and bounds the number of log
+    /// events. Defaults to that of the operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_clock(Arc::new(clock));
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_clock(Arc::clone(&clock));
+        self.enforcer.observer.set_clock(clock);
         self
     }
 

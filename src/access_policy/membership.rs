@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::rewriter::ResponseRewriter;
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::mcp::{MemberRequirement, RequestId};
+use crate::mcp::{MemberRequirement, Operation, RequestId};
 use crate::oauth::{AuthInfo, LookUpMembership, Membership};
 use crate::response::Rejection;
 
@@ -25,6 +25,8 @@ pub(super) struct MemberCheck {
     /// `None` if the membership only decides what a list shows.
     pub(super) requirement: Option<MemberRequirement>,
     pub(super) request_id: Option<RequestId>,
+    /// What the request asks for.
+    pub(super) operations: Vec<Operation<'static>>,
 }
 
 /// A request that waits for the membership of its caller.
@@ -74,20 +76,21 @@ impl MembershipSource {
 }
 
 impl MemberCheck {
-    /// Decides about a request once the outcome of the look-up is known.
+    /// Decides about a request once the outcome of the look-up is known. Returns what it asks for.
     pub(super) fn settle(
         self,
         outcome: Result<Membership, VerifyError>,
         rewriter: Option<&mut ResponseRewriter>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Vec<Operation<'static>>, Rejection> {
         if let Some(requirement) = &self.requirement {
-            judge(requirement, &outcome)
-                .map_err(|rejection| rejection.about_request(self.request_id))?;
+            judge(requirement, &outcome).map_err(|rejection| {
+                rejection.about_request(self.request_id).for_operations(&self.operations)
+            })?;
         }
         if let Some(list) = rewriter.and_then(|rewriter| rewriter.list.as_mut()) {
             list.membership = outcome.ok();
         }
-        Ok(())
+        Ok(self.operations)
     }
 }
 

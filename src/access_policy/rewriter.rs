@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::step_up::StepUp;
 use crate::mcp::{ListRewrite, RequestId};
-use crate::response::{ChallengeContext, ListBody, ResponseBody, ToolResultForm};
+use crate::response::{ChallengeContext, ListBody, PendingDecision, ResponseBody, ToolResultForm};
 
 /// The headers that describe the body as the service wrote it (RFC 9110, RFC 9530).
 const CHANGED_WITH_THE_BODY: [HeaderName; 4] = [
@@ -25,6 +25,7 @@ pub(super) struct ResponseRewriter {
 pub(super) struct StepUpResponse {
     pub(super) step_up: StepUp,
     pub(super) challenge_context: ChallengeContext,
+    pub(super) decision: PendingDecision,
     pub(super) form: Option<ToolResultForm>,
     pub(super) request_id: Option<RequestId>,
 }
@@ -35,8 +36,8 @@ impl ResponseRewriter {
         self.step_up.as_ref().map(|response| response.step_up.clone())
     }
 
-    pub(super) fn rewrite<B>(self, response: Response<B>) -> Response<ResponseBody<B>> {
-        if let Some(rejected) = self.step_up.as_ref().and_then(StepUpResponse::rejected) {
+    pub(super) fn rewrite<B>(mut self, response: Response<B>) -> Response<ResponseBody<B>> {
+        if let Some(rejected) = self.step_up.as_mut().and_then(StepUpResponse::rejected) {
             return rejected;
         }
         match self.list {
@@ -47,9 +48,12 @@ impl ResponseRewriter {
 }
 
 impl StepUpResponse {
-    fn rejected<B>(&self) -> Option<Response<ResponseBody<B>>> {
-        let rejection = self.step_up.close()?.about_request(self.request_id.clone());
-        tracing::debug!(reason = ?rejection.reason(), "a handler rejected a request");
+    fn rejected<B>(&mut self) -> Option<Response<ResponseBody<B>>> {
+        let Some(rejection) = self.step_up.close() else {
+            self.decision.admit();
+            return None;
+        };
+        let rejection = self.decision.reject(rejection.about_request(self.request_id.clone()));
         Some(self.challenge_context.respond_in(self.form.as_ref(), rejection))
     }
 }

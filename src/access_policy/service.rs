@@ -50,7 +50,7 @@ impl<S> AccessPolicyService<S> {
             return ReadDecision::PassUnread;
         }
         if has_rules && is_upgrade(parts) && !self.enforcer.allow_upgrades {
-            tracing::warn!("rejected an upgrade: the access policy could not see the calls on it");
+            self.enforcer.observer.log().warn_of_upgrade();
             return ReadDecision::Reject(Rejection::new(RejectionReason::UpgradeNotAllowed));
         }
         let announced = announced_length(&parts.headers, body);
@@ -98,6 +98,7 @@ where
                 AccessPolicyFuture::ready(self.enforcer.respond(&parts, None, rejection))
             }
             (ReadDecision::PassUnread, None) => {
+                self.enforcer.admit(&parts, &[], None);
                 let request = Request::from_parts(parts, RequestBody::unread(body));
                 AccessPolicyFuture::inner(self.inner.clone(), request)
             }

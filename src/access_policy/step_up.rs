@@ -8,7 +8,7 @@ use http::request::Parts;
 use super::membership::MembershipSource;
 use crate::mcp::{Lacking, Requirement};
 use crate::oauth::{AuthInfo, InsufficientScope, ScopeHierarchy, Scopes};
-use crate::response::{Rejection, RejectionReason};
+use crate::response::{Rejection, RejectionLog, RejectionReason};
 
 /// Lets a tool ask for further scopes while it runs, where only its arguments say what it needs
 /// (MCP 2026-07-28, authorization: scopes "may be determined dynamically").
@@ -18,7 +18,7 @@ use crate::response::{Rejection, RejectionReason};
 /// that response and sends the 403 `insufficient_scope` in its place, on which a client asks its
 /// user for the scopes and repeats the call. So check before the tool does anything.
 ///
-/// The client is not asked, a warning is logged, and what the handler returns goes out as it is
+/// The client is not asked, a warning is logged (at most one in 10 seconds), and what the handler returns goes out as it is
 ///
 /// - if the response has begun, such as an event stream that the server opens before it runs the
 ///   tool. In rmcp, set `with_json_response(true)`;
@@ -63,6 +63,7 @@ struct Inner {
     caller: Option<AuthInfo>,
     hierarchy: ScopeHierarchy,
     memberships: MembershipSource,
+    log: Arc<RejectionLog>,
     state: Mutex<StepUpState>,
 }
 
@@ -84,6 +85,7 @@ impl StepUp {
         caller: Option<AuthInfo>,
         hierarchy: ScopeHierarchy,
         memberships: MembershipSource,
+        log: Arc<RejectionLog>,
         is_single: bool,
     ) -> Self {
         let state = if is_single {
@@ -91,7 +93,7 @@ impl StepUp {
         } else {
             StepUpState::Closed("the request is not a single message")
         };
-        Self(Arc::new(Inner { caller, hierarchy, memberships, state: Mutex::new(state) }))
+        Self(Arc::new(Inner { caller, hierarchy, memberships, log, state: Mutex::new(state) }))
     }
 
     /// Returns that of a request. `None` if the layer does not set it: check that
@@ -201,11 +203,9 @@ impl StepUp {
             StepUpState::Open => *state = StepUpState::Rejected(Box::new(rejection.clone())),
             // The first one counts.
             StepUpState::Requested(_) | StepUpState::Rejected(_) => {}
-            StepUpState::Closed(problem) => tracing::warn!(
-                reason = ?rejection.reason(),
-                problem,
-                "a handler rejects a request, but the response cannot say so"
-            ),
+            StepUpState::Closed(problem) => {
+                self.0.log.warn_of_late_rejection(rejection.reason(), problem);
+            }
         }
     }
 
@@ -216,11 +216,7 @@ impl StepUp {
             // One consent for everything that is missing.
             StepUpState::Requested(others) => *others = others.union(required),
             StepUpState::Rejected(_) => {}
-            StepUpState::Closed(problem) => tracing::warn!(
-                %required,
-                problem,
-                "a handler requires scopes that the caller lacks, but the client cannot be asked"
-            ),
+            StepUpState::Closed(problem) => self.0.log.warn_of_late_step_up(required, problem),
         }
     }
 
@@ -243,6 +239,7 @@ impl StepUp {
         let rejection = match &self.0.caller {
             Some(caller) => Rejection::new(RejectionReason::InsufficientScope)
                 .granted(caller.scopes().clone())
+                .lacking(required, caller.scopes(), &self.0.hierarchy)
                 .keep_all_granted(),
             None => Rejection::new(RejectionReason::MissingToken),
         };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, ORIGIN,
 };
@@ -11,12 +12,14 @@ use http::{HeaderMap, Method, Response};
 use super::requirements::Requirements;
 use super::session::SessionKey;
 use crate::error::VerifyError;
+use crate::mcp::McpHeaders;
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{AuthInfo, Guarded, PolicyPending, ResourceUrl, Resources};
 use crate::response::{
-    PendingRejection, Rejection, RejectionFormat, RejectionReason, ResponseBody, ResponseTemplates,
-    add_cors_headers, add_vary_origin, is_preflight, preflight_response,
-    uncached_preflight_response,
+    Decision, DecisionObserver, HandlerRejection, PendingRejection, Rejection, RejectionFormat,
+    RejectionReason, ResponseBody, ResponseTemplates, add_cors_headers, add_vary_origin,
+    asks_for_page, browser_page, is_preflight, preflight_response, record_caller,
+    uncached_preflight_response, unknown_host, with_page,
 };
 
 /// The configuration of one guarded service.
@@ -27,6 +30,11 @@ pub(super) struct Authenticator {
     pub(super) cors: bool,
     /// The inner service is the one that applies the policy.
     pub(super) policy_is_inside: bool,
+    /// The layer that applies the policy decides about the requests that pass this one.
+    pub(super) admission_is_inside: bool,
+    /// Whether browsers get a page.
+    pub(super) browser_page: bool,
+    pub(super) observer: DecisionObserver,
     /// The form in which that service answers tool calls.
     pub(super) rejection_format: RejectionFormat,
     pub(super) session_key: Option<SessionKey>,
@@ -36,6 +44,8 @@ pub(super) struct Authenticator {
 pub(super) struct PreparedResource {
     pub(super) resource: ResourceUrl,
     pub(super) templates: ResponseTemplates,
+    /// The page for browsers.
+    pub(super) page: Bytes,
 }
 
 /// Whether a request reaches the service.
@@ -45,8 +55,8 @@ pub(super) enum AuthVerdict<ResBody> {
 }
 
 /// How the response to a request that passed is completed.
-#[derive(Default)]
 pub(super) struct PassedRequest {
+    resource: ResourceUrl,
     /// Whether the response gets CORS headers.
     cors: bool,
     /// Whether the response depends on the `Origin` of the request.
@@ -56,19 +66,9 @@ pub(super) struct PassedRequest {
 }
 
 impl PassedRequest {
-    pub(super) fn complete<B>(&self, response: &mut Response<B>) {
-        // CORS headers of the service take precedence.
-        if !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-            if self.cors {
-                add_cors_headers(response.headers_mut());
-            }
-            if self.vary {
-                add_vary_origin(response.headers_mut());
-            }
-        }
-        if let Some((key, caller)) = &self.session {
-            key.bind(response.headers_mut(), caller.as_ref());
-        }
+    /// A request whose rejection the inner service responds to.
+    fn pending(resource: &ResourceUrl) -> Self {
+        Self { resource: resource.clone(), cors: false, vary: false, session: None }
     }
 }
 
@@ -79,6 +79,40 @@ impl Authenticator {
             Resources::One(prepared) => Some(prepared.resource.clone()),
             Resources::ByRequest(resolver) => resolver.resolve(parts),
         }
+    }
+
+    /// Responds to a request that is for no resource.
+    pub(super) fn reject_unknown_host<B>(&self) -> Response<ResponseBody<B>> {
+        let rejection = Rejection::new(RejectionReason::UnknownHost);
+        self.observer.observe(&Decision::rejected(&rejection));
+        unknown_host(self.cors)
+    }
+
+    /// Completes the response to a request that passed.
+    pub(super) fn complete<B>(
+        &self,
+        passed: &PassedRequest,
+        mut response: Response<B>,
+    ) -> Response<ResponseBody<B>> {
+        if let Some(HandlerRejection(rejection)) = response.extensions_mut().remove() {
+            let caller = passed.session.as_ref().and_then(|(_, caller)| caller.as_ref());
+            let rejection = rejection.of_caller(caller);
+            self.observer.log_rejection(&rejection);
+            return self.response(&passed.resource, rejection);
+        }
+        // CORS headers of the service take precedence.
+        if !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            if passed.cors {
+                add_cors_headers(response.headers_mut());
+            }
+            if passed.vary {
+                add_vary_origin(response.headers_mut());
+            }
+        }
+        if let Some((key, caller)) = &passed.session {
+            key.bind(response.headers_mut(), caller.as_ref());
+        }
+        response.map(ResponseBody::inner)
     }
 
     /// Returns whether this is a preflight that is answered here.
@@ -111,6 +145,9 @@ impl Authenticator {
         resource: &ResourceUrl,
         parts: &mut Parts,
     ) -> AuthVerdict<ResBody> {
+        if let Ok(caller) = &verified {
+            record_caller(caller);
+        }
         match self.requirements.check(verified) {
             Ok(caller) => self.pass(resource, parts, Some(caller)),
             Err(rejection) => self.reject(resource, parts, rejection),
@@ -130,10 +167,10 @@ impl Authenticator {
         } else if self.may_be_tool_result(parts, &rejection) {
             self.requirements.name_operation(rejection, &parts.headers)
         } else {
-            return AuthVerdict::Respond(self.respond(resource, &parts.headers, rejection));
+            return AuthVerdict::Respond(self.respond(resource, parts, rejection));
         };
         parts.extensions.insert(PendingRejection(rejection));
-        AuthVerdict::Pass(PassedRequest::default())
+        AuthVerdict::Pass(PassedRequest::pending(resource))
     }
 
     fn may_be_tool_result(&self, parts: &Parts, rejection: &Rejection) -> bool {
@@ -142,15 +179,30 @@ impl Authenticator {
             && self.rejection_format.is_tool_result(&parts.headers)
     }
 
-    /// Builds the response to a rejected request.
-    pub(super) fn respond<B>(
+    /// Decides to reject a request, and builds the response.
+    fn respond<B>(
         &self,
         resource: &ResourceUrl,
-        headers: &HeaderMap,
+        parts: &Parts,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        tracing::debug!(reason = ?rejection.reason(), "rejected a request");
-        let rejection = self.requirements.name_operation(rejection, headers);
+        let operation = McpHeaders::parse(&parts.headers).ok().and_then(McpHeaders::into_operation);
+        let decision = Decision::rejected(&rejection).or_named(operation.as_ref());
+        self.observer.observe(&decision.at(Some(resource)));
+        let is_first_request = rejection.reason() == RejectionReason::MissingToken;
+        let rejection = self.requirements.name_operation(rejection, &parts.headers);
+        let response = self.response(resource, rejection);
+        if self.browser_page && is_first_request && asks_for_page(&parts.method, &parts.headers) {
+            return with_page(response, self.page(resource));
+        }
+        response
+    }
+
+    fn response<B>(
+        &self,
+        resource: &ResourceUrl,
+        rejection: Rejection,
+    ) -> Response<ResponseBody<B>> {
         match &self.resources {
             Resources::One(prepared) => prepared.templates.respond(rejection),
             Resources::ByRequest(_) => {
@@ -158,6 +210,13 @@ impl Authenticator {
                 let requirements = &self.requirements;
                 requirements.challenge_context(resource_metadata, self.cors).respond(rejection)
             }
+        }
+    }
+
+    fn page(&self, resource: &ResourceUrl) -> Bytes {
+        match &self.resources {
+            Resources::One(prepared) => prepared.page.clone(),
+            Resources::ByRequest(_) => browser_page(resource),
         }
     }
 
@@ -170,7 +229,12 @@ impl Authenticator {
     ) -> AuthVerdict<ResBody> {
         if !self.unbind_session(&mut parts.headers, caller.as_ref()) {
             let rejection = Rejection::new(RejectionReason::UnknownSession);
-            return AuthVerdict::Respond(self.respond(resource, &parts.headers, rejection));
+            let rejection = rejection.of_caller(caller.as_ref());
+            return AuthVerdict::Respond(self.respond(resource, parts, rejection));
+        }
+        if !self.admission_is_inside {
+            let decision = Decision::admitted(caller.as_ref(), &[]);
+            self.observer.observe(&decision.at(Some(resource)));
         }
         let has_token = caller.is_some();
         let session = self.session_key.clone().map(|key| (key, caller.clone()));
@@ -179,6 +243,7 @@ impl Authenticator {
         // A cache may have the response to a request without `Origin`, which differs.
         let vary = has_origin || [Method::GET, Method::HEAD].contains(&parts.method);
         AuthVerdict::Pass(PassedRequest {
+            resource: resource.clone(),
             // Only a browser's request, which has an `Origin`, with a valid token gets them.
             cors: self.cors && has_token && has_origin,
             vary: self.cors && has_token && vary,

@@ -38,7 +38,12 @@ pin_project! {
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
         Verifying { verification: Verification, pending: Option<UnverifiedRequest<S, ReqBody>> },
-        Inner { #[pin] future: Oneshot<S, ReqBody>, passed: PassedRequest },
+        Inner {
+            #[pin]
+            future: Oneshot<S, ReqBody>,
+            passed: PassedRequest,
+            authenticator: Arc<Authenticator>,
+        },
     }
 }
 
@@ -66,9 +71,14 @@ where
         Self { state: BearerAuthState::Verifying { verification, pending: Some(pending) } }
     }
 
-    pub(super) fn inner(service: S, request: Request<ReqBody>, passed: PassedRequest) -> Self {
+    pub(super) fn inner(
+        service: S,
+        request: Request<ReqBody>,
+        passed: PassedRequest,
+        authenticator: Arc<Authenticator>,
+    ) -> Self {
         let future = Oneshot::new(service, request);
-        Self { state: BearerAuthState::Inner { future, passed } }
+        Self { state: BearerAuthState::Inner { future, passed, authenticator } }
     }
 }
 
@@ -83,7 +93,8 @@ impl<S, ReqBody> UnverifiedRequest<S, ReqBody> {
         match self.authenticator.verdict(verified, &self.resource, &mut self.parts) {
             AuthVerdict::Pass(passed) => {
                 let request = Request::from_parts(self.parts, self.body);
-                BearerAuthState::Inner { future: Oneshot::new(self.service, request), passed }
+                let future = Oneshot::new(self.service, request);
+                BearerAuthState::Inner { future, passed, authenticator: self.authenticator }
             }
             AuthVerdict::Respond(response) => BearerAuthState::Ready { response: Some(response) },
         }
@@ -101,10 +112,9 @@ where
         loop {
             let next = match state.as_mut().project() {
                 BearerAuthStateProj::Ready { response } => return take_once(response).map(Ok),
-                BearerAuthStateProj::Inner { future, passed } => {
-                    let mut response = ready!(future.poll(cx))?.map(ResponseBody::inner);
-                    passed.complete(&mut response);
-                    return Poll::Ready(Ok(response));
+                BearerAuthStateProj::Inner { future, passed, authenticator } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(authenticator.complete(passed, response)));
                 }
                 BearerAuthStateProj::Verifying { verification, pending } => {
                     let verified = ready!(verification.as_mut().poll(cx));

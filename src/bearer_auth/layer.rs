@@ -11,13 +11,16 @@ use super::credentials::bearer_token;
 use super::requirements::Requirements;
 use super::service::BearerAuth;
 use super::session::SessionKey;
-use crate::mcp::AccessPolicy;
+use crate::clock::{Clock, SystemClock};
+use crate::mcp::{AccessPolicy, McpHeaders};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{
     AuthInfo, ResolveResource, ResourceUrl, Resources, ScopeHierarchy, Scopes, TokenRequest,
     VerifyToken,
 };
-use crate::response::{Rejection, RejectionFormat, ResponseTemplates};
+use crate::response::{
+    Decision, DecisionObserver, Rejection, RejectionFormat, ResponseTemplates, browser_page,
+};
 
 /// Layer that applies [`BearerAuth`]. See the [module's documentation](crate::bearer_auth) for an
 /// example.
@@ -30,6 +33,9 @@ pub struct BearerAuthLayer<V> {
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
+    browser_page: bool,
+    admission_is_inside: bool,
+    observer: DecisionObserver,
 }
 
 /// What the service inside does, if it is the one that applies the policy.
@@ -61,6 +67,9 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
             optional: false,
             cors: true,
             session_key: None,
+            browser_page: true,
+            admission_is_inside: false,
+            observer: DecisionObserver::new(Arc::new(SystemClock::new())),
         }
     }
 
@@ -70,7 +79,11 @@ impl<V: VerifyToken> BearerAuthLayer<V> {
         resource: &ResourceUrl,
         headers: &HeaderMap,
     ) -> Result<AuthInfo, Rejection> {
-        let name_operation = |rejection| self.requirements.name_operation(rejection, headers);
+        let name_operation = |rejection: Rejection| {
+            let operation = McpHeaders::parse(headers).ok().and_then(McpHeaders::into_operation);
+            let rejection = rejection.for_operations(operation.as_slice());
+            self.requirements.name_operation(rejection, headers)
+        };
         let token = bearer_token(headers).map_err(name_operation)?;
         let request = TokenRequest::new(token).for_resource(resource);
         let verified = match self.verifier.cached(request) {
@@ -169,6 +182,7 @@ impl<V> BearerAuthLayer<V> {
         step_up_from_handlers: bool,
     ) -> Self {
         self.requirements.set_policy(policy, step_up_from_handlers);
+        self.admission_is_inside = true;
         self
     }
 
@@ -191,6 +205,37 @@ impl<V> BearerAuthLayer<V> {
         self
     }
 
+    /// Answers browsers as every other client without a token. Defaults to a short page in HTML as
+    /// the body of the 401, for a `GET` or `HEAD` without a token whose `Accept` prefers `text/html`:
+    /// it says that this is an MCP server, and how to connect a client.
+    pub fn without_browser_page(mut self) -> Self {
+        self.browser_page = false;
+        self
+    }
+
+    /// Sets a function that is called with each decision of this layer, such as for an audit log.
+    /// Defaults to none.
+    ///
+    /// It is called once for each request, before the request reaches the service, and for a CORS
+    /// preflight not at all. Joined with an access policy by
+    /// [`AuthLayer::new`](crate::AuthLayer::new), this layer does not decide about the requests that
+    /// it passes on; [`AuthLayer::on_decision`](crate::AuthLayer::on_decision) sets the function for
+    /// both layers and says what it must not do.
+    pub fn on_decision(mut self, hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
+        self.observer.set_hook(Arc::new(hook));
+        self
+    }
+
+    /// Sets the clock that bounds the number of log events. Defaults to that of the operating system.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.observer.set_clock(Arc::new(clock));
+        self
+    }
+
+    pub(crate) fn observer(&self) -> &DecisionObserver {
+        &self.observer
+    }
+
     pub(crate) fn is_optional(&self) -> bool {
         self.optional
     }
@@ -208,6 +253,9 @@ impl<V> BearerAuthLayer<V> {
             policy_is_inside: inside.has_policy,
             rejection_format: inside.rejection_format,
             session_key: self.session_key.clone(),
+            admission_is_inside: self.admission_is_inside,
+            browser_page: self.browser_page,
+            observer: self.observer.clone(),
         }
     }
 
@@ -233,7 +281,11 @@ impl<V> BearerAuthLayer<V> {
             None => protected_resource_metadata_url(resource),
         };
         let context = self.requirements.challenge_context(resource_metadata, self.cors);
-        PreparedResource { resource: resource.clone(), templates: ResponseTemplates::new(context) }
+        PreparedResource {
+            resource: resource.clone(),
+            templates: ResponseTemplates::new(context),
+            page: browser_page(resource),
+        }
     }
 }
 
@@ -255,6 +307,9 @@ impl<V> Clone for BearerAuthLayer<V> {
             optional: self.optional,
             cors: self.cors,
             session_key: self.session_key.clone(),
+            browser_page: self.browser_page,
+            admission_is_inside: self.admission_is_inside,
+            observer: self.observer.clone(),
         }
     }
 }

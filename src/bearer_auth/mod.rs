@@ -15,6 +15,7 @@
 //! | a token that this server is not configured to verify | 500, and no challenge |
 //! | with a [resolver](BearerAuthLayer::with_resolver): a host without a resource | 421 |
 //! | a CORS preflight | 204; if tokens are optional, only where it announces `Authorization` |
+//! | a `GET` of a browser without a token | the 401, with [a page](BearerAuthLayer::without_browser_page) as its body |
 //!
 //! Pages of every origin may read rejections, and responses to valid tokens: they carry
 //! `Access-Control-Allow-Origin: *` unless the service sets the header itself, or CORS is [left to
@@ -69,12 +70,16 @@ mod credentials;
 mod future;
 mod layer;
 mod requirements;
+#[cfg(feature = "rmcp")]
+mod rmcp_caller;
 mod service;
 mod session;
 
 pub use credentials::bearer_token;
 pub use future::BearerAuthFuture;
 pub use layer::BearerAuthLayer;
+#[cfg(feature = "rmcp")]
+pub use rmcp_caller::OptionalCaller;
 pub use service::BearerAuth;
 pub use session::SessionKey;
 

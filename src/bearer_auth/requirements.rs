@@ -54,9 +54,10 @@ impl Requirements {
             Ok(caller) if self.hierarchy.grants_all(caller.scopes(), &self.scopes) => {
                 return Ok(caller);
             }
-            Ok(caller) => {
-                Rejection::new(RejectionReason::InsufficientScope).granted(caller.scopes().clone())
-            }
+            Ok(caller) => Rejection::new(RejectionReason::InsufficientScope)
+                .granted(caller.scopes().clone())
+                .lacking(&self.scopes, caller.scopes(), &self.hierarchy)
+                .of_caller(Some(&caller)),
             Err(error) => Rejection::from(error),
         };
         Err(if self.step_up_from_handlers {

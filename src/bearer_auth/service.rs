@@ -12,7 +12,7 @@ use super::authenticator::{AuthVerdict, Authenticator};
 use super::credentials::presented_token;
 use super::future::{BearerAuthFuture, UnverifiedRequest, Verification};
 use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken, check_token68};
-use crate::response::{ResponseBody, unknown_host};
+use crate::response::ResponseBody;
 
 /// Middleware that passes only requests with a valid bearer token. See the [module's
 /// documentation](crate::bearer_auth).
@@ -58,7 +58,8 @@ where
         match self.decide(&mut parts) {
             AuthDecision::Verdict(AuthVerdict::Pass(passed)) => {
                 let request = Request::from_parts(parts, body);
-                BearerAuthFuture::inner(self.inner.clone(), request, passed)
+                let authenticator = Arc::clone(&self.authenticator);
+                BearerAuthFuture::inner(self.inner.clone(), request, passed, authenticator)
             }
             AuthDecision::Verdict(AuthVerdict::Respond(response)) => {
                 BearerAuthFuture::ready(response)
@@ -86,7 +87,7 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
             return respond(authenticator.preflight_response());
         }
         let Some(resource) = authenticator.resource(parts) else {
-            return respond(unknown_host(authenticator.cors));
+            return respond(authenticator.reject_unknown_host());
         };
         if authenticator.passes_without_token(parts) {
             return AuthDecision::Verdict(authenticator.pass(&resource, parts, None));

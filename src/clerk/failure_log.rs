@@ -1,22 +1,17 @@
 //! The log of tokens that were not accepted, bounded where a stranger can cause it.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::jwks::REFRESHED_RECENTLY;
-use crate::clock::Clock;
+use crate::clock::{Clock, Limit};
 use crate::error::{ClerkError, VerifyError, VerifyErrorKind};
 use crate::oauth::AudienceMismatch;
-
-/// The shortest time between two lines of one kind at the levels `warn` and `error`. Each request
-/// can cause one, and anybody can send requests.
-const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Logs why tokens were not accepted. The caller only gets a fixed description.
 ///
 /// What an operator should act on is logged as `warn` or `error`: of each kind at most one line in
-/// ten seconds, and the next line counts those that were left out (`omitted`). `debug` has an event
-/// for each token.
+/// ten seconds, and the next line counts those that were left out (`omitted`), since each request can
+/// cause one, and anybody can send requests. `debug` has an event for each token.
 pub(super) struct FailureLog {
     clock: Arc<dyn Clock>,
     misconfigured: Limit,
@@ -30,11 +25,11 @@ impl FailureLog {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            misconfigured: Limit::default(),
-            unavailable: Limit::default(),
-            audience: Limit::default(),
-            issuer: Limit::default(),
-            membership: Limit::default(),
+            misconfigured: Limit::per_ten_seconds(1),
+            unavailable: Limit::per_ten_seconds(1),
+            audience: Limit::per_ten_seconds(1),
+            issuer: Limit::per_ten_seconds(1),
+            membership: Limit::per_ten_seconds(1),
         }
     }
 
@@ -96,50 +91,5 @@ impl FailureLog {
             _ => return None,
         };
         limit.admit(self.clock.monotonic())
-    }
-}
-
-/// Admits one line per interval.
-#[derive(Default)]
-pub(super) struct Limit(Mutex<Window>);
-
-#[derive(Default)]
-struct Window {
-    /// When the last line was written, on the monotonic clock.
-    written_at: Option<Duration>,
-    omitted: u64,
-}
-
-impl Limit {
-    pub(super) fn admit(&self, now: Duration) -> Option<u64> {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.written_at.is_some_and(|at| now.saturating_sub(at) < INTERVAL) {
-            window.omitted = window.omitted.saturating_add(1);
-            return None;
-        }
-        window.written_at = Some(now);
-        Some(std::mem::take(&mut window.omitted))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn admits_one_line_per_interval_and_counts_the_others() {
-        let limit = Limit::default();
-        let rows = [
-            (5, Some(0)),
-            (5, None),
-            (14, None),
-            (15, Some(2)),
-            (24, None),
-            (99, Some(1)),
-            (109, Some(0)),
-        ];
-        for (second, expected) in rows {
-            assert_eq!(limit.admit(Duration::from_secs(second)), expected, "second {second}");
-        }
     }
 }

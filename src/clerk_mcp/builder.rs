@@ -14,8 +14,10 @@ use crate::error::ConfigError;
 use crate::mcp::AccessPolicy;
 use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
 use crate::oauth::{OFFLINE_ACCESS, ResourceUrl, ScopeHierarchy, Scopes};
-use crate::response::RejectionFormat;
+use crate::response::{Decision, RejectionFormat};
 use crate::services::{AuthorizationServerService, ProtectedResourceService};
+
+type OnDecision = dyn Fn(&Decision<'_>) + Send + Sync;
 
 type CustomizeMetadata =
     dyn Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + Sync;
@@ -41,6 +43,8 @@ pub struct ClerkMcpBuilder {
     optional: bool,
     cors: bool,
     session_key: Option<SessionKey>,
+    browser_page: bool,
+    on_decision: Option<Arc<OnDecision>>,
     root_metadata: bool,
     authorization_server_metadata: bool,
     restrict_advertised_scopes: bool,
@@ -68,6 +72,8 @@ impl ClerkMcpBuilder {
             optional: false,
             cors: true,
             session_key: None,
+            browser_page: true,
+            on_decision: None,
             root_metadata: true,
             authorization_server_metadata: true,
             restrict_advertised_scopes: false,
@@ -244,6 +250,24 @@ impl ClerkMcpBuilder {
         self
     }
 
+    /// Answers browsers as every other client without a token; see
+    /// [`BearerAuthLayer::without_browser_page`]. Defaults to a short page in HTML as the body of the
+    /// 401.
+    pub fn without_browser_page(mut self) -> Self {
+        self.browser_page = false;
+        self
+    }
+
+    /// Sets a function that is called with the decision about each request, such as for an audit
+    /// log. Defaults to none.
+    ///
+    /// [`AuthLayer::on_decision`] says when it is called, and what it must not do. It is for the
+    /// layers: [`ClerkMcp::authenticate`] and [`ClerkMcp::authorize`] tell their caller.
+    pub fn on_decision(mut self, hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
+        self.on_decision = Some(Arc::new(hook));
+        self
+    }
+
     /// Serves the metadata only at the well-known paths that contain the path of the resource, and
     /// leaves those without it to another endpoint of the same host. Defaults to serving both.
     ///
@@ -363,8 +387,15 @@ impl ClerkMcpBuilder {
             .required_scopes(self.scopes.clone())
             .initial_scopes(initial_scopes.clone())
             .scope_hierarchy(self.hierarchy.clone())
+            .clock(verifier.clock())
             .bind_sessions(self.session_key_or_default(verifier)?);
-        let bearer_auth = if self.optional { bearer_auth.optional() } else { bearer_auth };
+        type BearerSetting = fn(BearerAuthLayer<ClerkVerifier>) -> BearerAuthLayer<ClerkVerifier>;
+        let settings: [(bool, BearerSetting); 2] = [
+            (self.optional, BearerAuthLayer::optional),
+            (!self.browser_page, BearerAuthLayer::without_browser_page),
+        ];
+        let settings = settings.into_iter().filter(|(is_on, _)| *is_on);
+        let bearer_auth = settings.fold(bearer_auth, |layer, (_, set)| set(layer));
         let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
             .clock(verifier.clock())
             .look_up_memberships(verifier.clone())
@@ -380,10 +411,17 @@ impl ClerkMcpBuilder {
         ];
         let settings = settings.into_iter().filter(|(is_on, _)| *is_on);
         let access_policy = settings.fold(access_policy, |layer, (_, set)| set(layer));
-        Ok(if self.cors {
+        let layer = if self.cors {
             AuthLayer::new(bearer_auth, access_policy)
         } else {
             AuthLayer::new(bearer_auth.without_cors(), access_policy.without_cors())
+        };
+        Ok(match &self.on_decision {
+            Some(hook) => {
+                let hook = Arc::clone(hook);
+                layer.on_decision(move |decision| hook(decision))
+            }
+            None => layer,
         })
     }
 

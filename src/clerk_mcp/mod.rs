@@ -161,7 +161,7 @@ impl ClerkMcp {
 
     /// Returns the response to a request that a handler rejects, such as for an
     /// [`InsufficientScope`](crate::InsufficientScope): the one that the layers would send by HTTP
-    /// status, with this resource and its scopes.
+    /// status, with this resource and its scopes. The rejection is logged as theirs are.
     #[must_use]
     pub fn reject(&self, rejection: impl Into<Rejection>) -> Response<ResponseBody> {
         let context = ChallengeContext {
@@ -170,7 +170,9 @@ impl ClerkMcp {
             initial_scopes: self.0.initial_scopes.clone(),
             cors: self.0.cors,
         };
-        context.respond(rejection.into())
+        let rejection = rejection.into();
+        self.0.auth_layer.bearer_auth().observer().log_rejection(&rejection);
+        context.respond(rejection)
     }
 
     /// Returns every well-known path with the service that answers there, for a router. For axum,

@@ -12,7 +12,7 @@ use std::{io, process, thread};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 use tracing::dispatcher;
-use tracing::instrument::{Instrument, WithSubscriber};
+use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 const THREAD_NAME: &str = "clerk-mcp-tools";
@@ -32,7 +32,8 @@ pub(crate) enum BackgroundError {
 
 /// Starts a task on the background thread. It runs to its end, whether its handle is kept or not.
 ///
-/// Its log events have the span and the subscriber of the caller.
+/// Its log events have the subscriber of the caller, and not its span: a connection that the task opens
+/// would keep the span open for as long as the connection is.
 pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>, BackgroundError>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -41,7 +42,7 @@ where
     // `log`.
     let has_subscriber = dispatcher::get_default(|current| !current.is::<NoSubscriber>());
     if has_subscriber {
-        spawn_without_caller(future.in_current_span().with_current_subscriber())
+        spawn_without_caller(future.with_current_subscriber())
     } else {
         spawn_without_caller(future)
     }

@@ -13,7 +13,8 @@
 //! | [`organizations`] | Rules about roles and permissions, and calls to other services for the caller |
 //! | [`testing`] | How to test a server without a Clerk account |
 //! | [`client`] | How a web application connects its users to MCP servers |
-//! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits, logs, metrics |
+//! | [`deployment`] | Proxies, probes, several hosts or endpoints, limits |
+//! | [`operation`] | Logs, spans, metrics, and an audit log |
 //! | [`rejections`] | What a rejected request means, and what to do about it |
 //! | [`defaults`] | Every default value and every limit |
 //! | [`revocation`] | How late a revoked token, key or scope is noticed |
@@ -74,6 +75,9 @@ pub mod client {}
 
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}
+
+#[doc = include_str!("operation.md")]
+pub mod operation {}
 
 #[doc = include_str!("rejections.md")]
 pub mod rejections {}

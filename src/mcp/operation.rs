@@ -65,6 +65,20 @@ impl<'a> Operation<'a> {
         self.name.as_deref()
     }
 
+    /// Returns a copy whose method and name have at most this many characters each, and end in `…` if
+    /// there were more.
+    pub(crate) fn to_bounded(&self, max_chars: usize) -> Operation<'static> {
+        let bounded = |text: &str| match text.char_indices().nth(max_chars) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+            None => text.to_owned(),
+        };
+        Operation {
+            method: bounded(&self.method).into(),
+            target: self.target,
+            name: self.name().map(|name| bounded(name).into()),
+        }
+    }
+
     pub(crate) fn target(&self) -> OperationTarget {
         self.target
     }

@@ -144,7 +144,8 @@ impl AudienceMismatch {
         Self { audience: shown.chain(more).collect(), resource: Self::shown(own.as_str()) }
     }
 
-    fn shown(url: &str) -> String {
+    /// Returns a URL as a log may show it.
+    pub(crate) fn shown(url: &str) -> String {
         let is_before_query = |c: &char| !matches!(c, '?' | '#');
         let mut shown: String = url.chars().take_while(is_before_query).collect();
         if let Some(query) = url.get(shown.len()..).and_then(|rest| rest.chars().next()) {

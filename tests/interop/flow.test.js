@@ -183,6 +183,27 @@ for (const sdk of SDKS) {
       });
     }
 
+    it('requests the scope that a tool requires by its arguments, and continues', async () => {
+      const user = new User();
+      const client = session(user);
+      const endpoint = server.argumentsEndpoint;
+      const read = (path) => client.call('read_note', { path });
+      await client.signIn(endpoint);
+      assert.deepEqual(await read('/shared/1'), { path: '/shared/1' });
+      client.recorder.exchanges = [];
+
+      await assert.rejects(read('/private/1'), sdk.api.UnauthorizedError);
+      const [rejected] = client.recorder.of('POST', endpoint);
+      assert.equal(rejected.status, 403);
+      assert.match(rejected.challenge, /^Bearer error="insufficient_scope", .*scope="profile email public_metadata"$/);
+      const requested = user.authorizations.at(-1).searchParams.get('scope').split(' ');
+      assert.deepEqual(new Set(requested), new Set([...sdk.scope.split(' '), 'public_metadata']));
+      await sdk.finishAuth(client.transport, user.callback);
+      assert.deepEqual(await read('/private/1'), { path: '/private/1' });
+      assert.equal(user.authorizations.length, 2);
+      assert.deepEqual(await read('/shared/2'), { path: '/shared/2' });
+    });
+
     it('keeps the scope that a tool required when its token has expired', async () => {
       const user = await signedInWith(sdk, SCOPES.join(' '));
       const client = session(user);

@@ -7,12 +7,15 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::duplicate_mod, reason = "two examples share their `support` module")]
 
 mod support;
 
 mod access_policy;
 mod auth_info;
+mod axum_handlers;
 mod bearer_auth;
+mod browser_page;
 mod client;
 mod client_stores;
 mod config;
@@ -20,6 +23,7 @@ mod corpus;
 mod cors;
 mod credentials;
 mod day_without_clerk;
+mod decisions;
 mod environment;
 mod example_credentials;
 mod expired_tokens;
@@ -40,6 +44,7 @@ mod properties;
 mod readiness;
 mod rejection_format;
 mod responses;
+mod rmcp_arguments;
 mod rmcp_client;
 mod runtimes;
 mod secrets;

@@ -232,12 +232,16 @@ async fn a_batch_and_a_response_that_has_begun_stay_as_they_are() {
     let warning = format!("{TOO_LATE} required=a problem=\"the request is not a single message\"");
     assert!(capture.text().contains(&warning), "{}", capture.text());
 
+    // At most one warning in ten seconds.
+    post(&service, Some(&token), &[], &batch).await;
+    assert_eq!(capture.text().matches(TOO_LATE).count(), 1);
+    fixture.advance(10);
     let response = post(&service, Some(&token), &[], &call_needing(&[])).await;
     assert_eq!(response.status.as_u16(), 200);
     let last = handles.lock().unwrap().last().cloned().flatten().unwrap();
     assert!(last.require_scopes(&scopes("profile")).is_ok());
     assert!(last.require_scopes(&scopes("late")).is_err());
-    let warning = format!("{TOO_LATE} required=late problem=\"the response has begun\"");
+    let warning = format!("{TOO_LATE} required=late problem=\"the response has begun\" omitted=1");
     assert!(capture.text().contains(&warning), "{}", capture.text());
 }
 

@@ -19,11 +19,10 @@ pub use error::{ExchangeError, ExchangeErrorKind};
 use request::{ExchangeRequest, form_encode};
 use response::{IssuedToken, NoToken};
 
-use super::failure_log::Limit;
 use super::http::{Http, send};
 use super::introspection::Backoff;
 use crate::cache::{Interrupted, Key, SingleFlight};
-use crate::clock::{Clock, Moment, SystemClock, timeout};
+use crate::clock::{Clock, Limit, Moment, SystemClock, timeout};
 use crate::error::{ClerkError, ClerkErrorKind, ConfigError};
 use crate::instance::{FrontendApi, OAuthClientSecret, check_client_id};
 use crate::oauth::{AccessToken, AuthInfo, Scopes};
@@ -265,7 +264,7 @@ impl TokenExchangeBuilder {
             permits: Semaphore::new(MAX_CONCURRENT_CALLS),
             backoff: Backoff::default(),
             clock,
-            log: Limit::default(),
+            log: Limit::per_ten_seconds(1),
         })))
     }
 }

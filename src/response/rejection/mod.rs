@@ -1,5 +1,7 @@
 //! Rejections: why a request was rejected, and the only place where that becomes a response.
 
+mod label;
+mod subject;
 mod template;
 mod tool_result;
 mod wire;
@@ -7,10 +9,11 @@ mod wire;
 use http::Response;
 
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::mcp::RequestId;
+use crate::mcp::{Operation, RequestId};
 use crate::metadata::protected_resource_metadata_url;
 use crate::oauth::{
-    InsufficientScope, NotGuarded, PermissionError, ResourceUrl, Scopes, TokenType,
+    AuthInfo, InsufficientScope, NotGuarded, PermissionError, ResourceUrl, ScopeHierarchy, Scopes,
+    TokenType,
 };
 use crate::response::ResponseBody;
 use template::ResponseTemplate;
@@ -171,7 +174,7 @@ pub struct Rejection {
 }
 
 /// What only some rejections know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Details {
     /// The scopes that this request needs in addition to those that every request needs.
     further_scopes: Scopes,
@@ -179,12 +182,22 @@ struct Details {
     granted: Scopes,
     /// The id of the request in the message that is at fault, if known.
     request_id: Option<RequestId>,
+    /// The scopes that the caller lacks.
+    missing: Scopes,
+    /// The caller, if the token is valid.
+    caller: Option<AuthInfo>,
+    /// What the request asks for, if it was read. Bounded.
+    operations: Vec<Operation<'static>>,
 }
 
 /// A rejection to which the inner service that applies the access policy responds, once it knows the
 /// operation. In the extensions of a request, which must not pass.
 #[derive(Clone)]
 pub(crate) struct PendingRejection(pub(crate) Rejection);
+
+/// A rejection by a handler, in the extensions of its response. The bearer layer completes it.
+#[derive(Clone)]
+pub(crate) struct HandlerRejection(pub(crate) Rejection);
 
 impl Rejection {
     pub(crate) fn new(reason: RejectionReason) -> Self {
@@ -279,6 +292,10 @@ impl Rejection {
     /// `baseline` are the scopes that every request to the resource needs. The challenge names them
     /// together with those that this request needs, since clients request exactly the scopes of the
     /// challenge.
+    ///
+    /// It is for a handler that no layer is around. [`ClerkMcp::reject`](crate::ClerkMcp::reject)
+    /// also logs the rejection, and
+    /// [`into_response_in_layer`](Self::into_response_in_layer) leaves the challenge to a layer.
     #[must_use]
     pub fn into_response(
         self,
@@ -294,8 +311,42 @@ impl Rejection {
         context.respond(self)
     }
 
+    /// Builds the response for a handler behind the layers of this crate, which know the resource:
+    /// the bearer layer replaces it by the response that it would send itself, with the challenge,
+    /// and logs the rejection. Headers that were added in between are lost.
+    ///
+    /// Without a layer, the response goes out as it is: with the status and the body, and without a
+    /// challenge. With the feature `axum`, this is what a handler that returns a `Rejection` sends.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clerk_mcp_tools::response::ResponseBody;
+    /// use clerk_mcp_tools::{AuthInfo, Rejection, ScopeHierarchy, Scopes};
+    /// use http::{Request, Response, StatusCode};
+    ///
+    /// fn delete<B>(request: &Request<B>, needed: &Scopes) -> Result<(), Response<ResponseBody>> {
+    ///     let Some(caller) = request.extensions().get::<AuthInfo>() else { return Ok(()) };
+    ///     caller
+    ///         .require_scopes(needed, &ScopeHierarchy::new())
+    ///         .map_err(|error| Rejection::from(error).into_response_in_layer())
+    /// }
+    /// # let caller = AuthInfo::for_user("user_1", "t".into()).build();
+    /// # let mut request = Request::new(());
+    /// # request.extensions_mut().insert(caller);
+    /// # let response = delete(&request, &Scopes::parse("files:write")?).unwrap_err();
+    /// # assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    /// # Ok::<(), clerk_mcp_tools::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn into_response_in_layer(self) -> Response<ResponseBody> {
+        let mut response = ResponseTemplate::unchallenged(&self).response(self.clone());
+        response.extensions_mut().insert(HandlerRejection(self));
+        response
+    }
+
     /// Returns the type of a credential that was rejected for it, if it is known.
-    fn rejected_type(&self) -> Option<TokenType> {
+    pub(crate) fn rejected_type(&self) -> Option<TokenType> {
         self.error.as_ref()?.rejected_type()
     }
 
@@ -332,9 +383,10 @@ impl From<VerifyError> for Rejection {
         };
         let rejection = match (error.granted_scopes(), error.lacking_scopes()) {
             (Some(scopes), _) => Self::new(reason).granted(scopes.clone()),
-            (None, Some((required, granted))) => {
-                Self::new(reason).granted(granted.clone()).needing(required)
-            }
+            (None, Some((required, granted))) => Self::new(reason)
+                .granted(granted.clone())
+                .needing(required)
+                .lacking(required, granted, &ScopeHierarchy::new()),
             (None, None) => Self::new(reason),
         };
         Self { error: Some(error), ..rejection }

@@ -145,6 +145,11 @@ impl ResponseTemplate {
         Self::new(&Rejection::new(reason), None, &Scopes::none(), cors)
     }
 
+    /// Prepares the response to a rejection where no resource is known.
+    pub(super) fn unchallenged(rejection: &Rejection) -> Self {
+        Self::new(rejection, None, &Scopes::none(), false)
+    }
+
     pub(super) fn response<B>(&self, rejection: Rejection) -> Response<ResponseBody<B>> {
         let mut response = Response::new(ResponseBody::from_bytes(self.body.clone()));
         *response.status_mut() = self.status;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sample::Sample;
 use super::{contention, lifetimes, listing, writes};
-use crate::client::{Store, StoreError};
+use crate::client::{Record, RecordKey, Store, StoreError};
 
 /// Checks that a store does what [`Store`] asks for: compare and set, lifetimes, at most one taker,
 /// lists in pages, complete scans, and all of it with 64 callers at once.
@@ -100,10 +100,34 @@ impl From<StoreError> for Failure {
 /// The outcome of a rule.
 pub(super) type Held = Result<(), Failure>;
 
+/// The length of what is shown of a value.
+const MAX_SHOWN: usize = 300;
+
 /// Fails with what was found unless it is what was expected.
 pub(super) fn expect<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Held {
     if found == expected {
         return Ok(());
     }
-    Err(Failure::Broken(format!("{what} is {found:?} and not {expected:?}")))
+    let (found, expected) = (shown(&found), shown(&expected));
+    Err(Failure::Broken(format!("{what} is {found} and not {expected}")))
+}
+
+fn shown(value: &impl fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Fails at the first record that is not the one that was expected.
+pub(super) fn expect_records(
+    what: &str,
+    found: &[(RecordKey, Record)],
+    expected: &[(RecordKey, Record)],
+) -> Held {
+    for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
+        expect(&format!("record {number} of {what}"), found, expected)?;
+    }
+    expect(&format!("the length of {what}"), found.len(), expected.len())
 }

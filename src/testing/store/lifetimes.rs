@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::conformance::{Failure, Held, StoreViolation, expect};
+use super::conformance::{Failure, Held, StoreViolation, expect, expect_records};
 use super::sample::Sample;
 use crate::client::{Expect, Record, RecordKey, Saved};
 use crate::clock::{Clock, SystemClock};
@@ -60,8 +60,8 @@ async fn absent(sample: &Sample) -> Held {
         let saved = sample.store().save(&key, &new, expected, None).await?;
         expect("save by revision", saved, Saved::Conflict)?;
     }
-    let listed: Vec<_> = sample.store().list(&owner, None, 10).await?;
-    expect("the list of its owner", listed, vec![(lasting.clone(), record.clone())])?;
+    let listed = sample.store().list(&owner, None, 10).await?;
+    expect_records("the list of its owner", &listed, &[(lasting.clone(), record.clone())])?;
     let saved = sample.store().save(&key, &new, Expect::Absent, Some(LONG)).await?;
     expect("a new first save", saved, Saved::Yes)?;
     expect("what is stored", sample.store().load(&key).await?, Some(new))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::conformance::{Failure, Held, StoreViolation, expect};
+use super::conformance::{Failure, Held, StoreViolation, expect, expect_records};
 use super::lifetimes;
 use super::sample::Sample;
 use crate::client::{Expect, OwnerTag, Record, RecordKey, Saved};
@@ -52,13 +52,13 @@ async fn list(sample: &Sample) -> Held {
     let pages = pages(sample, &alice).await?;
     let lengths: Vec<_> = pages.iter().map(Vec::len).collect();
     expect("the length of the pages", lengths, vec![PAGE, PAGE, CONNECTIONS - 2 * PAGE])?;
-    expect("the list", pages.concat(), of_alice.clone())?;
+    expect_records("the list", &pages.concat(), &of_alice)?;
     let whole = sample.store().list(&bob, None, usize::MAX).await?;
-    expect("the list of another owner", whole, of_bob.clone())?;
+    expect_records("the list of another owner", &whole, &of_bob)?;
     let none = sample.store().list(&nobody, None, PAGE).await?;
-    expect("the list of an owner of nothing", none, Vec::new())?;
+    expect_records("the list of an owner of nothing", &none, &[])?;
     let none = sample.store().list(&alice, None, 0).await?;
-    expect("a list of no record", none, Vec::new())?;
+    expect_records("a list of no record", &none, &[])?;
     behind_a_key_that_is_gone(sample, &alice, of_alice).await?;
     behind_a_key_of_another_owner(sample, &alice, &bob).await
 }
@@ -93,9 +93,9 @@ async fn behind_a_key_that_is_gone(
     }
     let after = records.last().map(|(key, _)| key);
     let listed = sample.store().list(owner, after, CONNECTIONS).await?;
-    expect("the list behind a key that is gone", listed, rest.clone())?;
+    expect_records("the list behind a key that is gone", &listed, &rest)?;
     let whole = sample.store().list(owner, None, CONNECTIONS).await?;
-    expect("the list after a delete", whole, rest)
+    expect_records("the list after a delete", &whole, &rest)
 }
 
 async fn behind_a_key_of_another_owner(sample: &Sample, alice: &OwnerTag, bob: &OwnerTag) -> Held {
@@ -103,9 +103,9 @@ async fn behind_a_key_of_another_owner(sample: &Sample, alice: &OwnerTag, bob: &
     let (one, two) = (sample.connection(first, "0"), sample.connection(second, "0"));
     let whole = sample.store().list(second, None, usize::MAX).await?;
     let listed = sample.store().list(second, Some(&one), usize::MAX).await?;
-    expect("the list behind a key of an owner before", listed, whole)?;
+    expect_records("the list behind a key of an owner before", &listed, &whole)?;
     let listed = sample.store().list(first, Some(&two), usize::MAX).await?;
-    expect("the list behind a key of an owner after", listed, Vec::new())
+    expect_records("the list behind a key of an owner after", &listed, &[])
 }
 
 async fn scan(sample: &Sample) -> Held {

@@ -1,5 +1,6 @@
 //! The server of the tests in `tests/interop`: the example `rmcp_axum` with a clock that the tests
-//! advance, and one MCP service twice, guarded and not, for the official conformance suite.
+//! advance, a server with a tool that asks for scopes by its arguments, and one MCP service twice, guarded
+//! and not, for the official conformance suite.
 //!
 //! It prints where it listens, and a line of JSON for each request to the example. Commands come from
 //! its input, at whose end it stops: `advance SECONDS` advances the clock of the servers and of their
@@ -7,6 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "the tests read where it listens")]
 
+mod arguments;
 mod fixtures;
 #[path = "../../../examples/rmcp_axum.rs"]
 #[allow(dead_code, unreachable_pub, reason = "its main function is not called")]
@@ -21,7 +23,9 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use clerk_mcp_tools::testing::{FakeClerk, FakeClerkBuilder, ManualClock};
-use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, ConfigError, Scopes};
+use clerk_mcp_tools::{
+    AccessPolicy, ClerkMcp, ClerkMcpBuilder, ClerkVerifier, ConfigError, Scopes,
+};
 use http::HeaderMap;
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
@@ -44,14 +48,26 @@ async fn main() -> Result<(), Failure> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let origin = format!("http://{}", listener.local_addr()?);
-    let example = guard(&fake, &clock, &origin, "profile email", rmcp_axum::access_policy()?)?;
+    let example = guard(&fake, &clock, &origin, "profile email")?
+        .access_policy(rmcp_axum::access_policy()?)
+        .build()?;
     serve(listener, rmcp_axum::router(&example).layer(from_fn(print_exchange)));
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let suite_origin = format!("http://{}", listener.local_addr()?);
-    let suite = guard(&fake, &clock, &suite_origin, "profile", suite_policy()?)?;
+    let suite =
+        guard(&fake, &clock, &suite_origin, "profile")?.access_policy(suite_policy()?).build()?;
     serve(listener, suite_router(&suite));
 
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let arguments_origin = format!("http://{}", listener.local_addr()?);
+    let arguments = guard(&fake, &clock, &arguments_origin, "profile email")?;
+    // Clients that read the metadata, and not the challenge, ask for these at once.
+    let arguments = arguments.scopes_supported(ALL_SCOPES.parse()?);
+    let arguments = arguments.step_up_from_handlers().build()?;
+    serve(listener, arguments.mount(Router::new(), arguments::service(&arguments)));
+
+    println!("arguments on {arguments_origin}");
     println!("suite on {suite_origin} with the token {}", token(&fake, &suite));
     println!("listening on {origin} with the token {}", token(&fake, &example));
 
@@ -73,21 +89,15 @@ fn guard(
     clock: &ManualClock,
     origin: &str,
     scopes: &str,
-    policy: AccessPolicy,
-) -> Result<ClerkMcp, Failure> {
+) -> Result<ClerkMcpBuilder, Failure> {
     let verifier = ClerkVerifier::builder()
         .frontend_api(fake.frontend_api())
         .backend_api(fake.backend_api())
         .secret_key(fake.secret_key().parse()?)
         .clock(clock.clone())
         .build()?;
-    let clerk = ClerkMcp::builder()
-        .resource(format!("{origin}/mcp").parse()?)
-        .verifier(verifier)
-        .scopes(scopes.parse()?)
-        .access_policy(policy)
-        .build()?;
-    Ok(clerk)
+    let resource = format!("{origin}/mcp").parse()?;
+    Ok(ClerkMcp::builder().resource(resource).verifier(verifier).scopes(scopes.parse()?))
 }
 
 /// Every kind of rule, on what the suite uses. The token of the suite has all these scopes, so that

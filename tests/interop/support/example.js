@@ -19,8 +19,8 @@ export async function startExample(settings = {}, args = []) {
 }
 
 /**
- * Starts the program in `server`: the example with a clock that `advance` advances, and in `suite` the
- * services for the conformance suite. `takeExchanges` returns the requests to the example since the
+ * Starts the program in `server`: the example with a clock that `advance` advances, in `suite` the
+ * services for the conformance suite, and in `argumentsEndpoint` a server whose tool asks for scopes. `takeExchanges` returns the requests to the example since the
  * last time, with their status.
  */
 export async function startServer() {
@@ -28,6 +28,7 @@ export async function startServer() {
   const [, clerk] = await lineWith(CLERK);
   const [, token] = await lineWith(/^listening on \S+ with the token (\S+)$/);
   const [, suiteOrigin, suiteToken] = await lineWith(/^suite on (\S+) with the token (\S+)$/);
+  const [, argumentsOrigin] = await lineWith(/^arguments on (\S+)$/);
   const suite = { guarded: `${suiteOrigin}/mcp`, unguarded: `${suiteOrigin}/unguarded`, token: suiteToken };
   const exchanges = [];
   lines.on('line', (line) => {
@@ -41,7 +42,8 @@ export async function startServer() {
   };
   // The lines of the requests so far come before that of the command.
   const takeExchanges = () => advance(0).then(() => exchanges.splice(0));
-  return { origin, clerk, endpoint: `${origin}/mcp`, token, suite, advance, takeExchanges, stop };
+  const argumentsEndpoint = `${argumentsOrigin}/mcp`;
+  return { origin, clerk, endpoint: `${origin}/mcp`, token, suite, argumentsEndpoint, advance, takeExchanges, stop };
 }
 
 async function start(example, settings = {}, args = []) {

@@ -76,8 +76,8 @@ export class Session {
   }
 
   /** Calls a tool and returns its result, one JSON value. */
-  async call(name) {
-    const result = await this.client.callTool({ name, arguments: {} });
+  async call(name, parameters = {}) {
+    const result = await this.client.callTool({ name, arguments: parameters });
     assert.equal(result.isError ?? false, false, JSON.stringify(result.content));
     return JSON.parse(onlyText(result));
   }

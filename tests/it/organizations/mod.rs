@@ -1,7 +1,11 @@
 //! Organizations: memberships, rules about them, and tokens for other services.
 
+mod example_server;
 mod exchange;
 mod invalid_responses;
+mod load;
+#[path = "../../../benches/load/members.rs"]
+mod members;
 mod memberships;
 mod rules;
 mod step_up;

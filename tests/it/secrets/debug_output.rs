@@ -5,14 +5,15 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{
     AccessPolicyLayer, MemberRequirement, Operation, RequestBody, Requirement, StepUp,
 };
 use clerk_mcp_tools::bearer_auth::{
-    AccessToken, BearerAuthLayer, NotGuarded, ResourcesByHost, SessionKey, TokenRequest,
+    AccessToken, BearerAuthLayer, NotGuarded, OptionalCaller, ResourcesByHost, SessionKey,
+    TokenRequest,
 };
 use clerk_mcp_tools::clerk::{
     ApiKeys, ClerkClient, ExchangeErrorKind, MachineTokens, SessionTokens, TokenExchange, User,
@@ -27,7 +28,7 @@ use clerk_mcp_tools::instance::{
     BackendApi, FrontendApi, InstanceType, MachineId, MachineSecretKey, OAuthClientSecret,
 };
 use clerk_mcp_tools::metadata::ProtectedResourceMetadata;
-use clerk_mcp_tools::response::{BearerChallenge, NoInner, RejectionFormat};
+use clerk_mcp_tools::response::{BearerChallenge, Decision, NoInner, RejectionFormat};
 use clerk_mcp_tools::services::{
     AuthorizationServerService, CorsPreflightService, ProtectedResourceService, WellKnownService,
 };
@@ -386,7 +387,37 @@ async fn step_up(fixture: &Fixture, token: &str) -> StepUp {
     receiver.recv().await.unwrap()
 }
 
+/// Returns the decisions about calls with this token, which they also have where it does not belong.
+async fn decisions(fixture: &Fixture, token: &str) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&lines);
+    let policy = AccessPolicy::baseline_by_default().tool("x", Requirement::Denied);
+    let clerk = fixture.clerk_mcp_builder().access_policy(policy.build().unwrap());
+    let clerk = clerk.on_decision(move |decision| {
+        hook.lock().unwrap().push(format!("{decision:?} {decision:#?}"));
+    });
+    let service = guarded(clerk.build().unwrap().auth_layer());
+    let credentials = format!("Bearer {token}");
+    for (name, token) in [("x", credentials.as_str()), (token, &credentials), (token, "Bearer a b")]
+    {
+        let headers = [("authorization", token), ("mcp-method", "tools/call"), ("mcp-name", name)];
+        let body = format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#);
+        let request = request(Method::POST, "/mcp", &headers).map(|_| Body::from(body));
+        let response = crate::support::send(&service, request).await;
+        if let Some(rejection) = response.extensions.get::<Rejection>() {
+            lines.lock().unwrap().push(format!("{rejection} {rejection:?}"));
+        }
+    }
+    let lines = lines.lock().unwrap().clone();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    lines
+}
+
 async fn traffic(output: &mut DebugOutput, fixture: &Fixture, token: &str) {
+    output.add_type::<Decision<'_>>("Decision");
+    output.add_text("Decision", &decisions(fixture, token).await.join(" "));
+    let caller = verify_clerk_token(&fixture.verifier(), token).await.ok();
+    output.add("OptionalCaller", &OptionalCaller(caller));
     output.add("StepUp", &step_up(fixture, token).await);
     let verifier = fixture.verifier();
     output.add("AuthInfo", &verify_clerk_token(&verifier, token).await.unwrap());
