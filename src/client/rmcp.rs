@@ -87,15 +87,17 @@ pub struct Authorized<C> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AuthorizationError {
-    /// There is no access token. Only
-    /// [`NeedsLogin`](super::TokenErrorKind::NeedsLogin) means that the user has to sign in again;
-    /// the others are outages.
+    /// There is no access token. Only [`NeedsLogin`](super::TokenErrorKind::NeedsLogin) means that
+    /// the user has to sign in again; the others are outages.
     Token(TokenError),
     /// The token lacks scopes (403). The `WWW-Authenticate` header of the server is for
     /// [`Connection::step_up`].
     InsufficientScope(HeaderValue),
-    /// The server rejects tokens that were just issued (401).
-    Rejected,
+    /// The server rejects a token that was just issued (401), or a request without one. It may have
+    /// moved to another authorization server. Its `WWW-Authenticate` header is for
+    /// [`LoginOptions::challenge`](super::LoginOptions::challenge), together with
+    /// [`again`](super::LoginOptions::again).
+    Rejected(HeaderValue),
     /// The URL of the transport is not that of the server of the connection.
     OtherServer,
 }
@@ -296,7 +298,8 @@ impl<C> fmt::Debug for Authorized<C> {
 
 impl AuthorizationError {
     /// Returns why the request was not authorized, if that is why an error of rmcp came about, such
-    /// as a `ServiceError` or a `ClientInitializeError`.
+    /// as a `ServiceError` or a `ClientInitializeError`. Without a connection, with the HTTP client
+    /// alone, it finds the challenge for a first sign-in as well.
     #[must_use]
     pub fn find(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut current = Some(error);
@@ -318,8 +321,8 @@ impl AuthorizationError {
             // The source of an `io::Error` is that of the error inside.
             return error.get_ref()?.downcast_ref::<Self>().cloned();
         }
-        if error.is::<AuthRequiredError>() {
-            return Some(Self::Rejected);
+        if let Some(error) = error.downcast_ref::<AuthRequiredError>() {
+            return HeaderValue::from_str(&error.www_authenticate_header).ok().map(Self::Rejected);
         }
         let error = error.downcast_ref::<InsufficientScopeError>()?;
         let header = HeaderValue::from_str(&error.www_authenticate_header).ok()?;
@@ -344,7 +347,9 @@ impl fmt::Display for AuthorizationError {
             Self::InsufficientScope(_) => f.write_str(
                 "the server requires more scopes: begin a step-up with the challenge of this error",
             ),
-            Self::Rejected => f.write_str("the server rejects tokens that were just issued"),
+            Self::Rejected(_) => f.write_str(
+                "the server requires a sign-in: begin one, `again`, with the challenge of this error",
+            ),
             Self::OtherServer => f.write_str(
                 "the URL of the transport is not the one of the connection: set `info().server`",
             ),
