@@ -1,11 +1,20 @@
-//! The records of connections: sealing and opening, apart from any store.
+//! The client side: a token from memory, and the records of connections apart from any store.
 
 use std::hint::black_box;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, RandomizedNonceKey};
-use clerk_mcp_tools::client::{KeyId, RecordKey, SealingKeys};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{any, get};
+use clerk_mcp_tools::client::{
+    Begun, Callback, Connection, Connections, Egress, KeyId, LoginOptions, MemoryStore, Owner,
+    RecordKey, SealingKeys, ServerUrl,
+};
+use http::header::LOCATION;
+use serde_json::json;
 
-use crate::support::measure::{Case, measure};
+use crate::support::fixture::Fixture;
+use crate::support::measure::{Case, measure, poll_once};
 use crate::support::table::{print_head, print_row};
 
 const RECORDS: usize = 2000;
@@ -15,6 +24,23 @@ const ROUNDS: usize = 15;
 const BYTES: usize = 2048;
 
 pub(crate) fn run() {
+    tokens();
+    records();
+}
+
+fn tokens() {
+    let fixture = Fixture::new();
+    let connection = fixture.runtime.block_on(connect(&fixture));
+    let token = Case::new(RECORDS, |_| {
+        black_box(poll_once(connection.access_token())).unwrap();
+    });
+    let times = measure(ROUNDS, vec![token]);
+    let [token] = times[..] else { unreachable!() };
+    print_head("Access tokens of connections");
+    print_row("from memory", &format!("{token:.0} ns"), "at most 1 µs", token <= 1000.0);
+}
+
+fn records() {
     let key = RandomizedNonceKey::new(&AES_256_GCM_SIV, &[2; 32]).unwrap();
     let keys = SealingKeys::new([1; 32], KeyId::parse("2026-11").unwrap(), [2; 32]).unwrap();
     let tag = "a".repeat(43);
@@ -45,4 +71,40 @@ pub(crate) fn run() {
         let measured = format!("{time:.0} ns, {:.2} x", time / baseline);
         print_row(case, &measured, "at most 5 µs", time <= 5000.0);
     }
+}
+
+async fn connect(fixture: &Fixture) -> Connection {
+    let server = start_server(fixture.clerk.issuer()).await;
+    let redirect_uri = "https://app.example.com/callback";
+    let connections = Connections::builder(MemoryStore::new(100), keys(), redirect_uri)
+        .egress(Egress::public().allow_loopback())
+        .build()
+        .unwrap();
+    let owner = Owner::new("user_1");
+    let Begun::Redirect(login) =
+        connections.begin(&owner, &server, LoginOptions::new()).await.unwrap()
+    else {
+        panic!("no redirect");
+    };
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let response = browser.build().unwrap().get(login.url()).send().await.unwrap();
+    let location = response.headers()[LOCATION].to_str().unwrap().to_owned();
+    let callback = Callback::from_query(location.split_once('?').unwrap().1).unwrap();
+    connections.complete(&owner, callback).await.unwrap().connection
+}
+
+/// A server that only says where its users sign in.
+async fn start_server(issuer: &str) -> ServerUrl {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let document = json!({ "resource": url, "authorization_servers": [issuer] }).to_string();
+    let router = Router::new()
+        .route("/mcp", any(|| async { StatusCode::UNAUTHORIZED }))
+        .route("/.well-known/oauth-protected-resource", get(move || async { document }));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    ServerUrl::parse(&url).unwrap()
+}
+
+fn keys() -> SealingKeys {
+    SealingKeys::new([1; 32], KeyId::parse("bench").unwrap(), [2; 32]).unwrap()
 }

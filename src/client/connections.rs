@@ -16,8 +16,9 @@ use super::error::{CallbackError, LoginError, TokenError, VaultError};
 use super::login::{self, Beginning, LoginOptions, LoginRedirect};
 use super::owner::{Owner, ServerUrl};
 use super::record::ConnectionRecord;
+use super::reseal::{self, Resealed};
 use super::seal::SealingKeys;
-use super::store::{OwnerTag, Store};
+use super::store::{OwnerTag, ScanCursor, Store};
 use crate::clock::background;
 use crate::oauth::Scopes;
 
@@ -224,6 +225,25 @@ impl Connections {
         let engine = Arc::clone(&self.0);
         let sweep = async move { engine.vault.store().sweep(most).await };
         Ok(background::run(sweep).await?.map_err(VaultError::from)?)
+    }
+
+    /// Seals the records of one page with the current key, after a key was replaced. Begin with
+    /// `None`, and go on with [`Resealed::next`] until it is `None`; while records are left, begin
+    /// again later. A retired key can be removed when none is.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store failed.
+    pub async fn reseal(
+        &self,
+        from: Option<ScanCursor>,
+        most: usize,
+    ) -> Result<Resealed, TokenError> {
+        let engine = Arc::clone(&self.0);
+        background::run(async move {
+            reseal::reseal(&engine, from.as_ref(), most).await.map_err(TokenError::from)
+        })
+        .await?
     }
 
     /// Returns counts of this process.

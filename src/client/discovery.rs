@@ -137,13 +137,12 @@ async fn resource_metadata(
     }
     let own = protected_resource_metadata_url(server.resource());
     let root = format!("{}{PROTECTED_RESOURCE_WELL_KNOWN}", server.resource().origin());
-    for url in [&own, &root] {
-        if let Some(found) = fetch(http, url, "the server's metadata").await? {
-            return Ok(Some(found));
-        }
-        if own == root {
-            break;
-        }
+    let urls = if own == root { vec![own] } else { vec![own, root] };
+    match first(http, &urls, "the server's metadata").await {
+        Ok(None) => {}
+        // Some hosts have a page for every path.
+        Err(error) if error.kind() == LoginErrorKind::Discovery && probe.status.is_success() => {}
+        found => return found,
     }
     match probe.status {
         StatusCode::UNAUTHORIZED => {
@@ -191,14 +190,10 @@ async fn authorization_server(
     http: &Http,
     issuer: &str,
 ) -> Result<AuthorizationServer, LoginError> {
-    for url in metadata_urls(issuer)? {
-        let found: Option<AuthorizationServerMetadata> =
-            fetch(http, &url, "the authorization server's metadata").await?;
-        if let Some(found) = found {
-            return check_server(found, issuer);
-        }
-    }
-    Err(discovery("the authorization server has no metadata (RFC 8414)"))
+    let urls = metadata_urls(issuer)?;
+    let found = first(http, &urls, "the authorization server's metadata").await?;
+    let missing = || discovery("the authorization server has no metadata (RFC 8414)");
+    check_server(found.ok_or_else(missing)?, issuer)
 }
 
 /// RFC 8414 section 3.1, and OpenID Connect Discovery with and without the path inserted.
@@ -264,6 +259,27 @@ fn check_server(
         auth_methods: metadata.token_endpoint_auth_methods_supported,
         issuer: metadata.issuer,
     })
+}
+
+/// Returns the first document at one of these URLs. What is there and is no document, such as a page
+/// for every path, is passed over.
+async fn first<T: for<'de> Deserialize<'de>>(
+    http: &Http,
+    urls: &[String],
+    subject: &str,
+) -> Result<Option<T>, LoginError> {
+    let mut unusable = None;
+    for url in urls {
+        match fetch(http, url, subject).await {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => {}
+            Err(error) if error.kind() == LoginErrorKind::Discovery => {
+                unusable.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    unusable.map_or(Ok(None), Err)
 }
 
 /// Returns the document at a URL, or `None` if there is none (4xx).

@@ -48,6 +48,7 @@ mod record;
 mod refresh;
 mod registered_client;
 mod registration;
+mod reseal;
 mod seal;
 mod store;
 mod token_endpoint;
@@ -70,6 +71,7 @@ pub use error::{
 pub use login::{LoginOptions, LoginRedirect, ReturnPathError};
 pub use owner::{Owner, ServerUrl, ServerUrlError};
 pub use registered_client::RegisteredClient;
+pub use reseal::Resealed;
 pub use seal::{KeyId, SealError, SealingKeys};
 #[cfg(feature = "client-postgres")]
 pub use store::PostgresStore;

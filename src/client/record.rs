@@ -164,6 +164,8 @@ pub(super) enum StoredReason {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct RegistrationRecord {
     pub(super) client: ClientRecord,
+    /// When it is no longer used, in seconds since 1970-01-01T00:00:00Z.
+    pub(super) ends: Option<u64>,
 }
 
 /// Who refreshes, or registers. It has no content: whose it is, its revision says.

@@ -154,9 +154,10 @@ async fn register(
         }
     })?;
     engine.counters.registrations.increment();
-    let lifetime = registration.lifetime(engine.unix_seconds());
-    let client = registration.into_client(key)?;
-    let record = RegistrationRecord { client };
+    let now = engine.unix_seconds();
+    let lifetime = registration.lifetime(now);
+    let ends = lifetime.map(|lifetime| now.saturating_add(lifetime.as_secs()));
+    let record = RegistrationRecord { client: registration.into_client(key)?, ends };
     if lifetime.is_none_or(|lifetime| !lifetime.is_zero()) {
         engine.vault.save(key, &record, Expect::Any, lifetime).await?;
     }

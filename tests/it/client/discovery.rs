@@ -239,6 +239,37 @@ async fn addresses_that_are_not_public_are_not_called() {
 }
 
 #[tokio::test]
+async fn hosts_with_a_page_for_every_path_are_used_like_others() {
+    let world = World::new().await;
+    let process = world.process();
+    for (status, has_metadata, expected) in [
+        (200, false, Outcome::NotProtected),
+        (401, false, Outcome::Error(LoginErrorKind::Discovery)),
+        (401, true, Outcome::Redirect),
+    ] {
+        let issuer = world.clerk.issuer().to_owned();
+        let origin = serve(|origin| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let document = json!({
+                "resource": format!("{origin}/mcp"),
+                "authorization_servers": [issuer],
+            });
+            let router = Router::new()
+                .route("/mcp", any(move || async move { status }))
+                .fallback(|| async { axum::response::Html("<title>Home</title>") });
+            if !has_metadata {
+                return router;
+            }
+            let metadata = get(move || async move { document.to_string() });
+            router.route("/.well-known/oauth-protected-resource", metadata)
+        })
+        .await;
+        let outcome = begin(&process, &format!("{origin}/mcp"), LoginOptions::new()).await;
+        assert_eq!(outcome, expected, "{status} {has_metadata}");
+    }
+}
+
+#[tokio::test]
 async fn only_listed_servers_are_connected_to() {
     let world = World::new().await;
     let listed = [ServerUrl::parse("https://mcp.example.com/mcp").unwrap()];

@@ -150,6 +150,78 @@ async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
 }
 
 #[tokio::test]
+async fn records_are_sealed_anew_after_the_key_was_replaced() {
+    use clerk_mcp_tools::client::{KeyId, SealingKeys};
+
+    let world = World::new().await;
+    let old = world.process();
+    world.connect(&old).await;
+    world.begin(&old).await;
+    let current = |keys: SealingKeys| {
+        let uri = super::support::REDIRECT_URI;
+        clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)
+            .egress(clerk_mcp_tools::client::Egress::public().allow_loopback())
+            .clock(world.clock.clone())
+            .build()
+            .unwrap()
+    };
+    let id = |id: &str| KeyId::parse(id).unwrap();
+    let new_only = SealingKeys::new([1; 32], id("new"), [3; 32]).unwrap();
+    let both = new_only.clone().and_retired(id("test"), [2; 32]).unwrap();
+    // Without the old key nothing is lost.
+    let done = current(new_only.clone()).reseal(None, 100).await.unwrap();
+    assert_eq!((done.resealed, done.left, done.unreadable), (0, 0, 3));
+    let process = current(both);
+    let mut next = None;
+    let mut counts = (0, 0, 0);
+    loop {
+        let page = process.reseal(next, 1).await.unwrap();
+        counts.0 += page.resealed;
+        counts.1 += page.left;
+        counts.2 += page.unreadable;
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    // The connection and the registration; the sign-in ends by itself.
+    assert_eq!(counts, (2, 1, 0));
+    let done = process.reseal(None, 100).await.unwrap();
+    assert_eq!((done.resealed, done.left), (0, 1));
+    let connection = world.handle(&current(new_only)).await;
+    world.advance(TOKEN_LIFETIME);
+    let token = connection.access_token().await.unwrap();
+    assert_eq!(world.call_server(token.expose()).await, 200);
+}
+
+#[tokio::test]
+async fn a_refresh_in_progress_is_not_disturbed_by_resealing() {
+    use clerk_mcp_tools::client::{KeyId, SealingKeys};
+
+    let world = World::new().await;
+    let connection = world.connect(&world.process()).await;
+    let id = |id: &str| KeyId::parse(id).unwrap();
+    let keys = SealingKeys::new([1; 32], id("new"), [3; 32]).unwrap();
+    let keys = keys.and_retired(id("test"), [2; 32]).unwrap();
+    let uri = super::support::REDIRECT_URI;
+    let other = clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)
+        .clock(world.clock.clone())
+        .build()
+        .unwrap();
+    world.advance(TOKEN_LIFETIME);
+    let (fault, gate) = Fault::hold();
+    world.clerk.fault(Route::Token, fault);
+    let pending = tokio::spawn(async move { kind(&connection).await });
+    gate.arrived(1).await;
+    let done = other.reseal(None, 100).await.unwrap();
+    // The registration is sealed anew; the connection and its lease are not.
+    assert_eq!((done.resealed, done.left), (1, 2));
+    gate.open();
+    assert_eq!(pending.await.unwrap(), None);
+    assert_eq!(world.token_calls(), 2);
+}
+
+#[tokio::test]
 async fn a_key_that_is_missing_is_told_apart_and_ends_nothing() {
     use clerk_mcp_tools::client::{KeyId, SealingKeys};
 

@@ -168,6 +168,7 @@ pub(super) async fn add_to(output: &mut DebugOutput) {
     let process = builder.build().unwrap();
     output.add("Connections", &process);
     output.add("ClientSnapshot", &process.snapshot());
+    output.add("Resealed", &process.reseal(None, 10).await.unwrap());
     output.add("ClientMetadataService", &process.client_metadata_service());
     output.add("CallbackService", &process.callback_service(Nobody));
     output.add("Egress", &clerk_mcp_tools::client::Egress::public());
