@@ -60,9 +60,20 @@ pub(super) struct Enforcer {
 pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
     Pass(Bytes, Option<Box<ResponseRewriter>>),
+    Respond(Response<ResponseBody<ResBody>>),
+}
+
+/// What is known about a request whose body was read.
+pub(super) enum BodyVerdict<ResBody> {
+    Decided(PolicyVerdict<ResBody>),
     /// The membership of its caller decides.
     LookUp(Box<WaitingRequest>),
-    Respond(Response<ResponseBody<ResBody>>),
+}
+
+impl<ResBody> From<PolicyVerdict<ResBody>> for BodyVerdict<ResBody> {
+    fn from(verdict: PolicyVerdict<ResBody>) -> Self {
+        Self::Decided(verdict)
+    }
 }
 
 /// A request that its token allows.
@@ -107,24 +118,27 @@ impl Enforcer {
         &self,
         parts: &Parts,
         body: Result<Bytes, MessageError>,
-    ) -> PolicyVerdict<B> {
+    ) -> BodyVerdict<B> {
         if let Some(PendingRejection(rejection)) = parts.extensions.get().cloned() {
             let body = body.as_deref().unwrap_or_default();
-            return PolicyVerdict::Respond(self.respond_to_pending(parts, body, rejection));
+            let response = self.respond_to_pending(parts, body, rejection);
+            return PolicyVerdict::Respond(response).into();
         }
         let body = match body {
             Ok(body) => body,
-            Err(error) => return PolicyVerdict::Respond(self.respond(parts, None, error.into())),
+            Err(error) => {
+                return PolicyVerdict::Respond(self.respond(parts, None, error.into())).into();
+            }
         };
         match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
             Ok(CheckedRequest { message, member }) => {
                 let rewriter = self.rewriter(parts, message.as_ref());
                 match self.member_check(message, member, rewriter.as_deref()) {
                     Some(check) => self.check_member(parts, check, body, rewriter),
-                    None => PolicyVerdict::Pass(body, rewriter),
+                    None => PolicyVerdict::Pass(body, rewriter).into(),
                 }
             }
-            Err(rejection) => self.reject(parts, &body, rejection),
+            Err(rejection) => self.reject(parts, &body, rejection).into(),
         }
     }
 
@@ -135,7 +149,17 @@ impl Enforcer {
         waiting: WaitingRequest,
         outcome: Result<Membership, VerifyError>,
     ) -> PolicyVerdict<B> {
-        let WaitingRequest { check, body, mut rewriter, .. } = waiting;
+        let WaitingRequest { check, body, rewriter, .. } = waiting;
+        self.settle(parts, check, outcome, (body, rewriter))
+    }
+
+    fn settle<B>(
+        &self,
+        parts: &Parts,
+        check: MemberCheck,
+        outcome: Result<Membership, VerifyError>,
+        (body, mut rewriter): (Bytes, Option<Box<ResponseRewriter>>),
+    ) -> PolicyVerdict<B> {
         match check.settle(outcome, rewriter.as_deref_mut()) {
             Ok(()) => PolicyVerdict::Pass(body, rewriter),
             Err(rejection) => self.reject(parts, &body, rejection),
@@ -169,20 +193,24 @@ impl Enforcer {
         parts: &Parts,
         check: MemberCheck,
         body: Bytes,
-        mut rewriter: Option<Box<ResponseRewriter>>,
-    ) -> PolicyVerdict<B> {
+        rewriter: Option<Box<ResponseRewriter>>,
+    ) -> BodyVerdict<B> {
         let Some(caller) = caller_of(parts) else {
-            // A list, since nobody without a token meets a requirement.
-            return PolicyVerdict::Pass(body, rewriter);
+            // Not reached with a requirement, which nobody without a token meets.
+            return match check.requirement {
+                None => PolicyVerdict::Pass(body, rewriter).into(),
+                Some(_) => {
+                    let rejection = Rejection::new(RejectionReason::MissingToken);
+                    self.reject(parts, &body, rejection).into()
+                }
+            };
         };
-        let Some(outcome) = self.memberships.known(caller) else {
-            let look_up = self.memberships.look_up(caller);
-            let waiting = WaitingRequest { look_up, check, body, rewriter };
-            return PolicyVerdict::LookUp(Box::new(waiting));
-        };
-        match check.settle(outcome, rewriter.as_deref_mut()) {
-            Ok(()) => PolicyVerdict::Pass(body, rewriter),
-            Err(rejection) => self.reject(parts, &body, rejection),
+        match self.memberships.known(caller) {
+            Some(outcome) => self.settle(parts, check, outcome, (body, rewriter)).into(),
+            None => {
+                let look_up = self.memberships.look_up(caller);
+                BodyVerdict::LookUp(Box::new(WaitingRequest { look_up, check, body, rewriter }))
+            }
         }
     }
 
