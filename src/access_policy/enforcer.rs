@@ -63,9 +63,20 @@ pub(super) struct Enforcer {
 pub(super) enum PolicyVerdict<ResBody> {
     /// It does, with this body.
     Pass(Bytes, Option<Box<ResponseRewriter>>),
+    Respond(Response<ResponseBody<ResBody>>),
+}
+
+/// What is known about a request whose body was read.
+pub(super) enum BodyVerdict<ResBody> {
+    Decided(PolicyVerdict<ResBody>),
     /// The membership of its caller decides.
     LookUp(Box<WaitingRequest>),
-    Respond(Response<ResponseBody<ResBody>>),
+}
+
+impl<ResBody> From<PolicyVerdict<ResBody>> for BodyVerdict<ResBody> {
+    fn from(verdict: PolicyVerdict<ResBody>) -> Self {
+        Self::Decided(verdict)
+    }
 }
 
 /// A request that its token allows.
@@ -110,14 +121,17 @@ impl Enforcer {
         &self,
         parts: &Parts,
         body: Result<Bytes, MessageError>,
-    ) -> PolicyVerdict<B> {
+    ) -> BodyVerdict<B> {
         if let Some(PendingRejection(rejection)) = parts.extensions.get().cloned() {
             let body = body.as_deref().unwrap_or_default();
-            return PolicyVerdict::Respond(self.respond_to_pending(parts, body, rejection));
+            let response = self.respond_to_pending(parts, body, rejection);
+            return PolicyVerdict::Respond(response).into();
         }
         let body = match body {
             Ok(body) => body,
-            Err(error) => return PolicyVerdict::Respond(self.respond(parts, None, error.into())),
+            Err(error) => {
+                return PolicyVerdict::Respond(self.respond(parts, None, error.into())).into();
+            }
         };
         match self.check(&parts.method, &parts.headers, &body, caller_of(parts)) {
             Ok(CheckedRequest { message, member }) => {
@@ -126,11 +140,11 @@ impl Enforcer {
                     Some(check) => self.check_member(parts, check, body, rewriter),
                     None => {
                         self.admit(parts, operations_of(message.as_ref()), rewriter.as_deref_mut());
-                        PolicyVerdict::Pass(body, rewriter)
+                        PolicyVerdict::Pass(body, rewriter).into()
                     }
                 }
             }
-            Err(rejection) => self.reject(parts, &body, rejection),
+            Err(rejection) => self.reject(parts, &body, rejection).into(),
         }
     }
 
@@ -142,7 +156,7 @@ impl Enforcer {
         outcome: Result<Membership, VerifyError>,
     ) -> PolicyVerdict<B> {
         let WaitingRequest { check, body, rewriter, .. } = waiting;
-        self.settle(parts, check, outcome, body, rewriter)
+        self.settle(parts, check, outcome, (body, rewriter))
     }
 
     fn settle<B>(
@@ -150,8 +164,7 @@ impl Enforcer {
         parts: &Parts,
         check: MemberCheck,
         outcome: Result<Membership, VerifyError>,
-        body: Bytes,
-        mut rewriter: Option<Box<ResponseRewriter>>,
+        (body, mut rewriter): (Bytes, Option<Box<ResponseRewriter>>),
     ) -> PolicyVerdict<B> {
         match check.settle(outcome, rewriter.as_deref_mut()) {
             Ok(operations) => {
@@ -191,18 +204,23 @@ impl Enforcer {
         check: MemberCheck,
         body: Bytes,
         mut rewriter: Option<Box<ResponseRewriter>>,
-    ) -> PolicyVerdict<B> {
+    ) -> BodyVerdict<B> {
         let Some(caller) = caller_of(parts) else {
-            // A list, since nobody without a token meets a requirement.
+            // Not reached with a requirement, which nobody without a token meets.
+            if check.requirement.is_some() {
+                let rejection = Rejection::new(RejectionReason::MissingToken);
+                return self.reject(parts, &body, rejection).into();
+            }
             self.admit(parts, &check.operations, rewriter.as_deref_mut());
-            return PolicyVerdict::Pass(body, rewriter);
+            return PolicyVerdict::Pass(body, rewriter).into();
         };
-        let Some(outcome) = self.memberships.known(caller) else {
-            let look_up = self.memberships.look_up(caller);
-            let waiting = WaitingRequest { look_up, check, body, rewriter };
-            return PolicyVerdict::LookUp(Box::new(waiting));
-        };
-        self.settle(parts, check, outcome, body, rewriter)
+        match self.memberships.known(caller) {
+            Some(outcome) => self.settle(parts, check, outcome, (body, rewriter)).into(),
+            None => {
+                let look_up = self.memberships.look_up(caller);
+                BodyVerdict::LookUp(Box::new(WaitingRequest { look_up, check, body, rewriter }))
+            }
+        }
     }
 
     /// Decides to pass a request; or leaves it to the handler, if that may have it rejected.

@@ -14,11 +14,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::BodyReader;
-use super::enforcer::{Enforcer, PolicyVerdict};
+use super::enforcer::{BodyVerdict, Enforcer, PolicyVerdict};
 use super::membership::WaitingRequest;
 use super::request_body::RequestBody;
 use super::rewriter::ResponseRewriter;
-use crate::response::{MessageError, Oneshot, ResponseBody, take_once};
+use crate::response::{Oneshot, ResponseBody, take_once};
 
 pin_project! {
     /// Response future of [`AccessPolicyService`](super::AccessPolicyService).
@@ -39,9 +39,14 @@ pin_project! {
         S: Service<Request<RequestBody<ReqBody>>>,
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
-        Reading { #[pin] body: ReqBody, reader: BodyReader, pending: Option<UnreadRequest<S>> },
-        // Boxed, since most requests wait for no membership.
-        LookingUp { waiting: Option<Box<WaitingRequest>>, pending: Option<UnreadRequest<S>> },
+        Reading {
+            #[pin] body: ReqBody,
+            // Counts the body as long as the request waits.
+            reader: BodyReader,
+            pending: Option<UnreadRequest<S>>,
+            // Boxed, since most requests wait for no membership.
+            waiting: Option<Box<WaitingRequest>>,
+        },
         Inner {
             #[pin] future: Oneshot<S, RequestBody<ReqBody>>,
             // Boxed, since most requests have none.
@@ -67,7 +72,8 @@ where
 
     pub(super) fn reading(body: ReqBody, max_bytes: usize, pending: UnreadRequest<S>) -> Self {
         let reader = pending.enforcer.body_reader(max_bytes);
-        Self { state: AccessPolicyState::Reading { body, reader, pending: Some(pending) } }
+        let pending = Some(pending);
+        Self { state: AccessPolicyState::Reading { body, reader, pending, waiting: None } }
     }
 
     pub(super) fn inner(service: S, request: Request<RequestBody<ReqBody>>) -> Self {
@@ -77,17 +83,6 @@ where
 }
 
 impl<S> UnreadRequest<S> {
-    fn resume<ReqBody, ResBody>(
-        self,
-        body: Result<Bytes, MessageError>,
-    ) -> AccessPolicyState<S, ReqBody, ResBody>
-    where
-        S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
-    {
-        let verdict = self.enforcer.verdict(&self.parts, body);
-        self.follow(verdict)
-    }
-
     fn follow<ReqBody, ResBody>(
         mut self,
         verdict: PolicyVerdict<ResBody>,
@@ -96,9 +91,6 @@ impl<S> UnreadRequest<S> {
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
     {
         match verdict {
-            PolicyVerdict::LookUp(waiting) => {
-                AccessPolicyState::LookingUp { waiting: Some(waiting), pending: Some(self) }
-            }
             PolicyVerdict::Pass(body, rewriter) => {
                 if let Some(step_up) = rewriter.as_ref().and_then(|rewriter| rewriter.step_up()) {
                     self.parts.extensions.insert(step_up);
@@ -111,6 +103,30 @@ impl<S> UnreadRequest<S> {
             }
         }
     }
+}
+
+/// Reads the body, and waits for the membership of the caller if that decides.
+fn poll_verdict<S, ReqBody: Body<Data = Bytes>, ResBody>(
+    (body, reader): (Pin<&mut ReqBody>, &mut BodyReader),
+    pending: &Option<UnreadRequest<S>>,
+    waiting: &mut Option<Box<WaitingRequest>>,
+    cx: &mut Context<'_>,
+) -> Poll<PolicyVerdict<ResBody>> {
+    let Some(UnreadRequest { parts, enforcer, .. }) = pending else {
+        return Poll::Pending;
+    };
+    if waiting.is_none() {
+        match enforcer.verdict(parts, ready!(reader.poll(body, cx))) {
+            BodyVerdict::Decided(verdict) => return Poll::Ready(verdict),
+            BodyVerdict::LookUp(request) => *waiting = Some(request),
+        }
+    }
+    let outcome = match waiting.as_mut() {
+        Some(request) => ready!(request.look_up.as_mut().poll(cx)),
+        None => return Poll::Pending,
+    };
+    let request = ready!(take_once(waiting));
+    Poll::Ready(enforcer.member_verdict(parts, *request, outcome))
 }
 
 impl<S, ReqBody, ResBody> Future for AccessPolicyFuture<S, ReqBody, ResBody>
@@ -132,20 +148,9 @@ where
                         None => response.map(ResponseBody::inner),
                     }));
                 }
-                AccessPolicyStateProj::Reading { body, reader, pending } => {
-                    let body = ready!(reader.poll(body, cx));
-                    ready!(take_once(pending)).resume(body)
-                }
-                AccessPolicyStateProj::LookingUp { waiting, pending } => {
-                    let outcome = match waiting.as_mut() {
-                        Some(waiting) => ready!(waiting.look_up.as_mut().poll(cx)),
-                        None => return Poll::Pending,
-                    };
-                    let (waiting, request) =
-                        (ready!(take_once(waiting)), ready!(take_once(pending)));
-                    let verdict =
-                        request.enforcer.member_verdict(&request.parts, *waiting, outcome);
-                    request.follow(verdict)
+                AccessPolicyStateProj::Reading { body, reader, pending, waiting } => {
+                    let verdict = ready!(poll_verdict((body, reader), pending, waiting, cx));
+                    ready!(take_once(pending)).follow(verdict)
                 }
             };
             state.set(next);

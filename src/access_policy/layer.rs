@@ -114,7 +114,9 @@ impl AccessPolicyLayer {
         let checked = self.enforcer.check(method, headers, body, caller);
         let CheckedRequest { message, member } =
             checked.map_err(|rejection| rejection.of_caller(caller))?;
-        let (Some(member), Some(caller)) = (member, caller) else { return Ok(()) };
+        let Some(member) = member else { return Ok(()) };
+        // Not reached without a caller, who does not meet such a requirement.
+        let caller = caller.ok_or_else(|| Rejection::new(RejectionReason::MissingToken))?;
         let operations = to_owned(operations_of(message.as_ref()));
         let request_id = message.and_then(|message| message.id);
         let checked = self.enforcer.memberships.check(&member, caller).await;

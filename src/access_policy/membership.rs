@@ -108,7 +108,7 @@ fn judge(
 fn no_source() -> VerifyError {
     const PROBLEM: &str = "the access policy has rules about members of an organization: set \
         AccessPolicyLayer::look_up_memberships";
-    tracing::error!(PROBLEM);
+    tracing::error!("{PROBLEM}");
     VerifyError::new(VerifyErrorKind::Misconfigured).with_detail(PROBLEM)
 }
 

@@ -337,9 +337,10 @@ impl ClerkVerifierBuilder {
     ///
     /// Half of the calls may come at once; the others are spread evenly. Tokens that were accepted
     /// before, of which the last 10,000 are remembered, can use all of them. All others can use a
-    /// quarter at once, so that made-up tokens do not use up the calls of good ones. Further tokens
-    /// are [`Unavailable`](crate::VerifyErrorKind::Unavailable), with the time to wait, and are
-    /// counted in [`rate_limited`](crate::clerk::VerifierStats::rate_limited).
+    /// quarter at once, so that made-up tokens do not use up the calls of good ones. Memberships,
+    /// which are those of callers with a valid token, can use all of them. Further ones are
+    /// [`Unavailable`](crate::VerifyErrorKind::Unavailable), with the time to wait, and are counted in
+    /// [`rate_limited`](crate::clerk::VerifierStats::rate_limited).
     ///
     /// The limit is that of one verifier. If several servers share a secret key, divide.
     pub fn max_calls_per_ten_seconds(mut self, calls: u32) -> Self {

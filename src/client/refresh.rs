@@ -350,13 +350,15 @@ impl Refresh<'_> {
     }
 }
 
-/// Stores what is not stored. What another one has stored in its place wins.
+/// Stores what is not stored. What another one has stored in its place wins; it may be the same,
+/// stored by a call that failed after it had happened.
 async fn settle(engine: &Engine, key: &RecordKey, held: &Held) -> Result<(), TokenError> {
     let Some(unsaved) = &held.unsaved else {
         return Ok(());
     };
     let lifetime = engine.settings.idle_lifetime;
-    let saved = engine.vault.save_again(key, &unsaved.record, unsaved.expect, lifetime).await;
+    let store = engine.vault.store();
+    let saved = store.save(key, &unsaved.record, unsaved.expect, lifetime).await;
     match saved.map_err(VaultError::from)? {
         Saved::Yes => {
             let mut held = held.clone();

@@ -63,23 +63,6 @@ impl Vault {
         Ok((saved == Saved::Yes).then(|| record.revision()))
     }
 
-    /// Stores a record that may have been stored by an earlier call, which failed.
-    pub(super) async fn save_again(
-        &self,
-        key: &RecordKey,
-        record: &Record,
-        expect: Expect,
-        lifetime: Option<Duration>,
-    ) -> Result<Saved, StoreError> {
-        let saved = self.store.save(key, record, expect, lifetime).await?;
-        if saved == Saved::Yes {
-            return Ok(saved);
-        }
-        let stored = self.store.load(key).await?;
-        let is_ours = stored.is_some_and(|stored| stored.revision() == record.revision());
-        Ok(if is_ours { Saved::Yes } else { Saved::Conflict })
-    }
-
     pub(super) async fn delete(&self, key: &RecordKey, expect: Expect) -> Result<bool, StoreError> {
         self.store.delete(key, expect).await
     }

@@ -202,6 +202,7 @@ async fn failures_of_the_token_endpoint_are_told_apart() {
         (Fault::Redirect("https://evil.example/".into()), CallbackErrorKind::Exchange),
         (Fault::Long { bytes: 300 * 1024, announced: false }, CallbackErrorKind::Exchange),
         (Fault::Long { bytes: 300 * 1024, announced: true }, CallbackErrorKind::Exchange),
+        (Fault::Endless, CallbackErrorKind::Exchange),
         (Fault::Status { status: 503, retry_after: Some(7) }, CallbackErrorKind::Unavailable),
         (Fault::Status { status: 429, retry_after: None }, CallbackErrorKind::Unavailable),
         (Fault::Down, CallbackErrorKind::Unavailable),

@@ -112,46 +112,36 @@ async fn a_process_that_dies_at_any_step_of_a_refresh_leaves_a_connection_that_w
 async fn a_process_that_pauses_at_any_step_of_a_refresh_never_replaces_what_is_newer() {
     let world = World::new().await;
     for step in 0..REFRESH_CALLS {
-        let case = format!("step {step}");
-        let race = Race::new(&world).await;
-        let (fault, gate) = StoreFault::hold_before();
-        race.store.at_call(step + 1, fault);
-        let first = race.first.clone();
-        let paused = tokio::spawn(async move { first.access_token().await });
-        gate.arrived(1).await;
-        let other = kind(&race.world, &race.second).await;
-        gate.open();
-        let outcome = while_time_passes(&race.world.clock, paused).await.unwrap();
-        let outcome = outcome.err().map(|error| error.kind());
-        if step == SAVE {
-            // It paused beyond its lease with a refresh token that was used: the other one was told
-            // so, and its word stands.
-            let reason = Some(TokenErrorKind::NeedsLogin(LoginReason::Interrupted));
-            assert_eq!((other, outcome), (reason, reason), "{case}");
-            assert_eq!(race.refreshes(), 2, "{case}");
-            continue;
+        for name in ["before", "after"] {
+            let case = format!("step {step}, {name}");
+            let race = Race::new(&world).await;
+            let (fault, gate) = match name {
+                "before" => StoreFault::hold_before(),
+                _ => StoreFault::hold_after(),
+            };
+            race.store.at_call(step + 1, fault);
+            let first = race.first.clone();
+            let paused = tokio::spawn(async move { first.access_token().await });
+            gate.arrived(1).await;
+            // The second one waits for the lease of the first one, if that has it.
+            let other = kind(&race.world, &race.second).await;
+            gate.open();
+            let outcome = while_time_passes(&race.world.clock, paused).await.unwrap();
+            let outcome = outcome.err().map(|error| error.kind());
+            if (step, name) == (SAVE, "before") {
+                // It paused beyond its lease with a refresh token that was used: the other one was
+                // told so, and its word stands.
+                let reason = Some(TokenErrorKind::NeedsLogin(LoginReason::Interrupted));
+                assert_eq!((other, outcome), (reason, reason), "{case}");
+                assert_eq!(race.refreshes(), 2, "{case}");
+                continue;
+            }
+            assert_eq!((other, outcome), (None, None), "{case}");
+            race.assert_both_work(&case).await;
+            // It does not send its request too late either.
+            assert_eq!(race.refreshes(), 1, "{case}");
         }
-        assert_eq!((other, outcome), (None, None), "{case}");
-        race.assert_both_work(&case).await;
-        assert_eq!(race.refreshes(), 1, "{case}");
     }
-}
-
-#[tokio::test]
-async fn a_process_that_pauses_before_its_request_does_not_send_it_too_late() {
-    let world = World::new().await;
-    let race = Race::new(&world).await;
-    // It holds the lease and is about to mark the record; nobody else comes.
-    let (fault, gate) = StoreFault::hold_before();
-    race.store.at_call(4, fault);
-    let first = race.first.clone();
-    let paused = tokio::spawn(async move { first.access_token().await });
-    gate.arrived(1).await;
-    race.world.advance(20);
-    gate.open();
-    let token = while_time_passes(&race.world.clock, paused).await.unwrap().unwrap();
-    assert_eq!(race.world.call_server(token.expose()).await, 200);
-    assert_eq!(race.refreshes(), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use clerk_mcp_tools::client::{Connection, LoginErrorKind, LoginOptions, TokenErrorKind};
 use clerk_mcp_tools::testing::{Fault, FaultyStore, Route};
 
-use super::support::{TOKEN_LIFETIME, World, alice, fails_from, heals, while_time_passes};
+use super::support::{
+    TOKEN_LIFETIME, World, alice, browse, fails_from, heals, redirect, while_time_passes,
+};
 
 async fn kind(connection: &Connection) -> Option<TokenErrorKind> {
     connection.access_token().await.err().map(|error| error.kind())
@@ -124,6 +126,26 @@ async fn tokens_that_cannot_be_stored_are_served_and_stored_later() {
 }
 
 #[tokio::test]
+async fn a_new_sign_in_takes_the_place_of_tokens_that_are_not_stored() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    world.advance(TOKEN_LIFETIME);
+    fails_from(&store, 5);
+    let unsaved = connection.access_token().await.unwrap();
+    heals(&store);
+    let options = LoginOptions::new().again();
+    let begun = process.begin(&alice(), &world.server, options).await.unwrap();
+    let callback = browse(&redirect(begun)).await;
+    process.complete(&alice(), callback).await.unwrap();
+    let token = connection.access_token().await.unwrap();
+    assert_ne!(token, unsaved);
+    let other = world.handle(&world.process()).await;
+    assert_eq!(other.access_token().await.unwrap(), token);
+}
+
+#[tokio::test]
 async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
     let world = World::new().await;
     let store = FaultyStore::new(world.store.clone());
@@ -155,8 +177,8 @@ async fn records_are_sealed_anew_after_the_key_was_replaced() {
 
     let world = World::new().await;
     let old = world.process();
-    world.connect(&old).await;
     world.begin(&old).await;
+    world.connect(&old).await;
     let current = |keys: SealingKeys| {
         let uri = super::support::REDIRECT_URI;
         clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)

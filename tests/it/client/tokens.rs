@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use clerk_mcp_tools::client::{
     Connection, ConnectionState, LoginReason, TokenError, TokenErrorKind,
 };
-use clerk_mcp_tools::testing::{Fault, Route};
+use clerk_mcp_tools::testing::{Fault, FaultyStore, Route, StoreFault};
 use url::form_urlencoded;
 
 use super::support::{TOKEN_LIFETIME, World, alice, while_time_passes};
@@ -136,6 +136,33 @@ async fn after_a_401_the_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_caller_that_joins_a_look_at_the_store_does_not_get_the_token_that_was_refused() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    let refused = connection.access_token().await.unwrap();
+    world.advance(60);
+    let (fault, gate) = StoreFault::hold_before();
+    store.at_call(1, fault);
+    let looking = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.access_token().await }
+    });
+    gate.arrived(1).await;
+    let renewing = tokio::spawn({
+        let (connection, refused) = (connection.clone(), refused.clone());
+        async move { connection.renew(&refused).await }
+    });
+    // It has joined when it has been polled once.
+    tokio::task::yield_now().await;
+    gate.open();
+    assert_eq!(looking.await.unwrap().unwrap(), refused);
+    assert_ne!(renewing.await.unwrap().unwrap(), refused);
+    assert_eq!(world.token_calls(), 2);
+}
+
+#[tokio::test]
 async fn a_refresh_token_that_is_kept_is_used_again() {
     let world = World::new().await;
     let connection = world.connect(&world.process()).await;
@@ -261,6 +288,22 @@ async fn a_connection_that_was_ended_elsewhere_is_served_for_a_minute_at_most() 
     world.advance(59);
     connection.access_token().await.unwrap();
     world.advance(1);
+    assert_eq!(kind(connection.access_token().await), needs_login(LoginReason::Disconnected));
+}
+
+#[tokio::test]
+async fn a_token_that_was_loaded_while_the_connection_ended_is_not_served() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    let (fault, gate) = StoreFault::hold_before();
+    store.at_call(1, fault);
+    let ending = tokio::spawn(connection.clone().disconnect());
+    gate.arrived(1).await;
+    connection.access_token().await.unwrap();
+    gate.open();
+    ending.await.unwrap().unwrap();
     assert_eq!(kind(connection.access_token().await), needs_login(LoginReason::Disconnected));
 }
 

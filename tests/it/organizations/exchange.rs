@@ -19,6 +19,8 @@ use tower::{Layer, service_fn};
 
 use super::rules::call_tool;
 use super::scopes;
+use crate::secrets::log_capture::LogCapture;
+use crate::secrets::secret_finder::SecretFinder;
 use crate::support::{Fixture, NOW, RESOURCE, TestResponse, collect_responses, json_fault};
 
 const API: &str = "https://api.example.com";
@@ -423,4 +425,37 @@ async fn the_environment_names_the_application() {
     // A mounted secret often ends with a line end.
     let value = format!("{}\n", application.client_secret());
     assert!(build("", Some((secret, &value))).is_ok());
+}
+
+#[tokio::test]
+async fn logs_show_neither_tokens_nor_the_secret() {
+    let capture = LogCapture::default();
+    let _logging = capture.install();
+    let fixture = Fixture::new().await;
+    let application = application(&fixture);
+    let exchange = exchange_of(&fixture, &application);
+    let caller = caller(&fixture, 3600).await;
+    let token = exchange.exchange(&caller, API, &Scopes::none()).await.unwrap();
+    let mut finder = SecretFinder::default();
+    finder.add("the client secret", application.client_secret());
+    finder.add_token("the caller's token", caller.token_for_this_server().expose());
+    finder.add_token("the exchanged token", token.access_token().expose());
+    let echo =
+        format!("{} {}", caller.token_for_this_server().expose(), application.client_secret());
+    let faults = [
+        Fault::Down,
+        Fault::Status { status: 429, retry_after: None },
+        json_fault(json!({ "access_token": echo }).to_string()),
+        json_fault(echo.clone()),
+        Fault::Body { status: 400, content_type: "text/plain".into(), body: echo.into() },
+    ];
+    for fault in faults {
+        fixture.clerk.fault(Route::Token, fault);
+        fixture.advance(60);
+        let error = exchange.exchange(&caller, API, &scopes("profile")).await.unwrap_err();
+        finder.assert_hidden("error", &format!("{error} {error:?} {error:#?}"));
+    }
+    let logged = capture.text();
+    assert!(logged.contains("failed to exchange a token"), "{logged}");
+    finder.assert_hidden("log", &logged);
 }

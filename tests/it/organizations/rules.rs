@@ -535,3 +535,51 @@ async fn members_can_be_looked_up_elsewhere_and_without_a_source_nobody_is_one()
     assert_eq!(response.status.as_u16(), 500);
     assert_eq!(response.header("www-authenticate"), None);
 }
+
+#[tokio::test]
+async fn a_body_counts_as_long_as_its_request_waits() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.verifier();
+    let layer = AccessPolicyLayer::new(policy(), resource())
+        .look_up_memberships(verifier.clone())
+        // Besides the first 16 KiB of each.
+        .max_total_body_bytes(64 * 1024);
+    let layer = AuthLayer::new(BearerAuthLayer::new(verifier, resource()), layer);
+    let service = collect_responses(layer.layer(EchoUser));
+    let token = token(&fixture, &acme(&fixture));
+    let body = format!("{}{}", tool("write"), " ".repeat(60 * 1024));
+    let (fault, gate) = Fault::hold();
+    fixture.clerk.fault(Route::OrganizationMemberships, fault);
+    let waiting = tokio::spawn({
+        let (service, token, body) = (service.clone(), token.clone(), body.clone());
+        async move { post(&service, Some(&token), &[], &body).await }
+    });
+    gate.arrived(1).await;
+    assert_eq!(post(&service, Some(&token), &[], &body).await.status.as_u16(), 503);
+    gate.open();
+    assert_eq!(waiting.await.unwrap().status.as_u16(), 200);
+    assert_eq!(post(&service, Some(&token), &[], &body).await.status.as_u16(), 200);
+}
+
+/// A client that goes away does not end the look-up that others wait for.
+#[tokio::test]
+async fn a_request_that_is_dropped_does_not_stop_the_others() {
+    let fixture = Fixture::new().await;
+    let service = service(&builder(&fixture).build().unwrap());
+    let token = token(&fixture, &acme(&fixture));
+    let (fault, gate) = Fault::hold();
+    fixture.clerk.fault(Route::OrganizationMemberships, fault);
+    let spawn = || {
+        let (service, token) = (service.clone(), token.clone());
+        tokio::spawn(async move { call_tool(&service, Some(&token), "write").await })
+    };
+    let first = spawn();
+    gate.arrived(1).await;
+    let second = spawn();
+    tokio::task::yield_now().await;
+    first.abort();
+    assert!(first.await.is_err());
+    gate.open();
+    assert_eq!(second.await.unwrap().status.as_u16(), 200);
+    assert_eq!(calls(&fixture), 1);
+}

@@ -4,5 +4,5 @@ mod config_errors;
 mod connections;
 mod debug_output;
 pub(crate) mod log_capture;
-mod secret_finder;
+pub(crate) mod secret_finder;
 mod traffic;

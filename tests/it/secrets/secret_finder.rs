@@ -10,7 +10,7 @@ const PART_LENGTH: usize = 12;
 
 /// The secrets to look for.
 #[derive(Default)]
-pub(super) struct SecretFinder {
+pub(crate) struct SecretFinder {
     /// The index of the secret that a part belongs to.
     parts: HashMap<[u8; PART_LENGTH], usize>,
     names: Vec<String>,
@@ -18,12 +18,12 @@ pub(super) struct SecretFinder {
 
 impl SecretFinder {
     /// Adds a secret.
-    pub(super) fn add(&mut self, name: &str, secret: &str) {
+    pub(crate) fn add(&mut self, name: &str, secret: &str) {
         self.add_bytes(name, secret.as_bytes());
     }
 
     /// Adds a token, and the decoded signature of a JWT.
-    pub(super) fn add_token(&mut self, name: &str, token: &str) {
+    pub(crate) fn add_token(&mut self, name: &str, token: &str) {
         self.add(name, token);
         if let Some(signature) =
             token.rsplit('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok())
@@ -44,7 +44,7 @@ impl SecretFinder {
 
     /// Asserts that the text contains no secret.
     #[track_caller]
-    pub(super) fn assert_hidden(&self, place: &str, text: &str) {
+    pub(crate) fn assert_hidden(&self, place: &str, text: &str) {
         let found: Vec<_> = self.find(text).take(1).collect();
         assert!(found.is_empty(), "shown in {place}: {found:?}");
     }
