@@ -109,6 +109,22 @@ async fn a_token_is_used_again_until_it_or_the_caller_ends() {
     }
 }
 
+/// The wall clock may be set back.
+#[tokio::test]
+async fn a_kept_token_ends_with_the_callers_by_either_clock() {
+    let fixture = Fixture::new().await;
+    let exchange = exchange_of(&fixture, &application(&fixture));
+    let caller = caller(&fixture, 1000).await;
+    for (passed, expected) in [(999, 1), (1, 2)] {
+        fixture.clock.set_unix_time(Duration::from_secs(NOW));
+        exchange.exchange(&caller, API, &scopes("profile")).await.unwrap();
+        fixture.advance(passed);
+        fixture.clock.set_unix_time(Duration::from_secs(NOW));
+        exchange.exchange(&caller, API, &scopes("profile")).await.unwrap();
+        assert_eq!(calls(&fixture), expected, "{passed}");
+    }
+}
+
 #[tokio::test]
 async fn each_caller_target_and_set_of_scopes_has_a_token_of_its_own() {
     let fixture = Fixture::new().await;
