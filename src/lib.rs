@@ -88,6 +88,7 @@
 //! | --- | --- |
 //! | `axum` | `ClerkMcp::mount`, which adds the guarded service and its documents to an axum router; `AuthInfo` as an extractor, and [`Rejection`] as the response of a handler. |
 //! | `client` | The module `client`: an application's own connections to MCP servers. Not covered by semantic versioning yet. |
+//! | `client-rmcp` | For it: `Connection::authorize`, an HTTP client of rmcp's streamable transport. |
 //! | `client-sqlite`, `client-postgres`, `client-redis` | Stores for it: `SqliteStore`, `PostgresStore`, `RedisStore`. |
 //! | `metrics` | Counters of the [`metrics`](https://docs.rs/metrics) crate beside [`ClerkVerifier::stats`]. |
 //! | `rmcp` | `AuthInfo` as an argument of the tools and prompts of an rmcp server. |

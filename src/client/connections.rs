@@ -290,7 +290,9 @@ pub(super) async fn begin(
             Beginning::NotProtected => Begun::NotProtected,
             Beginning::Connected(record) => {
                 let key = engine.vault.keys().connection_key(&owner, server.as_str(), &label);
-                Begun::AlreadyConnected(Connection::new(engine, key, &record))
+                // Another process may have signed in: this one still has the tokens from before.
+                let held = engine.memory.put(&key, *record);
+                Begun::AlreadyConnected(Connection::new(engine, key, &held.record))
             }
         })
     })

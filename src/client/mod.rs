@@ -49,6 +49,8 @@ mod refresh;
 mod registered_client;
 mod registration;
 mod reseal;
+#[cfg(feature = "client-rmcp")]
+mod rmcp;
 mod seal;
 mod store;
 mod token_endpoint;
@@ -72,6 +74,8 @@ pub use login::{LoginOptions, LoginRedirect, ReturnPathError};
 pub use owner::{Owner, ServerUrl, ServerUrlError};
 pub use registered_client::RegisteredClient;
 pub use reseal::Resealed;
+#[cfg(feature = "client-rmcp")]
+pub use rmcp::{AuthorizationError, Authorized};
 pub use seal::{KeyId, SealError, SealingKeys};
 #[cfg(feature = "client-postgres")]
 pub use store::PostgresStore;

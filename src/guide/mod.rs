@@ -68,7 +68,7 @@ pub mod testing {}
 
 #[doc = include_str!("client.md")]
 #[cfg_attr(
-    not(feature = "client"),
+    not(feature = "client-rmcp"),
     allow(rustdoc::broken_intra_doc_links, reason = "it links to items of that feature")
 )]
 pub mod client {}

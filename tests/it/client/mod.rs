@@ -5,6 +5,7 @@ mod callbacks;
 mod discovery;
 mod interleavings;
 mod outages;
+mod rmcp_sessions;
 mod services;
 mod sign_in;
 pub(crate) mod support;

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt::Debug;
 
 use clerk_mcp_tools::client::{
-    BrowserBinding, Callback, LoginOptions, LoginRedirect, Owner, RegisteredClient, Store,
+    AuthorizationError, BrowserBinding, Callback, LoginOptions, LoginRedirect, Owner,
+    RegisteredClient, Store,
 };
 use clerk_mcp_tools::testing::{Fault, Route};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
@@ -195,6 +196,9 @@ pub(super) async fn add_to(output: &mut DebugOutput) {
     let completed = process.complete(&alice(), callback.clone()).await.unwrap();
     output.add("Completed", &completed);
     output.add("Connection", &completed.connection);
+    output.add("Authorized", &completed.connection.authorize(reqwest::Client::new()));
+    let challenge = HeaderValue::from_static("Bearer scope=\"a\"");
+    output.add("AuthorizationError", &AuthorizationError::InsufficientScope(challenge));
     output.add("ConnectionInfo", completed.connection.info());
     output.add("ConnectionState", &completed.connection.info().state);
     let error = process.complete(&alice(), callback).await.unwrap_err();

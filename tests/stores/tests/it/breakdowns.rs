@@ -9,7 +9,7 @@ use clerk_mcp_tools::client::{
 use clerk_mcp_tools::testing::check_store;
 use clerk_mcp_tools_stores::{open, pool};
 
-use crate::{Databases, key, postgres_settings, record, redis_url};
+use crate::{Databases, Directory, key, postgres_settings, record, redis_url};
 
 /// Saves one record after the other until a call fails, and returns the last that was confirmed
 /// and the one that may be stored or not.
@@ -101,4 +101,43 @@ async fn a_database_that_is_not_there_is_unavailable() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
     let error = store.migrate().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+}
+
+/// Connections end with the runtime that they were made on; the store connects again on the next one.
+/// Refreshes call it from a thread of the crate, and an application may have several runtimes.
+fn outlives_its_runtime(kind: &str, place: &str) {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let store = first.block_on(open(kind, place)).unwrap();
+    assert_eq!(first.block_on(store.load(&key('a'))).unwrap(), None);
+    drop(first);
+    runtime().block_on(heals(&*store));
+}
+
+#[test]
+fn postgres_is_used_after_the_runtime_it_was_opened_on() {
+    if postgres_settings().is_none() {
+        return;
+    }
+    let databases = Databases::start("postgres");
+    let settings = databases.postgres();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let migration = async { PostgresStore::new(pool(&settings).unwrap()).migrate().await };
+    runtime.block_on(migration).unwrap();
+    outlives_its_runtime("postgres", &settings);
+}
+
+#[test]
+fn redis_is_used_after_the_runtime_it_was_opened_on() {
+    if redis_url().is_none() {
+        return;
+    }
+    let databases = Databases::start("redis");
+    outlives_its_runtime("redis", &databases.redis());
+}
+
+#[test]
+fn sqlite_is_used_after_the_runtime_it_was_opened_on() {
+    let directory = Directory::new();
+    outlives_its_runtime("sqlite", &directory.file("connections"));
 }

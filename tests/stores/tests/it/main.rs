@@ -5,6 +5,7 @@
 
 mod breakdowns;
 mod conformance;
+mod connections;
 mod debug_output;
 mod postgres;
 mod processes;
