@@ -117,8 +117,11 @@ async fn tokens_that_cannot_be_stored_are_served_and_stored_later() {
     let token = connection.access_token().await.unwrap();
     assert_eq!(process.snapshot().unsaved_tokens, 1);
     assert_eq!(connection.access_token().await.unwrap(), token);
-    // Another process waits for the lease, and then has the same token.
     heals(&store);
+    // A look at the store by the same process does not take their place.
+    let same = world.handle(&process).await;
+    assert_eq!(same.access_token().await.unwrap(), token);
+    // Another process waits for the lease, and then has the same token.
     let other = world.handle(&world.process()).await;
     let shared = while_time_passes(&world.clock, other.access_token()).await.unwrap();
     assert_eq!(shared, token);
