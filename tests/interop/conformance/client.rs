@@ -123,13 +123,12 @@ async fn registered_client(
 ) -> Result<Option<RegisteredClient>, Failure> {
     let Ok(context) = env::var("MCP_CONFORMANCE_CONTEXT") else { return Ok(None) };
     let context: Value = serde_json::from_str(&context)?;
-    let (Some(id), Some(secret)) =
-        (context["client_id"].as_str(), context["client_secret"].as_str())
-    else {
-        return Ok(None);
-    };
+    let text =
+        |document: &Value, path| document.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let client = text(&context, "/client_id").zip(text(&context, "/client_secret"));
+    let Some((id, secret)) = client else { return Ok(None) };
     let url = Url::parse(server.as_str())?.join("/.well-known/oauth-protected-resource/mcp")?;
     let metadata: Value = serde_json::from_str(&http.get(url).send().await?.text().await?)?;
-    let issuer = metadata["authorization_servers"][0].as_str().ok_or("no authorization server")?;
+    let issuer = text(&metadata, "/authorization_servers/0").ok_or("no authorization server")?;
     Ok(Some(RegisteredClient::confidential(issuer, id, secret)))
 }
