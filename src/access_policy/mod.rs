@@ -21,7 +21,7 @@
 //! | an operation that the policy denies to everybody | 403, JSON-RPC error -32000, without a challenge |
 //! | an operation that needs scopes the token does not have | 403 `insufficient_scope`, with every required scope |
 //! | an operation for members, of a caller whose token names no organization because `user:org:read` was not granted | 403 `insufficient_scope` that names it |
-//! | an operation for members, of a caller who is none or whose role does not suffice | 403, JSON-RPC error -32000, without a challenge |
+//! | an operation for members, of a caller who is not a member or whose role does not suffice | 403, JSON-RPC error -32000, without a challenge |
 //! | an operation for members, while memberships cannot be looked up | 503 with `Retry-After` |
 //! | without a token (where tokens are optional), an operation that needs scopes | 401 and a challenge without `error` |
 //! | everything else | the service's; it gets the body byte for byte |

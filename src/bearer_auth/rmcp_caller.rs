@@ -6,7 +6,7 @@ use rmcp::handler::server::common::{AsRequestContext, FromContextPart};
 
 use crate::oauth::AuthInfo;
 
-/// The caller of a tool or prompt of rmcp, or `None` if there is none (feature `rmcp`).
+/// The optional caller of a tool or prompt of rmcp (feature `rmcp`).
 ///
 /// As an argument, [`AuthInfo`] itself is for servers over HTTP whose callers all have a token. This
 /// one is also for those where tokens are [optional](crate::bearer_auth::BearerAuthLayer::optional),

@@ -282,7 +282,7 @@ async fn first<T: for<'de> Deserialize<'de>>(
     unusable.map_or(Ok(None), Err)
 }
 
-/// Returns the document at a URL, or `None` if there is none (4xx).
+/// Returns the document at a URL. `None` if the server has no such document (4xx).
 async fn fetch<T: for<'de> Deserialize<'de>>(
     http: &Http,
     url: &str,

@@ -1,7 +1,7 @@
 //! Access tokens: from memory, from the store, or by one refresh for all tasks of all processes.
 //!
 //! A refresh token may be used once, so a refresh is made by the holder of a lease, who looks at the
-//! store again before it sends the request. Whoever does not get the lease waits for the new tokens.
+//! store again before it sends the request. The others wait for the new tokens.
 //! Every write is conditional on what was read: a process that comes too late never replaces what a
 //! faster one has stored.
 

@@ -129,7 +129,7 @@ fn keep_scopes(error: VerifyError, claims: &mut JsonObject<'_>) -> VerifyError {
 }
 
 /// Rejects a token that is bound to a key of its client (RFC 7800 section 3.1; RFC 9449 section
-/// 6.1, RFC 8705 section 3.1): accepted as a bearer token, it could be used by whoever copied it.
+/// 6.1, RFC 8705 section 3.1): accepted as a bearer token, anybody who copied it could use it.
 fn reject_confirmation(claims: &JsonObject<'_>) -> Result<(), VerifyError> {
     if is_sender_constrained(claims) {
         return Err(invalid("`cnf` binds the token to a key, and only bearer tokens are accepted"));

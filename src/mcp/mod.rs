@@ -17,7 +17,7 @@ pub(crate) use list::{ListKind, ListRewrite, SecuritySchemes};
 pub use member::MemberRequirement;
 pub(crate) use message::{InvalidBody, Message};
 pub use operation::Operation;
-pub(crate) use operation::OperationTarget;
+pub(crate) use operation::{OperationTarget, REQUEST_METHODS};
 pub use policy::{AccessPolicy, AccessPolicyBuilder};
 pub(crate) use request_id::RequestId;
 pub(crate) use requirement::Lacking;

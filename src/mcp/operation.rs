@@ -2,6 +2,34 @@
 
 use std::borrow::Cow;
 
+/// The requests that clients send, of all versions of MCP up to 2026-07-28 and of its extensions for
+/// tasks and skills.
+pub(crate) const REQUEST_METHODS: [&str; 23] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "resources/directory/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+    "completion/complete",
+    "logging/setLevel",
+    "skills/list",
+    "skills/get",
+    "tasks/list",
+    "tasks/get",
+    "tasks/result",
+    "tasks/update",
+    "tasks/cancel",
+];
+
 /// An operation: a JSON-RPC method and, if the method has one, the name or URI of its target.
 ///
 /// # Example

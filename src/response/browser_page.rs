@@ -40,7 +40,7 @@ fn quality(headers: &HeaderMap, wanted: &str) -> Option<u16> {
     })
 }
 
-/// Parses `q=0.8` (RFC 9110 section 12.4.2). A weight that is malformed is none.
+/// Parses `q=0.8` (RFC 9110 section 12.4.2). A malformed weight counts as 0.
 fn weight(parameter: &str) -> Option<u16> {
     let value = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))?;
     let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));

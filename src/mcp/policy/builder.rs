@@ -5,34 +5,10 @@ use std::sync::Arc;
 use super::uri_pattern::UriPattern;
 use super::{AccessPolicy, Rules, add, canonical};
 use crate::error::ConfigError;
-use crate::mcp::{MemberRequirement, Requirement};
+use crate::mcp::{MemberRequirement, REQUEST_METHODS, Requirement};
 
-/// The methods that clients send, of all versions of MCP up to 2026-07-28 and of its extensions for
-/// tasks and skills.
-const METHODS: [&str; 27] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/list",
-    "tools/call",
-    "prompts/list",
-    "prompts/get",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "resources/directory/read",
-    "skills/list",
-    "skills/get",
-    "subscriptions/listen",
-    "completion/complete",
-    "logging/setLevel",
-    "tasks/list",
-    "tasks/get",
-    "tasks/result",
-    "tasks/update",
-    "tasks/cancel",
+/// The notifications that clients send.
+const NOTIFICATIONS: [&str; 4] = [
     "notifications/initialized",
     "notifications/cancelled",
     "notifications/progress",
@@ -188,7 +164,7 @@ fn check_method(method: &str) -> Result<(), ConfigError> {
         return Err(invalid(format!("{rule}, which contains white space: write it without")));
     }
     check_name("method", method, "one that clients send, such as tools/list")?;
-    match METHODS.iter().find(|known| fold(known) == fold(method)) {
+    match methods().find(|known| fold(known) == fold(method)) {
         Some(known) if *known != method => {
             Err(invalid(format!("{rule}, which no client sends: write {known:?}")))
         }
@@ -230,6 +206,10 @@ fn check_uri(uri: &str, sample: &str) -> Result<(), ConfigError> {
 
 fn invalid(problem: String) -> ConfigError {
     ConfigError::invalid("access_policy", problem)
+}
+
+fn methods() -> impl Iterator<Item = &'static &'static str> {
+    REQUEST_METHODS.iter().chain(&NOTIFICATIONS)
 }
 
 #[cfg(test)]
@@ -299,7 +279,7 @@ mod tests {
 
     #[test]
     fn accepts_rules_that_may_apply() {
-        let policy = METHODS.iter().fold(AccessPolicy::deny_by_default(), |policy, method| {
+        let policy = methods().fold(AccessPolicy::deny_by_default(), |policy, method| {
             policy.method(*method, Scopes::none())
         });
         let policy = ["acme/do", "Acme/Do", "acmes/do", "tools/delete", "tools", "tasks/gets"]

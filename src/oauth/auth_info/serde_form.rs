@@ -80,7 +80,7 @@ impl Serialize for WithToken<'_> {
 impl AuthInfo {
     /// Returns the serde form with the member `token`, which that of the TypeScript SDK requires.
     ///
-    /// **Whoever reads it can act as the caller at this server.** Do not log it, return it, or
+    /// **Anybody who reads it can act as the caller at this server.** Do not log it, return it, or
     /// store it in the clear. `Serialize` of `AuthInfo` itself leaves the token out.
     ///
     /// ```

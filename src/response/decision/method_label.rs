@@ -1,45 +1,18 @@
 //! The methods of MCP as labels, so that no label comes from a request.
 
-use crate::mcp::Operation;
-
-/// The methods that have a label of their own.
-const METHODS: [&str; 23] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/list",
-    "tools/call",
-    "prompts/list",
-    "prompts/get",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-    "resources/directory/read",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "subscriptions/listen",
-    "completion/complete",
-    "logging/setLevel",
-    "skills/list",
-    "skills/get",
-    "tasks/list",
-    "tasks/get",
-    "tasks/result",
-    "tasks/update",
-    "tasks/cancel",
-];
+use crate::mcp::{Operation, REQUEST_METHODS};
 
 const NOTIFICATIONS: &str = "notifications/";
 
 /// Every label: the methods, and what is not one of them.
 #[cfg(any(feature = "metrics", test))]
-pub(super) const LABELS: [&str; METHODS.len() + 4] = {
-    let mut labels = [NONE; METHODS.len() + 4];
+pub(super) const LABELS: [&str; REQUEST_METHODS.len() + 4] = {
+    let mut labels = [NONE; REQUEST_METHODS.len() + 4];
     let mut at = 0;
-    while at < METHODS.len() {
+    while at < REQUEST_METHODS.len() {
         #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
         {
-            labels[at] = METHODS[at];
+            labels[at] = REQUEST_METHODS[at];
         }
         at += 1;
     }
@@ -77,7 +50,7 @@ pub(super) fn label_of(operation: &Operation<'_>) -> &'static str {
     if method.starts_with(NOTIFICATIONS) {
         return NOTIFICATION;
     }
-    METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
+    REQUEST_METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }
 
 #[cfg(test)]
