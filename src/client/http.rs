@@ -8,24 +8,22 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect, tls};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::egress::{Egress, ForbiddenAddress};
 use super::failure::{Failure, FailureKind};
 use super::form;
-use crate::clock::{Clock, retry_after, timeout};
+use crate::clock::{Clock, http_client, retry_after, timeout};
 use crate::error::ConfigError;
 
 /// The whole call, from the first byte sent to the last one received.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Metadata documents and token responses have a few kilobytes.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 const MAX_URL_BYTES: usize = 2048;
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
-const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests. Its methods have to run on the background thread, which has timers and I/O.
 #[derive(Debug)]
@@ -184,24 +182,10 @@ fn call_failure(error: reqwest::Error) -> Failure {
 }
 
 fn client(egress: &Egress) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+    let builder = http_client()
         // A request that redeems a code or a refresh token must not meet a connection that the
         // server has just closed: it may not be sent twice, so the tokens would be lost.
         .pool_max_idle_per_host(0)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        // Another crate may enable these features of the HTTP client for the whole process.
-        .http1_only()
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        .no_hickory_dns()
-        .tls_backend_rustls()
-        .tls_version_min(tls::Version::TLS_1_2)
         .https_only(!egress.allows_http());
     let builder = if egress.uses_proxy() {
         builder
