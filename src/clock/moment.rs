@@ -29,6 +29,11 @@ impl Moment {
         clock.monotonic() >= self.monotonic || clock.unix_time() >= self.unix_time
     }
 
+    /// As [`has_come`](Self::has_come), for several moments and one look at the clocks.
+    pub(crate) fn has_come_at(self, now: Self) -> bool {
+        now.monotonic >= self.monotonic || now.unix_time >= self.unix_time
+    }
+
     /// Returns the time from this moment to `now`, by the clock that says more.
     pub(crate) fn age(self, now: Self) -> Duration {
         let by_wall_clock = now.unix_time.saturating_sub(self.unix_time);

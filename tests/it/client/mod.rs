@@ -10,3 +10,4 @@ mod services;
 mod sign_in;
 pub(crate) mod support;
 mod tokens;
+mod without_refresh_token;
