@@ -82,6 +82,10 @@ impl Connection {
         Self { engine, key, info }
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Returns what was known about the connection when this handle was made.
     #[must_use]
     pub fn info(&self) -> &ConnectionInfo {
