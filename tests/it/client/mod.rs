@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod discovery;
+mod hostile;
 mod http_client;
 mod interleavings;
 mod outages;
