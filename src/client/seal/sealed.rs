@@ -37,13 +37,20 @@ impl SealingKey {
         Ok(Self { id, key })
     }
 
+    /// Makes the record in one buffer: records are written at each refresh.
     pub(super) fn seal(&self, key: &RecordKey, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let id = self.id.as_str().as_bytes();
-        let header = header(id);
-        let mut body = Vec::with_capacity(plaintext.len() + MAX_TAG_LEN);
-        body.extend_from_slice(plaintext);
-        let nonce = self.key.seal_in_place_append_tag(associated(&header, key), &mut body)?;
-        Ok([header.as_slice(), nonce.as_ref(), &body].concat())
+        let (header, rest) = (2 + id.len(), NONCE_LEN + plaintext.len());
+        let mut sealed = Vec::with_capacity(header + rest + MAX_TAG_LEN);
+        push_header(&mut sealed, id);
+        sealed.extend_from_slice(&[0; NONCE_LEN]);
+        sealed.extend_from_slice(plaintext);
+        let after_header = sealed.get_mut(header..).ok_or(Unspecified)?;
+        let (place, body) = after_header.split_first_chunk_mut().ok_or(Unspecified)?;
+        let (nonce, tag) = self.key.seal_in_place_separate_tag(associated(id, key), body)?;
+        *place = *nonce.as_ref();
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
     }
 
     pub(super) fn open(
@@ -51,7 +58,7 @@ impl SealingKey {
         key: &RecordKey,
         sealed: &Sealed<'_>,
     ) -> Result<Vec<u8>, Unspecified> {
-        let associated = associated(&header(sealed.key_id), key);
+        let associated = associated(sealed.key_id, key);
         let nonce = Nonce::try_assume_unique_for_key(sealed.nonce)?;
         let mut body = sealed.body.to_vec();
         let plaintext = self.key.open_in_place(nonce, associated, &mut body)?.len();
@@ -83,11 +90,15 @@ impl<'a> Sealed<'a> {
 }
 
 /// The length of a key id is at most 16, or was one byte of a record.
-fn header(key_id: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
-    [&[VERSION, length], key_id].concat()
+fn push_header(to: &mut Vec<u8>, key_id: &[u8]) {
+    to.extend_from_slice(&[VERSION, u8::try_from(key_id.len()).unwrap_or(u8::MAX)]);
+    to.extend_from_slice(key_id);
 }
 
-fn associated(header: &[u8], key: &RecordKey) -> Aad<Vec<u8>> {
-    Aad::from([header, key.as_str().as_bytes()].concat())
+fn associated(key_id: &[u8], key: &RecordKey) -> Aad<Vec<u8>> {
+    let key = key.as_str().as_bytes();
+    let mut bytes = Vec::with_capacity(2 + key_id.len() + key.len());
+    push_header(&mut bytes, key_id);
+    bytes.extend_from_slice(key);
+    Aad::from(bytes)
 }
