@@ -192,10 +192,10 @@ async fn the_metadata_of_the_authorization_server_is_checked() {
         (Fault::Status { status: 503, retry_after: None }, Outcome::Error(Unavailable)),
         (Fault::Down, Outcome::Error(Unavailable)),
     ];
-    for (fault, expected) in rows {
-        world.clerk.fault(Route::AuthorizationServerMetadata, fault.clone());
+    for (row, (fault, expected)) in rows.into_iter().enumerate() {
+        world.clerk.fault(Route::AuthorizationServerMetadata, fault);
         let outcome = begin(&process, world.server.as_str(), LoginOptions::new()).await;
-        assert_eq!(outcome, expected, "{:.300}", format!("{fault:?}"));
+        assert_eq!(outcome, expected, "row {row}");
     }
     // Without this document, that of OpenID Connect is read.
     world.clerk.fault(
