@@ -62,7 +62,7 @@ pub(crate) async fn run<F>(future: F) -> Result<F::Output, BackgroundError>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let mut task = AbortOnDrop(spawn(future)?);
+    let mut task = AbortOnDrop::new(spawn(future)?);
     (&mut task.0).await.map_err(|_| BackgroundError::Stopped)
 }
 
