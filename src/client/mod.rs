@@ -92,3 +92,12 @@ pub use store::{
     Expect, MemoryStore, OwnerTag, Record, RecordKey, Revision, Saved, ScanCursor, ScanPage, Store,
     StoreError, StoreErrorKind,
 };
+
+/// For the fuzz target of this parser.
+#[cfg(fuzzing)]
+pub(crate) fn parse_challenge(
+    header: &::http::HeaderValue,
+) -> Option<(Option<String>, Option<crate::oauth::Scopes>)> {
+    let found = challenge::Challenge::parse(header)?;
+    Some((found.resource_metadata, found.scopes))
+}
