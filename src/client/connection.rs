@@ -12,9 +12,10 @@ use super::engine::{Engine, to_the_end};
 use super::error::{LoginError, LoginErrorKind, LoginReason, TokenError};
 use super::login::LoginOptions;
 use super::owner::ServerUrl;
-use super::record::{ConnectionRecord, StoredState};
+use super::record::ConnectionRecord;
 use super::refresh;
 use super::store::{OwnerTag, RecordKey};
+use crate::clock::Clock;
 use crate::oauth::{AccessToken, Scopes};
 
 /// A user's connection to an MCP server, whoever of the application's processes made it.
@@ -77,7 +78,12 @@ pub enum ConnectionState {
 
 impl Connection {
     pub(super) fn new(engine: Arc<Engine>, key: RecordKey, record: &ConnectionRecord) -> Self {
-        Self { engine, key, info: Arc::new(ConnectionInfo::new(record)) }
+        let info = Arc::new(ConnectionInfo::new(record, &*engine.clock));
+        Self { engine, key, info }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Returns what was known about the connection when this handle was made.
@@ -104,7 +110,8 @@ impl Connection {
     }
 
     /// Returns another access token than this one, which the server has rejected with a 401. If
-    /// another task or process has a newer one, no request is made.
+    /// another task or process has a newer one, no request is made. If there is neither a newer one
+    /// nor a refresh token, the connection needs a sign-in from then on, in all processes.
     ///
     /// # Errors
     ///
@@ -172,17 +179,15 @@ impl Connection {
 }
 
 impl ConnectionInfo {
-    pub(super) fn new(record: &ConnectionRecord) -> Self {
+    pub(super) fn new(record: &ConnectionRecord, clock: &dyn Clock) -> Self {
+        let reason = record.login_reason(clock.unix_time());
         Self {
             server: record.server.clone(),
             label: record.label.clone(),
             resource: record.resource.clone(),
             issuer: record.endpoints.issuer.clone(),
             scopes: record.scopes.clone(),
-            state: match record.state {
-                StoredState::NeedsLogin(reason) => ConnectionState::NeedsLogin(reason.into()),
-                StoredState::Active | StoredState::Refreshing { .. } => ConnectionState::Active,
-            },
+            state: reason.map_or(ConnectionState::Active, ConnectionState::NeedsLogin),
             signed_in_at: record.created,
         }
     }

@@ -306,7 +306,7 @@ async fn list(engine: &Engine, owner: &OwnerTag) -> Result<Vec<ConnectionInfo>, 
         let page = engine.vault.list(owner, after.as_ref(), PAGE).await?;
         for (key, record) in &page {
             match engine.vault.open::<ConnectionRecord>(key, record) {
-                Ok(stored) => all.push(ConnectionInfo::new(&stored.value)),
+                Ok(stored) => all.push(ConnectionInfo::new(&stored.value, &*engine.clock)),
                 Err(_) => tracing::warn!("a record of a connection cannot be opened"),
             }
         }

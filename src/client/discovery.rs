@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::challenge::Challenge;
 use super::error::{LoginError, LoginErrorKind};
-use super::http::Http;
+use super::http::{Http, MAX_URL_BYTES};
 use super::owner::ServerUrl;
+use super::token_endpoint::MAX_SCOPE_BYTES;
 use crate::metadata::{
     AUTHORIZATION_SERVER_WELL_KNOWN, AuthorizationServerMetadata, PROTECTED_RESOURCE_WELL_KNOWN,
     protected_resource_metadata_url,
@@ -81,8 +82,8 @@ pub(super) async fn discover(
     let server = authorization_server(http, issuer).await?;
     check_endpoints(http, &server)?;
     let listed = metadata.scopes_supported.unwrap_or_default();
-    let scopes = probe.challenge.scopes.or_else(|| Scopes::granted(as_strs(&listed)));
-    Ok(Some(Discovered { resource: metadata.resource, scopes: scopes.unwrap_or_default(), server }))
+    let scopes = probe.challenge.scopes.unwrap_or_else(|| listed_scopes(&listed));
+    Ok(Some(Discovered { resource: metadata.resource, scopes, server }))
 }
 
 /// Returns whether two issuers are the same. A URL without a path equals the one with `/` (RFC 3986
@@ -251,7 +252,8 @@ fn check_server(
     Ok(AuthorizationServer {
         authorization_endpoint: metadata.authorization_endpoint.ok_or_else(missing)?,
         token_endpoint: metadata.token_endpoint.ok_or_else(missing)?,
-        revocation_endpoint: metadata.revocation_endpoint,
+        // It is not called before the sign-in, whose record it must not make too long.
+        revocation_endpoint: metadata.revocation_endpoint.filter(|url| url.len() <= MAX_URL_BYTES),
         registration_endpoint: metadata.registration_endpoint,
         names_itself: names_itself == Some(&Value::Bool(true)),
         has_offline_access: lists(&metadata.scopes_supported, OFFLINE_ACCESS),
@@ -298,8 +300,11 @@ async fn fetch<T: for<'de> Deserialize<'de>>(
     response.json().map(Some).map_err(of_failure)
 }
 
-fn as_strs(list: &[String]) -> impl Iterator<Item = &str> {
-    list.iter().map(String::as_str)
+/// Returns the scopes of a list, none of one that is too long to be asked for.
+fn listed_scopes(list: &[String]) -> Scopes {
+    let bytes = list.iter().fold(0_usize, |sum, scope| sum.saturating_add(scope.len()));
+    let scopes = (bytes <= MAX_SCOPE_BYTES).then(|| list.iter().map(String::as_str));
+    scopes.and_then(Scopes::granted).unwrap_or_default()
 }
 
 fn discovery(detail: &'static str) -> LoginError {
@@ -338,6 +343,16 @@ mod tests {
             let server = ServerUrl::parse(server).unwrap();
             assert_eq!(check_resource(&server, resource).is_ok(), expected, "{server} {resource}");
         }
+    }
+
+    #[test]
+    fn a_list_of_scopes_that_is_too_long_is_not_asked_for() {
+        let list = |scope: &str, count| vec![scope.to_owned(); count];
+        assert_eq!(listed_scopes(&["a".to_owned(), "b c".to_owned()]).to_string(), "a");
+        let longest = "a".repeat(MAX_SCOPE_BYTES);
+        assert_eq!(listed_scopes(&list(&longest, 1)).to_string(), longest);
+        assert_eq!(listed_scopes(&list(&longest, 2)), Scopes::none());
+        assert_eq!(listed_scopes(&list("a", 201)), Scopes::none());
     }
 
     #[test]

@@ -101,6 +101,26 @@ pub enum TokenErrorKind {
     Unreadable,
 }
 
+/// The reason why a request to an MCP server has no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallErrorKind {
+    /// The user has to sign in again. No request was made without a token.
+    NeedsLogin(LoginReason),
+    /// The server may not be called ([`Egress`](super::Egress)).
+    Forbidden,
+    /// The body of the response is longer than the
+    /// [limit](super::HttpClient::max_body_bytes).
+    TooLarge,
+    /// The server or the authorization server could not be reached, did not respond in time or ended
+    /// the connection. The request may have been processed.
+    Unavailable,
+    /// The store failed. A later try may succeed.
+    Store,
+    /// The record of the connection cannot be opened with the keys at hand.
+    Unreadable,
+}
+
 /// The reason why a user has to sign in again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -159,6 +179,19 @@ impl TokenErrorKind {
         match self {
             Self::NeedsLogin(_) => "the user has to sign in again",
             Self::Unavailable => "the authorization server is unavailable",
+            Self::Store => "the store of connections failed",
+            Self::Unreadable => "a record of the store cannot be opened",
+        }
+    }
+}
+
+impl CallErrorKind {
+    fn summary(self) -> &'static str {
+        match self {
+            Self::NeedsLogin(_) => "the user has to sign in again",
+            Self::Forbidden => "the server may not be called",
+            Self::TooLarge => "the response of the server is too long",
+            Self::Unavailable => "the server is unavailable",
             Self::Store => "the store of connections failed",
             Self::Unreadable => "a record of the store cannot be opened",
         }
@@ -288,6 +321,38 @@ errors! {
     /// [`NeedsLogin`](TokenErrorKind::NeedsLogin). `Display` says what went wrong; it shows no
     /// secret and no text of a server.
     TokenError(TokenErrorKind);
+
+    /// Why a request to an MCP server has no response, or its body no end.
+    ///
+    /// `Display` says what went wrong; it shows no secret and no text of a server.
+    CallError(CallErrorKind);
+}
+
+impl CallError {
+    pub(super) fn of_call(failure: Failure) -> Self {
+        let kind = match failure.kind {
+            FailureKind::Forbidden => CallErrorKind::Forbidden,
+            FailureKind::Unavailable | FailureKind::Invalid => CallErrorKind::Unavailable,
+        };
+        Self::of_failure(kind, "the MCP server", failure)
+    }
+}
+
+impl From<TokenError> for CallError {
+    fn from(error: TokenError) -> Self {
+        let kind = match error.kind {
+            TokenErrorKind::NeedsLogin(reason) => CallErrorKind::NeedsLogin(reason),
+            TokenErrorKind::Unavailable => CallErrorKind::Unavailable,
+            TokenErrorKind::Store => CallErrorKind::Store,
+            TokenErrorKind::Unreadable => CallErrorKind::Unreadable,
+        };
+        let TokenError { detail, oauth_error, retry_after, source, .. } = error;
+        let error = Self { retry_after, source, ..Self::new(kind, detail) };
+        match oauth_error {
+            Some(code) => error.with_oauth_error(code),
+            None => error,
+        }
+    }
 }
 
 impl TokenError {

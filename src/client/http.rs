@@ -6,26 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect, tls};
+use http::{HeaderMap, Method};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::egress::{Egress, ForbiddenAddress};
 use super::failure::{Failure, FailureKind};
 use super::form;
-use crate::clock::{Clock, retry_after, timeout};
+use crate::clock::{Clock, http_client, retry_after, timeout};
 use crate::error::ConfigError;
 
 /// The whole call, from the first byte sent to the last one received.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Metadata documents and token responses have a few kilobytes.
 const MAX_BODY_BYTES: usize = 256 * 1024;
-const MAX_URL_BYTES: usize = 2048;
+pub(super) const MAX_URL_BYTES: usize = 2048;
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
-const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests. Its methods have to run on the background thread, which has timers and I/O.
 #[derive(Debug)]
@@ -109,7 +107,21 @@ impl Http {
             let response = request.send().await.map_err(call_failure)?;
             Ok(ResponseHead { status: response.status(), headers: response.headers().clone() })
         };
-        self.limited(head).await
+        self.limited(CALL_TIMEOUT, head).await
+    }
+
+    /// Sends a request and returns the response when its head has arrived within the limit. Its body
+    /// is not bounded.
+    pub(super) async fn send_for_body(
+        &self,
+        url: &str,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Response, Failure> {
+        let request = self.client.request(method, self.check(url)?).headers(headers).body(body);
+        self.limited(limit, async { request.send().await.map_err(call_failure) }).await
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<FullResponse, Failure> {
@@ -120,15 +132,16 @@ impl Http {
             let body = read_body(response).await?;
             Ok(FullResponse { status, body, retry_after })
         };
-        self.limited(exchange).await
+        self.limited(CALL_TIMEOUT, exchange).await
     }
 
     async fn limited<T>(
         &self,
+        limit: Duration,
         call: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let too_long = || Failure::new(FailureKind::Unavailable, "the call took too long");
-        timeout(&*self.clock, CALL_TIMEOUT, call).await.unwrap_or_else(|| Err(too_long()))
+        timeout(&*self.clock, limit, call).await.unwrap_or_else(|| Err(too_long()))
     }
 }
 
@@ -156,7 +169,7 @@ impl FullResponse {
     }
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Bytes, Failure> {
+async fn read_body(mut response: Response) -> Result<Bytes, Failure> {
     let too_large = || Failure::new(FailureKind::Invalid, "the response is too large");
     if response.content_length().is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return Err(too_large());
@@ -171,7 +184,7 @@ async fn read_body(mut response: reqwest::Response) -> Result<Bytes, Failure> {
     Ok(body.freeze())
 }
 
-fn call_failure(error: reqwest::Error) -> Failure {
+pub(super) fn call_failure(error: reqwest::Error) -> Failure {
     let mut source = error.source();
     while let Some(cause) = source {
         if cause.is::<ForbiddenAddress>() {
@@ -184,24 +197,10 @@ fn call_failure(error: reqwest::Error) -> Failure {
 }
 
 fn client(egress: &Egress) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+    let builder = http_client()
         // A request that redeems a code or a refresh token must not meet a connection that the
         // server has just closed: it may not be sent twice, so the tokens would be lost.
         .pool_max_idle_per_host(0)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        // Another crate may enable these features of the HTTP client for the whole process.
-        .http1_only()
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        .no_hickory_dns()
-        .tls_backend_rustls()
-        .tls_version_min(tls::Version::TLS_1_2)
         .https_only(!egress.allows_http());
     let builder = if egress.uses_proxy() {
         builder

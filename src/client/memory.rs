@@ -36,6 +36,8 @@ pub(super) struct Held {
     pub(super) failure: Option<(Moment, TokenError)>,
     /// Set while new tokens are not stored.
     pub(super) unsaved: Option<Unsaved>,
+    /// Whether the tokens are those of a refresh that has just ended.
+    pub(super) is_issued: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -59,8 +61,9 @@ impl Memory {
     /// Returns the access token if it needs neither a refresh nor a look at the store.
     pub(super) fn fresh_token(&self, key: &RecordKey) -> Option<AccessToken> {
         let held = self.held.get(key)?;
-        let is_recent = !held.seen.after(RECHECK_AFTER).has_come(&*self.clock);
-        (is_recent && held.is_fresh(&*self.clock)).then(|| held.record.tokens.access.clone())
+        let now = Moment::now(&*self.clock);
+        let is_recent = !held.seen.after(RECHECK_AFTER).has_come_at(now);
+        (is_recent && held.is_fresh_at(now)).then(|| held.record.tokens.access.clone())
     }
 
     pub(super) fn get(&self, key: &RecordKey) -> Option<Arc<Held>> {
@@ -102,12 +105,16 @@ impl Held {
                 expires_at: seen.after(remaining),
             }
         });
-        Self { record, seen, times, failure: None, unsaved: None }
+        Self { record, seen, times, failure: None, unsaved: None, is_issued: false }
     }
 
     /// Returns whether the access token can be used and need not be refreshed yet.
     pub(super) fn is_fresh(&self, clock: &dyn Clock) -> bool {
-        self.is_signed_in() && self.times.is_none_or(|times| !times.refresh_at.has_come(clock))
+        self.is_fresh_at(Moment::now(clock))
+    }
+
+    fn is_fresh_at(&self, now: Moment) -> bool {
+        self.is_signed_in() && self.times.is_none_or(|times| !times.refresh_at.has_come_at(now))
     }
 
     /// Returns whether the access token can be used.

@@ -40,6 +40,7 @@ mod error;
 mod failure;
 mod form;
 mod http;
+mod http_client;
 mod lease;
 mod login;
 mod memory;
@@ -48,10 +49,12 @@ mod record;
 mod refresh;
 mod registered_client;
 mod registration;
+mod renewal;
 mod reseal;
 #[cfg(feature = "client-rmcp")]
 mod rmcp;
 mod seal;
+mod server_body;
 mod store;
 mod token_endpoint;
 mod vault;
@@ -67,9 +70,10 @@ pub use counters::ClientSnapshot;
 pub use disconnect::Disconnected;
 pub use egress::Egress;
 pub use error::{
-    CallbackError, CallbackErrorKind, LoginError, LoginErrorKind, LoginReason, TokenError,
-    TokenErrorKind,
+    CallError, CallErrorKind, CallbackError, CallbackErrorKind, LoginError, LoginErrorKind,
+    LoginReason, TokenError, TokenErrorKind,
 };
+pub use http_client::HttpClient;
 pub use login::{LoginOptions, LoginRedirect, ReturnPathError};
 pub use owner::{Owner, ServerUrl, ServerUrlError};
 pub use registered_client::RegisteredClient;
@@ -77,6 +81,7 @@ pub use reseal::Resealed;
 #[cfg(feature = "client-rmcp")]
 pub use rmcp::{AuthorizationError, Authorized};
 pub use seal::{KeyId, SealError, SealingKeys};
+pub use server_body::ServerBody;
 #[cfg(feature = "client-postgres")]
 pub use store::PostgresStore;
 #[cfg(feature = "client-redis")]
@@ -87,3 +92,12 @@ pub use store::{
     Expect, MemoryStore, OwnerTag, Record, RecordKey, Revision, Saved, ScanCursor, ScanPage, Store,
     StoreError, StoreErrorKind,
 };
+
+/// For the fuzz target of this parser.
+#[cfg(fuzzing)]
+pub(crate) fn parse_challenge(
+    header: &::http::HeaderValue,
+) -> Option<(Option<String>, Option<crate::oauth::Scopes>)> {
+    let found = challenge::Challenge::parse(header)?;
+    Some((found.resource_metadata, found.scopes))
+}

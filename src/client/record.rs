@@ -11,6 +11,8 @@ use crate::oauth::{AccessToken, Scopes};
 
 /// The version of the forms below. A new version has to read the older ones.
 const VERSION: u32 = 1;
+/// A connection with tokens that are JWTs.
+const USUAL_BYTES: usize = 2048;
 
 /// What a record contains.
 pub(super) trait Form: Serialize + DeserializeOwned {
@@ -26,26 +28,21 @@ struct Writing<'a, T> {
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct Reading<T> {
     v: u32,
     kind: String,
-}
-
-#[derive(Deserialize)]
-struct Reading<T> {
     value: T,
 }
 
 pub(super) fn to_bytes<T: Form>(value: &T) -> Option<Vec<u8>> {
-    serde_json::to_vec(&Writing { v: VERSION, kind: T::KIND, value }).ok()
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut bytes, &Writing { v: VERSION, kind: T::KIND, value }).ok()?;
+    Some(bytes)
 }
 
 pub(super) fn from_bytes<T: Form>(bytes: &[u8]) -> Option<T> {
-    let header: Header = serde_json::from_slice(bytes).ok()?;
-    if header.v != VERSION || header.kind != T::KIND {
-        return None;
-    }
-    serde_json::from_slice(bytes).ok().map(|Reading { value }| value)
+    let read: Reading<T> = serde_json::from_slice(bytes).ok()?;
+    (read.v == VERSION && read.kind == T::KIND).then_some(read.value)
 }
 
 /// How a client authenticates itself at the token endpoint.
@@ -130,7 +127,7 @@ pub(super) struct ConnectionRecord {
     pub(super) created: u64,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tokens {
     #[serde(with = "access_token")]
     pub(super) access: AccessToken,
@@ -158,6 +155,7 @@ pub(super) enum StoredReason {
     Refused,
     Interrupted,
     ClientGone,
+    NoRefreshToken,
 }
 
 /// A client that was registered at an issuer.
@@ -195,6 +193,18 @@ impl ClientRecord {
     }
 }
 
+impl ConnectionRecord {
+    /// Returns why the user has to sign in again. A token that has expired without a refresh token
+    /// is known by its time: it is not stored, since the clock of one process may be wrong.
+    pub(super) fn login_reason(&self, unix_time: Duration) -> Option<LoginReason> {
+        if let StoredState::NeedsLogin(reason) = self.state {
+            return Some(reason.into());
+        }
+        let is_over = self.tokens.remaining(unix_time).is_some_and(|time| time.is_zero());
+        (is_over && self.tokens.refresh.is_none()).then_some(LoginReason::NoRefreshToken)
+    }
+}
+
 impl Tokens {
     /// Returns the time until the access token expires, `None` if that is not known.
     pub(super) fn remaining(&self, unix_time: Duration) -> Option<Duration> {
@@ -209,6 +219,7 @@ impl From<StoredReason> for LoginReason {
             StoredReason::Refused => Self::Refused,
             StoredReason::Interrupted => Self::Interrupted,
             StoredReason::ClientGone => Self::ClientGone,
+            StoredReason::NoRefreshToken => Self::NoRefreshToken,
         }
     }
 }
@@ -277,6 +288,10 @@ mod tests {
             (
                 StoredState::NeedsLogin(StoredReason::ClientGone),
                 json!({ "needs_login": "client_gone" }),
+            ),
+            (
+                StoredState::NeedsLogin(StoredReason::NoRefreshToken),
+                json!({ "needs_login": "no_refresh_token" }),
             ),
         ] {
             assert_eq!(serde_json::to_value(state).unwrap(), expected);

@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::error::{LoginReason, TokenError, TokenErrorKind, VaultError};
 use super::lease::{self, LEASE_TIME, Lease};
 use super::memory::{Held, Unsaved};
-use super::record::{ConnectionRecord, StoredReason, StoredState};
+use super::record::{ConnectionRecord, StoredReason, StoredState, Tokens};
 use super::registration;
 use super::store::{Expect, RecordKey, Revision, Saved};
 use super::token_endpoint::{self, TokenFailure, TokenSet};
@@ -46,8 +46,9 @@ pub(super) async fn access_token(
             TokenError::new(TokenErrorKind::Unavailable, interrupted.to_string())
         })??;
         let token = &held.record.tokens.access;
-        // The call that this one joined may not have known that the token was refused.
-        if Some(token) != refused {
+        // The call that this one joined may not have known that the token was refused. If it was
+        // issued once more, no call gets another one.
+        if Some(token) != refused || held.is_issued {
             return Ok(token.clone());
         }
     }
@@ -61,42 +62,54 @@ struct Refresh<'a> {
     refused: Option<AccessToken>,
 }
 
-/// What a holder of the lease found or did.
+/// What a look at the store led to.
 enum Step {
     Done(Arc<Held>),
     /// Another one has changed the record.
     Again,
+    /// Another one has the lease.
+    Wait,
 }
 
 impl Refresh<'_> {
     async fn run(&self) -> Result<Arc<Held>, TokenError> {
         let end = self.engine.now().after(lease::MAX_WAIT);
+        let mut has_repeated = false;
         loop {
-            if let Some(held) = self.settle_unsaved().await? {
-                return Ok(held);
-            }
-            let held = match self.load().await {
-                Ok(stored) => self.engine.memory.put(self.key, stored.value),
-                Err(error) => return self.without_store(error),
-            };
-            if let Some(held) = self.without_refresh(&held)? {
-                return Ok(held);
-            }
-            match Lease::acquire(self.engine, self.key).await {
-                Ok(Some(lease)) => {
-                    let step = self.with_lease(lease).await?;
-                    if let Step::Done(held) = step {
-                        return Ok(held);
-                    }
-                }
-                // Somebody else refreshes. The token that is about to expire is good for this caller.
-                Ok(None) if self.is_usable(&held) => return Ok(held),
-                Ok(None) => lease::pause(self.engine).await,
-                Err(error) => return self.without_store(error.into()),
+            match self.look().await? {
+                Step::Done(held) => return Ok(held),
+                Step::Again if !has_repeated => has_repeated = true,
+                // A store may go on returning a record that is no longer current.
+                Step::Again | Step::Wait => lease::pause(self.engine).await,
             }
             if end.has_come(&*self.engine.clock) {
                 return Err(changed_too_often());
             }
+        }
+    }
+
+    /// Looks at the store, and does what is needed.
+    async fn look(&self) -> Result<Step, TokenError> {
+        if let Some(held) = self.settle_unsaved().await? {
+            return Ok(Step::Done(held));
+        }
+        let stored = match self.load().await {
+            Ok(stored) => stored,
+            Err(error) => return self.without_store(error).map(Step::Done),
+        };
+        if self.is_over(&stored.value) {
+            return self.end(stored, StoredReason::NoRefreshToken).await;
+        }
+        let held = self.engine.memory.put(self.key, stored.value);
+        if let Some(held) = self.without_refresh(&held)? {
+            return Ok(Step::Done(held));
+        }
+        match Lease::acquire(self.engine, self.key).await {
+            Ok(Some(lease)) => self.with_lease(lease).await,
+            // Somebody else refreshes. The token that is about to expire is good for this caller.
+            Ok(None) if self.is_usable(&held) => Ok(Step::Done(held)),
+            Ok(None) => Ok(Step::Wait),
+            Err(error) => self.without_store(error.into()).map(Step::Done),
         }
     }
 
@@ -126,6 +139,13 @@ impl Refresh<'_> {
 
     fn is_refused(&self, held: &Held) -> bool {
         self.refused.as_ref() == Some(&held.record.tokens.access)
+    }
+
+    /// Returns whether the stored token was rejected and no other one can be had.
+    fn is_over(&self, record: &ConnectionRecord) -> bool {
+        let is_signed_in = !matches!(record.state, StoredState::NeedsLogin(_));
+        let is_refused = self.refused.as_ref() == Some(&record.tokens.access);
+        is_signed_in && is_refused && record.tokens.refresh.is_none()
     }
 
     /// Returns the connection if no refresh is needed, or none is possible now; an error if there
@@ -167,6 +187,9 @@ impl Refresh<'_> {
             Ok(stored) => stored,
             Err(error) => return self.without_store(error).map(Step::Done),
         };
+        if self.is_over(&stored.value) {
+            return self.end(stored, StoredReason::NoRefreshToken).await;
+        }
         let held = self.engine.memory.put(self.key, stored.value.clone());
         if let Some(held) = self.without_refresh(&held)? {
             return Ok(Step::Done(held));
@@ -214,6 +237,7 @@ impl Refresh<'_> {
     ) -> Result<Step, TokenError> {
         self.engine.counters.refreshes.increment();
         let mut record = stored.value;
+        let before = record.tokens.clone();
         record.state = StoredState::Active;
         record.tokens.access = tokens.access_token;
         record.tokens.received = self.engine.unix_seconds();
@@ -225,27 +249,43 @@ impl Refresh<'_> {
         let sealed = self.engine.vault.seal(self.key, &record)?;
         let lifetime = self.engine.settings.idle_lifetime;
         match self.engine.vault.store().save(self.key, &sealed, expect, lifetime).await {
-            Ok(Saved::Yes) => {
-                let held = Held::new(record, &*self.engine.clock);
-                Ok(Step::Done(self.engine.memory.replace(self.key, held)))
-            }
-            Ok(Saved::Conflict) => self.superseded(record).await,
+            Ok(Saved::Yes) => Ok(self.issued(record)),
+            Ok(Saved::Conflict) => self.superseded(record, &before).await,
             Err(error) => {
                 self.engine.counters.unsaved_tokens.increment();
                 tracing::error!(cause = %error, "failed to store new tokens; they are kept in memory");
                 let mut held = Held::new(record, &*self.engine.clock);
+                held.is_issued = true;
                 held.unsaved = Some(Unsaved { record: sealed, expect });
                 Ok(Step::Done(self.engine.memory.replace(self.key, held)))
             }
         }
     }
 
+    fn issued(&self, record: ConnectionRecord) -> Step {
+        let mut held = Held::new(record, &*self.engine.clock);
+        held.is_issued = true;
+        Step::Done(self.engine.memory.replace(self.key, held))
+    }
+
     /// Another one has changed the record while the tokens were issued. If the user has
-    /// disconnected, they must not stay valid; otherwise those in the store are as good.
-    async fn superseded(&self, record: ConnectionRecord) -> Result<Step, TokenError> {
+    /// disconnected, they must not stay valid; if there are other tokens, those are as good.
+    ///
+    /// If the record still has the tokens from before, the lease had ended too early, and the other
+    /// one was rejected with the refresh token that these were issued for, or will be: they take
+    /// its place, so that the user need not sign in again.
+    async fn superseded(
+        &self,
+        record: ConnectionRecord,
+        before: &Tokens,
+    ) -> Result<Step, TokenError> {
         self.engine.memory.remove(self.key);
-        if self.engine.vault.load::<ConnectionRecord>(self.key).await?.is_none() {
+        let Some(stored) = self.engine.vault.load::<ConnectionRecord>(self.key).await? else {
             disconnect::revoke(self.engine, &record).await;
+            return Ok(Step::Again);
+        };
+        if stored.value.tokens == *before && self.save(&record, stored.revision).await?.is_some() {
+            return Ok(self.issued(record));
         }
         Ok(Step::Again)
     }
@@ -286,7 +326,7 @@ impl Refresh<'_> {
         }
     }
 
-    /// The refresh token is not valid any more, unless somebody has replaced it in the meantime.
+    /// The tokens are not valid any more, unless somebody has replaced them in the meantime.
     async fn end(
         &self,
         stored: Stored<ConnectionRecord>,
@@ -297,7 +337,9 @@ impl Refresh<'_> {
         if self.save(&record, stored.revision).await?.is_none() {
             return Ok(Step::Again);
         }
-        self.engine.counters.refresh_tokens_rejected.increment();
+        if reason != StoredReason::NoRefreshToken {
+            self.engine.counters.refresh_tokens_rejected.increment();
+        }
         self.engine.memory.put(self.key, record);
         Err(TokenError::needs_login(reason.into()))
     }

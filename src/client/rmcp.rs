@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use rmcp::model::ClientJsonRpcMessage;
@@ -20,6 +20,7 @@ use super::challenge::Challenge;
 use super::connection::Connection;
 use super::error::TokenError;
 use super::owner::ServerUrl;
+use super::renewal::Renewal;
 use crate::oauth::AccessToken;
 
 /// How many errors below an error are looked at.
@@ -38,7 +39,8 @@ type Outcome<T, C> = Result<T, StreamableHttpError<<C as StreamableHttpClient>::
 /// The token is sent to the server of the connection and nowhere else: with another URL in the
 /// transport, requests fail. Its setting `auth_header` is not used. [`Egress`](super::Egress) does
 /// not hold for these requests, which are those of the HTTP client inside. That one should follow
-/// no redirects, and where users type URLs it has to refuse addresses that are not public.
+/// no redirects, and where users type URLs it has to refuse addresses that are not public
+/// ([`Egress::allows`](super::Egress::allows)).
 ///
 /// Why a request failed is found by [`AuthorizationError::find`]. A session need not be made anew
 /// after a second sign-in: the next request has the new token.
@@ -78,9 +80,7 @@ type Outcome<T, C> = Result<T, StreamableHttpError<<C as StreamableHttpClient>::
 #[derive(Clone)]
 pub struct Authorized<C> {
     http: C,
-    connection: Connection,
-    /// A token that the server has rejected although it was just renewed, until it accepts it.
-    unproven: Arc<Mutex<Option<AccessToken>>>,
+    renewal: Renewal,
 }
 
 /// Why a request was not authorized. Needs the feature `client-rmcp`.
@@ -107,7 +107,7 @@ impl Connection {
     /// sends the access tokens of this connection. Needs the feature `client-rmcp`.
     #[must_use]
     pub fn authorize<C>(&self, http: C) -> Authorized<C> {
-        Authorized { http, connection: self.clone(), unproven: Arc::default() }
+        Authorized { http, renewal: Renewal::new(self.clone()) }
     }
 }
 
@@ -115,7 +115,7 @@ impl<C> Authorized<C> {
     /// Returns the connection whose tokens are sent.
     #[must_use]
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.renewal.connection()
     }
 }
 
@@ -126,37 +126,12 @@ impl<C: StreamableHttpClient + Sync> Authorized<C> {
         F: Future<Output = Outcome<T, C>>,
     {
         self.check_server(uri)?;
-        let send = |token: &AccessToken| call(Some(token.expose().to_owned()));
-        let token = self.connection.access_token().await.map_err(no_token)?;
-        let outcome = send(&token).await;
-        if !self.may_renew(&token, is_rejected(&outcome)) {
-            return outcome;
-        }
-        let renewed = self.connection.renew(&token).await.map_err(no_token)?;
-        let outcome = send(&renewed).await;
-        if is_rejected(&outcome) {
-            *self.unproven() = Some(renewed);
-        }
-        outcome
-    }
-
-    /// Returns whether a token has to be renewed: it was rejected, and is not itself one that was
-    /// renewed for this reason and has never been accepted.
-    fn may_renew(&self, token: &AccessToken, is_rejected: bool) -> bool {
-        let mut unproven = self.unproven();
-        let is_unproven = unproven.as_ref() == Some(token);
-        if is_unproven && !is_rejected {
-            *unproven = None;
-        }
-        is_rejected && !is_unproven
-    }
-
-    fn unproven(&self) -> MutexGuard<'_, Option<AccessToken>> {
-        self.unproven.lock().unwrap_or_else(PoisonError::into_inner)
+        let send = |token: AccessToken| call(Some(token.expose().to_owned()));
+        self.renewal.call(send, is_rejected).await.map_err(no_token)?
     }
 
     fn check_server(&self, uri: &str) -> Outcome<(), C> {
-        let own = &self.connection.info().server;
+        let own = &self.connection().info().server;
         let is_own = uri == own || ServerUrl::parse(uri).is_ok_and(|uri| uri.as_str() == own);
         if is_own { Ok(()) } else { Err(io_error(AuthorizationError::OtherServer)) }
     }
@@ -292,7 +267,7 @@ impl<C: StreamableHttpClient + Sync> StreamableHttpClient for Authorized<C> {
 
 impl<C> fmt::Debug for Authorized<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorized").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Authorized").field("connection", self.connection()).finish_non_exhaustive()
     }
 }
 

@@ -15,6 +15,8 @@ use super::http::{FullResponse, Http};
 use super::record::{AuthMethod, ClientRecord};
 use crate::oauth::{AccessToken, MAX_TOKEN_BYTES, Scopes, check_token68};
 
+/// All scopes of a grant, as one string. More would make a record too long to be stored.
+pub(super) const MAX_SCOPE_BYTES: usize = 8 * 1024;
 /// A lifetime that is longer is cut to this: a hundred years.
 const MAX_LIFETIME: u64 = 100 * 365 * 24 * 60 * 60;
 
@@ -180,13 +182,15 @@ fn token_set(response: &FullResponse) -> Result<TokenSet, Failure> {
         invalid("the access token has characters that no token has, or is too long")
     })?;
     let refresh_token = body.refresh_token.filter(|token| !token.is_empty());
-    if refresh_token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN_BYTES) {
-        return Err(invalid("the refresh token is too long"));
+    if refresh_token.as_deref().is_some_and(|token| !is_refresh_token(token)) {
+        return Err(invalid("the refresh token has characters that no token has, or is too long"));
     }
     let scopes = match body.scope {
-        Some(scope) => Some(
-            Scopes::granted(scope.split(' ')).ok_or_else(|| invalid("the scope is too long"))?,
-        ),
+        Some(scope) => {
+            let is_short = scope.len() <= MAX_SCOPE_BYTES;
+            let scopes = is_short.then(|| Scopes::granted(scope.split(' '))).flatten();
+            Some(scopes.ok_or_else(|| invalid("the scope is too long"))?)
+        }
         None => None,
     };
     Ok(TokenSet {
@@ -195,6 +199,11 @@ fn token_set(response: &FullResponse) -> Result<TokenSet, Failure> {
         expires_in: body.expires_in.as_ref().and_then(seconds),
         scopes,
     })
+}
+
+/// RFC 6749 appendix A.17. Escaped, other characters could make a record too long to be stored.
+fn is_refresh_token(token: &str) -> bool {
+    token.len() <= MAX_TOKEN_BYTES && token.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Some servers write a string, or a number with a fraction. A lifetime that cannot be read is
@@ -252,8 +261,8 @@ mod tests {
             let set = read(json!({ "expires_in": expires_in })).unwrap();
             assert_eq!(set.expires_in, expected, "{expires_in}");
         }
-        let full = read(json!({ "refresh_token": "r", "scope": "a  b" })).unwrap();
-        assert_eq!(full.refresh_token.as_deref(), Some("r"));
+        let full = read(json!({ "refresh_token": "r \"~", "scope": "a  b" })).unwrap();
+        assert_eq!(full.refresh_token.as_deref(), Some("r \"~"));
         assert_eq!(full.scopes.unwrap().to_string(), "a b");
         assert_eq!(read(json!({ "refresh_token": "" })).unwrap().refresh_token, None);
         for change in [
@@ -264,7 +273,11 @@ mod tests {
             json!({ "access_token": "a\r\nX: y" }),
             json!({ "access_token": "a".repeat(MAX_TOKEN_BYTES + 1) }),
             json!({ "refresh_token": "a".repeat(MAX_TOKEN_BYTES + 1) }),
+            json!({ "refresh_token": "a\u{1}" }),
+            json!({ "refresh_token": "\u{e4}" }),
             json!({ "scope": ["a"] }),
+            json!({ "scope": "a".repeat(MAX_SCOPE_BYTES + 1) }),
+            json!({ "scope": "a ".repeat(201) }),
         ] {
             let failure = read(change.clone()).err().unwrap();
             assert_eq!(failure.kind, FailureKind::Invalid, "{change}");

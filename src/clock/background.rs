@@ -62,7 +62,7 @@ pub(crate) async fn run<F>(future: F) -> Result<F::Output, BackgroundError>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let mut task = AbortOnDrop(spawn(future)?);
+    let mut task = AbortOnDrop::new(spawn(future)?);
     (&mut task.0).await.map_err(|_| BackgroundError::Stopped)
 }
 
@@ -80,7 +80,14 @@ pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> + Send + 'st
     }
 }
 
-struct AbortOnDrop<T>(JoinHandle<T>);
+/// Stops a task when it is dropped.
+pub(crate) struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    pub(crate) fn new(task: JoinHandle<T>) -> Self {
+        Self(task)
+    }
+}
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {

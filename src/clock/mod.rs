@@ -5,6 +5,7 @@
 
 pub(crate) mod background;
 mod deadlines;
+mod http_client;
 mod limit;
 mod moment;
 mod retry_after;
@@ -17,6 +18,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use deadlines::{Deadline, Deadlines};
+pub(crate) use http_client::{CONNECT_TIMEOUT, http_client};
 pub(crate) use limit::Limit;
 pub(crate) use moment::Moment;
 pub(crate) use retry_after::retry_after;

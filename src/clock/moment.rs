@@ -26,7 +26,12 @@ impl Moment {
 
     /// Returns whether one of the clocks has reached this moment.
     pub(crate) fn has_come(self, clock: &dyn Clock) -> bool {
-        clock.monotonic() >= self.monotonic || clock.unix_time() >= self.unix_time
+        self.has_come_at(Self::now(clock))
+    }
+
+    /// As [`has_come`](Self::has_come), for several moments and one look at the clocks.
+    pub(crate) fn has_come_at(self, now: Self) -> bool {
+        now.monotonic >= self.monotonic || now.unix_time >= self.unix_time
     }
 
     /// Returns the time from this moment to `now`, by the clock that says more.

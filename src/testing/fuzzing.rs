@@ -1,8 +1,10 @@
 //! What the fuzz targets in `tests/fuzz` call inside the crate. Only built by `cargo fuzz`.
 
+use http::HeaderValue;
+
 use crate::jwt::KeySet;
 use crate::metadata::AuthorizationServerMetadata;
-use crate::oauth::TokenType;
+use crate::oauth::{Scopes, TokenType};
 
 /// Returns the number of usable keys of a key set; 0 if the set is rejected.
 #[must_use]
@@ -33,4 +35,11 @@ pub fn is_active_machine_token(json: &[u8], now: u64) -> bool {
 pub fn checked_metadata(json: &[u8], issuer: &str) -> Option<AuthorizationServerMetadata> {
     let document: AuthorizationServerMetadata = serde_json::from_slice(json).ok()?;
     document.check(issuer).is_ok().then_some(document)
+}
+
+/// Returns `resource_metadata` and the scopes of the `Bearer` challenge in a header, if it has one.
+#[cfg(feature = "client")]
+#[must_use]
+pub fn challenge(header: &HeaderValue) -> Option<(Option<String>, Option<Scopes>)> {
+    crate::client::parse_challenge(header)
 }

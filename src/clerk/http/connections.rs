@@ -3,16 +3,14 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Client, Request, Response, redirect, tls};
+use reqwest::{Client, Request, Response};
 
-use crate::clock::Clock;
+use crate::clock::{CONNECT_TIMEOUT, Clock, http_client};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many connections are kept between calls. Each may be dead when it is used again.
 const MAX_KEPT: usize = 4;
 /// How long a connection is kept. Servers and what is between close theirs after a minute or more.
 const KEEP_TIME: Duration = Duration::from_secs(15);
-const USER_AGENT: &str = concat!("clerk-mcp-tools/", env!("CARGO_PKG_VERSION"));
 
 /// The connections of one origin.
 pub(super) struct Connections {
@@ -124,29 +122,12 @@ fn has_ended(error: &reqwest::Error) -> bool {
 }
 
 fn client(origin: Origin, max_kept: usize) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+    let builder = http_client()
         .pool_max_idle_per_host(max_kept)
         .pool_idle_timeout(KEEP_TIME)
         .tcp_keepalive(KEEP_TIME)
         .tcp_keepalive_interval(CONNECT_TIMEOUT)
         .tcp_keepalive_retries(2)
-        // A redirect could send the secret key or a token to another host.
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        // Another crate may enable these features of the HTTP client for the whole process. With
-        // HTTP/2 all calls would share one connection, and one that no longer responds would stop
-        // them all.
-        .http1_only()
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        .no_hickory_dns()
-        .tls_backend_rustls()
-        .tls_version_min(tls::Version::TLS_1_2)
         .https_only(!origin.on_loopback);
     // Without TLS no certificates are needed. Loading those of the machine takes milliseconds.
     let builder = if origin.has_tls { builder } else { builder.tls_certs_only([]) };

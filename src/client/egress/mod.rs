@@ -20,9 +20,10 @@ use crate::error::ConfigError;
 
 /// Which servers [`Connections`](super::Connections) may call.
 ///
-/// Defaults to [`public`](Self::public). The rules hold for every request that this crate makes for
-/// a sign-in and for tokens, and not for the requests that the application itself sends to the MCP
-/// server with a token.
+/// Defaults to [`public`](Self::public). The rules hold for every request that this crate makes: for
+/// a sign-in, for tokens, and with an [`HttpClient`](super::HttpClient). Those that the application
+/// sends to the MCP server by another client have to keep them as well, for which there is
+/// [`allows`](Self::allows).
 ///
 /// # Example
 ///
@@ -78,6 +79,16 @@ impl Egress {
         self
     }
 
+    /// Returns whether an address may be connected to: for the resolver or the proxy of an HTTP
+    /// client of the application. It has to be asked about every address that a name resolves to,
+    /// before the connection is made; redirects must not be followed.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        is_public(address)
+            || self.loopback && is_loopback(address)
+            || self.networks.iter().any(|network| network.contains_embedded(address))
+    }
+
     pub(super) fn allows_http(&self) -> bool {
         self.loopback
     }
@@ -103,12 +114,6 @@ impl Egress {
             return Err("its address is not public");
         }
         Ok(())
-    }
-
-    fn allows(&self, address: IpAddr) -> bool {
-        is_public(address)
-            || self.loopback && is_loopback(address)
-            || self.networks.iter().any(|network| network.contains_embedded(address))
     }
 
     /// Returns the resolver that drops the addresses which are not allowed.

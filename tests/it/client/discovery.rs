@@ -165,6 +165,7 @@ async fn the_metadata_of_the_authorization_server_is_checked() {
     let world = World::new().await;
     let process = world.process();
     let issuer = world.clerk.issuer();
+    let long = format!("{issuer}/{}", "a".repeat(65_000));
     let document = |change: Value| {
         let mut document = json!({
             "issuer": issuer,
@@ -179,6 +180,10 @@ async fn the_metadata_of_the_authorization_server_is_checked() {
     use LoginErrorKind::{Discovery, Forbidden, NoPkce, Unavailable};
     let rows = [
         (document(json!({})), Outcome::Redirect),
+        // Nobody needs these before the connection ends.
+        (document(json!({ "revocation_endpoint": "https://10.0.0.1/" })), Outcome::Redirect),
+        (document(json!({ "revocation_endpoint": long })), Outcome::Redirect),
+        (document(json!({ "token_endpoint": long })), Outcome::Error(Forbidden)),
         (document(json!({ "issuer": "https://evil.example" })), Outcome::Error(Discovery)),
         (document(json!({ "token_endpoint": "http://as.example" })), Outcome::Error(Discovery)),
         (document(json!({ "token_endpoint": "https://10.0.0.1/" })), Outcome::Error(Forbidden)),
@@ -187,10 +192,10 @@ async fn the_metadata_of_the_authorization_server_is_checked() {
         (Fault::Status { status: 503, retry_after: None }, Outcome::Error(Unavailable)),
         (Fault::Down, Outcome::Error(Unavailable)),
     ];
-    for (fault, expected) in rows {
-        world.clerk.fault(Route::AuthorizationServerMetadata, fault.clone());
+    for (row, (fault, expected)) in rows.into_iter().enumerate() {
+        world.clerk.fault(Route::AuthorizationServerMetadata, fault);
         let outcome = begin(&process, world.server.as_str(), LoginOptions::new()).await;
-        assert_eq!(outcome, expected, "{fault:?}");
+        assert_eq!(outcome, expected, "row {row}");
     }
     // Without this document, that of OpenID Connect is read.
     world.clerk.fault(

@@ -3,6 +3,8 @@
 
 mod callbacks;
 mod discovery;
+mod hostile;
+mod http_client;
 mod interleavings;
 mod outages;
 mod rmcp_sessions;
@@ -10,3 +12,4 @@ mod services;
 mod sign_in;
 pub(crate) mod support;
 mod tokens;
+mod without_refresh_token;

@@ -7,7 +7,8 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use clerk_mcp_tools::client::{
-    AuthorizationError, Begun, Connection, LoginOptions, LoginReason, ServerUrl, TokenErrorKind,
+    AuthorizationError, Begun, Connection, ConnectionState, LoginOptions, LoginReason, ServerUrl,
+    TokenErrorKind,
 };
 use clerk_mcp_tools::testing::{Fault, Route, TokenFormat};
 use clerk_mcp_tools::{AccessPolicy, ClerkMcp, ClerkVerifier, Scopes};
@@ -273,6 +274,36 @@ async fn a_server_that_accepts_no_token_causes_one_refresh() {
             front.rejects(false);
         }
     }
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_a_rejected_token_is_sent_once() {
+    for lifecycle in lifecycles() {
+        let (mut world, front) = (without_refresh_tokens().await, Front::default());
+        world.server = serve_notes(&world, &front).await;
+        let process = world.process();
+        let connection = world.connect(&process).await;
+        let session = start(&connection, lifecycle).await;
+        let first = connection.access_token().await.unwrap();
+        assert!(world.clerk.revoke(first.expose()));
+        world.advance(600);
+        for posts in [1, 0] {
+            front.take_posts();
+            let kind = token_error(problem(&session, "read").await);
+            assert_eq!(kind, TokenErrorKind::NeedsLogin(LoginReason::NoRefreshToken));
+            assert_eq!(front.take_posts(), posts);
+        }
+        let state = process.list(&alice()).await.unwrap()[0].state;
+        assert_eq!(state, ConnectionState::NeedsLogin(LoginReason::NoRefreshToken));
+        world.connect(&process).await;
+        assert_eq!(call(&session, "read").await.unwrap(), "read");
+        assert_eq!(world.token_calls(), 2);
+    }
+}
+
+async fn without_refresh_tokens() -> World {
+    let scopes = ["profile", "email"];
+    World::with(|clerk| clerk.token_format(TokenFormat::Opaque).scopes_supported(scopes)).await
 }
 
 #[tokio::test]

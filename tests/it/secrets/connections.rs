@@ -136,6 +136,11 @@ async fn no_secret_of_a_connection_is_shown_or_stored_in_the_clear() {
     let token = connection.access_token().await.unwrap();
     assert_eq!(token.expose(), ACCESS_TOKENS[1]);
     recorder.show(&token);
+    world.clerk.fault(Route::Token, Fault::Down);
+    // The server rejects the token, and there is no other one.
+    let http = connection.http_client();
+    recorder.show(&http);
+    recorder.show_error(&http.post(HeaderMap::new(), "{}").await.unwrap_err());
     recorder.show(&process);
     recorder.show(&process.list(&owner).await.unwrap());
 
@@ -196,6 +201,10 @@ pub(super) async fn add_to(output: &mut DebugOutput) {
     let completed = process.complete(&alice(), callback.clone()).await.unwrap();
     output.add("Completed", &completed);
     output.add("Connection", &completed.connection);
+    let http = completed.connection.http_client();
+    output.add("HttpClient", &http);
+    let response = http.post(HeaderMap::new(), "{}").await.unwrap();
+    output.add("ServerBody", &response.into_body());
     output.add("Authorized", &completed.connection.authorize(reqwest::Client::new()));
     let challenge = HeaderValue::from_static("Bearer scope=\"a\"");
     output.add("AuthorizationError", &AuthorizationError::InsufficientScope(challenge));
@@ -213,6 +222,9 @@ pub(super) async fn add_to(output: &mut DebugOutput) {
     let error = completed.connection.access_token().await.unwrap_err();
     output.add("TokenErrorKind", &error.kind());
     output.add("TokenError", &error);
+    let error = http.post(HeaderMap::new(), "{}").await.unwrap_err();
+    output.add("CallErrorKind", &error.kind());
+    output.add("CallError", &error);
     output.add("LoginReason", &clerk_mcp_tools::client::LoginReason::Refused);
     output.add("Disconnected", &completed.connection.disconnect().await.unwrap());
 }

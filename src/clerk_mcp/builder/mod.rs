@@ -1,28 +1,27 @@
-//! The settings of an endpoint, checked before anything is built from them.
+//! The settings of an endpoint.
+
+mod build;
+mod checks;
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::organizations::check_members;
 use super::token_exchange::ExchangeSettings;
-use super::{AuthLayer, ClerkMcp, Inner};
-use crate::access_policy::AccessPolicyLayer;
-use crate::bearer_auth::{BearerAuthLayer, SessionKey};
+use crate::bearer_auth::SessionKey;
 use crate::clerk::env::Env;
 use crate::clerk::{ClerkVerifier, ClerkVerifierBuilder};
 use crate::error::ConfigError;
 use crate::mcp::AccessPolicy;
-use crate::metadata::{ProtectedResourceMetadata, ProtectedResourceMetadataBuilder};
-use crate::oauth::{OFFLINE_ACCESS, ResourceUrl, ScopeHierarchy, Scopes};
+use crate::metadata::ProtectedResourceMetadataBuilder;
+use crate::oauth::{ResourceUrl, ScopeHierarchy, Scopes};
 use crate::response::{Decision, RejectionFormat};
-use crate::services::{AuthorizationServerService, ProtectedResourceService};
 
 type OnDecision = dyn Fn(&Decision<'_>) + Send + Sync;
 
 type CustomizeMetadata =
     dyn Fn(ProtectedResourceMetadataBuilder) -> ProtectedResourceMetadataBuilder + Send + Sync;
 
-/// A builder of a [`ClerkMcp`].
+/// A builder of a [`ClerkMcp`](crate::ClerkMcp).
 #[derive(Clone)]
 #[must_use]
 pub struct ClerkMcpBuilder {
@@ -145,7 +144,7 @@ impl ClerkMcpBuilder {
     /// Sets what single tools, prompts, resources and methods need besides the baseline. Defaults
     /// to nothing.
     ///
-    /// [`ClerkMcp::auth_layer`] applies it.
+    /// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer) applies it.
     pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
         self.policy = policy;
         self
@@ -188,7 +187,8 @@ impl ClerkMcpBuilder {
     /// Sets how rejected tool calls are answered. Defaults to
     /// [`HttpStatus`](RejectionFormat::HttpStatus), which ChatGPT does not react to.
     ///
-    /// See [`AccessPolicyLayer::rejection_format`].
+    /// See [`rejection_format`](crate::access_policy::AccessPolicyLayer::rejection_format) of the
+    /// layer.
     pub fn rejection_format(mut self, format: RejectionFormat) -> Self {
         self.rejection_format = format;
         self
@@ -202,7 +202,8 @@ impl ClerkMcpBuilder {
     }
 
     /// Writes into `tools/list` what each tool needs by the [access policy](Self::access_policy),
-    /// as ChatGPT expects it; see [`AccessPolicyLayer::security_schemes_in_lists`]. Defaults to
+    /// as ChatGPT expects it; see the setting of
+    /// [the layer](crate::access_policy::AccessPolicyLayer::security_schemes_in_lists). Defaults to
     /// leaving lists as they are.
     pub fn security_schemes_in_lists(mut self) -> Self {
         self.security_schemes_in_lists = true;
@@ -210,8 +211,8 @@ impl ClerkMcpBuilder {
     }
 
     /// Leaves out of lists what the [access policy](Self::access_policy) does not allow the caller;
-    /// see [`AccessPolicyLayer::filter_lists`]. Defaults to leaving lists as they are. It protects
-    /// nothing.
+    /// see [`filter_lists`](crate::access_policy::AccessPolicyLayer::filter_lists) of the layer.
+    /// Defaults to leaving lists as they are. It protects nothing.
     pub fn filter_lists(mut self) -> Self {
         self.filter_lists = true;
         self
@@ -242,17 +243,17 @@ impl ClerkMcpBuilder {
     /// Sets the key that binds session ids to their callers. Defaults to one that is derived from
     /// Clerk's secret key, or to a random one without a secret key.
     ///
-    /// [`ClerkMcp::auth_layer`] always binds the sessions of the MCP service, so that a session id
-    /// that leaks is of no use with another user's token. Several processes that share sessions
-    /// need the same key.
+    /// [`ClerkMcp::auth_layer`](crate::ClerkMcp::auth_layer) always binds the sessions of the MCP
+    /// service, so that a session id that leaks is of no use with another user's token. Several
+    /// processes that share sessions need the same key.
     pub fn session_key(mut self, key: SessionKey) -> Self {
         self.session_key = Some(key);
         self
     }
 
     /// Answers browsers as every other client without a token; see
-    /// [`BearerAuthLayer::without_browser_page`]. Defaults to a short page in HTML as the body of the
-    /// 401.
+    /// [`without_browser_page`](crate::bearer_auth::BearerAuthLayer::without_browser_page) of the
+    /// layer. Defaults to a short page in HTML as the body of the 401.
     pub fn without_browser_page(mut self) -> Self {
         self.browser_page = false;
         self
@@ -261,8 +262,10 @@ impl ClerkMcpBuilder {
     /// Sets a function that is called with the decision about each request, such as for an audit
     /// log. Defaults to none.
     ///
-    /// [`AuthLayer::on_decision`] says when it is called, and what it must not do. It is for the
-    /// layers: [`ClerkMcp::authenticate`] and [`ClerkMcp::authorize`] tell their caller.
+    /// [`AuthLayer::on_decision`](crate::AuthLayer::on_decision) says when it is called, and what
+    /// it must not do. It is for the layers:
+    /// [`ClerkMcp::authenticate`](crate::ClerkMcp::authenticate) and
+    /// [`ClerkMcp::authorize`](crate::ClerkMcp::authorize) tell their caller.
     pub fn on_decision(mut self, hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
         self.on_decision = Some(Arc::new(hook));
         self
@@ -320,221 +323,6 @@ impl ClerkMcpBuilder {
     {
         self.customize_metadata = Some(Arc::new(customize));
         self
-    }
-
-    /// Checks the settings and builds all parts.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the resource or the verifier is missing, if the verifier is set up for
-    /// another resource, if a setting has nothing to apply to, if the access policy has rules about
-    /// members of an organization and there is no secret key, if a scope that every request needs
-    /// is not advertised or not among the initial ones, or if a variable of the environment is
-    /// invalid.
-    pub fn build(mut self) -> Result<ClerkMcp, ConfigError> {
-        if let Some(problem) = self.problem {
-            return Err(problem);
-        }
-        let resource = self.resource.take().ok_or_else(|| {
-            ConfigError::missing(
-                "MCP_RESOURCE_URL",
-                "is not set: it is the public URL of the MCP endpoint",
-            )
-        })?;
-        let env_verifier = self.env_verifier.take().map(|verifier| {
-            let (scopes, hierarchy) = (self.scopes.clone(), self.hierarchy.clone());
-            verifier.resource(resource.clone()).endpoint_scopes(scopes, hierarchy)
-        });
-        let verifier = build_verifier(self.verifier.take(), env_verifier)?;
-        let initial = self.initial_scopes.take().unwrap_or_else(|| self.scopes.clone());
-        let advertised = self.scopes_supported.take().unwrap_or_else(|| initial.clone());
-        check_resource(&resource, &verifier)?;
-        check_metadata_path(&resource, self.root_metadata)?;
-        check_grantable(&self.scopes.union(&self.policy.scopes()).union(&initial))?;
-        check_members(&self.policy, &verifier)?;
-        check_filter(self.filter_lists, &self.policy)?;
-        check_restricted(self.restrict_advertised_scopes, self.authorization_server_metadata)?;
-        check_contains("initial_scopes", &initial, &self.scopes, &self.hierarchy)?;
-        check_contains("scopes_supported", &advertised, &self.scopes, &self.hierarchy)?;
-        let metadata = self.metadata(&resource, &verifier, &advertised)?;
-        let exchange = std::mem::take(&mut self.exchange).build(&verifier)?;
-        let auth_layer = self.auth_layer(&resource, &verifier, &initial)?;
-        let restrict_to = self.restrict_advertised_scopes.then_some(advertised);
-        Ok(ClerkMcp(Arc::new(Inner {
-            protected_resource: ProtectedResourceService::new(&metadata),
-            authorization_server: AuthorizationServerService::restricted(&verifier, restrict_to),
-            resource,
-            verifier,
-            scopes: self.scopes,
-            initial_scopes: initial,
-            hierarchy: self.hierarchy,
-            exchange,
-            auth_layer,
-            cors: self.cors,
-            root_metadata: self.root_metadata,
-            authorization_server_metadata: self.authorization_server_metadata,
-            metadata,
-        })))
-    }
-
-    fn auth_layer(
-        &self,
-        resource: &ResourceUrl,
-        verifier: &ClerkVerifier,
-        initial_scopes: &Scopes,
-    ) -> Result<AuthLayer, ConfigError> {
-        let bearer_auth = BearerAuthLayer::new(verifier.clone(), resource.clone())
-            .required_scopes(self.scopes.clone())
-            .initial_scopes(initial_scopes.clone())
-            .scope_hierarchy(self.hierarchy.clone())
-            .clock(verifier.clock())
-            .bind_sessions(self.session_key_or_default(verifier)?);
-        type BearerSetting = fn(BearerAuthLayer<ClerkVerifier>) -> BearerAuthLayer<ClerkVerifier>;
-        let settings: [(bool, BearerSetting); 2] = [
-            (self.optional, BearerAuthLayer::optional),
-            (!self.browser_page, BearerAuthLayer::without_browser_page),
-        ];
-        let settings = settings.into_iter().filter(|(is_on, _)| *is_on);
-        let bearer_auth = settings.fold(bearer_auth, |layer, (_, set)| set(layer));
-        let access_policy = AccessPolicyLayer::new(self.policy.clone(), resource.clone())
-            .clock(verifier.clock())
-            .look_up_memberships(verifier.clone())
-            .rejection_format(self.rejection_format)
-            .required_scopes(self.scopes.clone())
-            .initial_scopes(initial_scopes.clone())
-            .scope_hierarchy(self.hierarchy.clone());
-        type Setting = fn(AccessPolicyLayer) -> AccessPolicyLayer;
-        let settings: [(bool, Setting); 3] = [
-            (self.step_up_from_handlers, AccessPolicyLayer::step_up_from_handlers),
-            (self.security_schemes_in_lists, AccessPolicyLayer::security_schemes_in_lists),
-            (self.filter_lists, AccessPolicyLayer::filter_lists),
-        ];
-        let settings = settings.into_iter().filter(|(is_on, _)| *is_on);
-        let access_policy = settings.fold(access_policy, |layer, (_, set)| set(layer));
-        let layer = if self.cors {
-            AuthLayer::new(bearer_auth, access_policy)
-        } else {
-            AuthLayer::new(bearer_auth.without_cors(), access_policy.without_cors())
-        };
-        Ok(match &self.on_decision {
-            Some(hook) => {
-                let hook = Arc::clone(hook);
-                layer.on_decision(move |decision| hook(decision))
-            }
-            None => layer,
-        })
-    }
-
-    fn session_key_or_default(&self, verifier: &ClerkVerifier) -> Result<SessionKey, ConfigError> {
-        match (&self.session_key, verifier.client()) {
-            (Some(key), _) => Ok(key.clone()),
-            (None, Some(client)) => Ok(SessionKey::derive(client.secret_bytes())),
-            (None, None) => SessionKey::random(),
-        }
-    }
-
-    fn metadata(
-        &self,
-        resource: &ResourceUrl,
-        verifier: &ClerkVerifier,
-        advertised: &Scopes,
-    ) -> Result<ProtectedResourceMetadata, ConfigError> {
-        let instance = verifier.frontend_api();
-        let builder =
-            ProtectedResourceMetadata::for_clerk(instance, resource).scopes_supported(advertised);
-        let mut metadata = match &self.customize_metadata {
-            Some(customize) => customize(builder).build()?,
-            None => builder.build()?,
-        };
-        // The document must describe what the layers enforce, whatever the closure did.
-        resource.as_str().clone_into(&mut metadata.resource);
-        metadata.authorization_servers = vec![instance.issuer().to_owned()];
-        metadata.scopes_supported = advertised.advertisable().iter().map(str::to_owned).collect();
-        Ok(metadata)
-    }
-}
-
-fn build_verifier(
-    verifier: Option<ClerkVerifier>,
-    env_verifier: Option<ClerkVerifierBuilder>,
-) -> Result<ClerkVerifier, ConfigError> {
-    match (verifier, env_verifier) {
-        (Some(verifier), _) => Ok(verifier),
-        (None, Some(builder)) => builder.build(),
-        (None, None) => Err(ConfigError::missing(
-            "verifier",
-            "is not set: pass a ClerkVerifier, or read Clerk's settings from the environment with env()",
-        )),
-    }
-}
-
-fn check_resource(resource: &ResourceUrl, verifier: &ClerkVerifier) -> Result<(), ConfigError> {
-    match verifier.resource() {
-        Some(other) if other != resource => Err(ConfigError::conflict(
-            "MCP_RESOURCE_URL",
-            format!(
-                "is {other} for the verifier and {resource} for the endpoint: use the same URL, or \
-                 set only the endpoint's"
-            ),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn check_metadata_path(resource: &ResourceUrl, root_metadata: bool) -> Result<(), ConfigError> {
-    if root_metadata || !resource.path().trim_end_matches('/').is_empty() {
-        return Ok(());
-    }
-    Err(ConfigError::conflict(
-        "without_root_metadata",
-        format!("leaves no path for the metadata of {resource}, which has no path of its own"),
-    ))
-}
-
-fn check_grantable(needed: &Scopes) -> Result<(), ConfigError> {
-    if !needed.contains(OFFLINE_ACCESS) {
-        return Ok(());
-    }
-    Err(ConfigError::invalid(
-        "scopes",
-        "cannot contain offline_access: it concerns client and authorization server only, and no \
-         challenge may name it (MCP 2026-07-28, authorization)",
-    ))
-}
-
-fn check_restricted(restrict: bool, serves_metadata: bool) -> Result<(), ConfigError> {
-    if !restrict || serves_metadata {
-        return Ok(());
-    }
-    Err(ConfigError::conflict(
-        "restrict_advertised_scopes",
-        "concerns a document that without_authorization_server_metadata leaves out: set one of them",
-    ))
-}
-
-fn check_filter(filter_lists: bool, policy: &AccessPolicy) -> Result<(), ConfigError> {
-    if !filter_lists || !policy.is_empty() {
-        return Ok(());
-    }
-    Err(ConfigError::conflict(
-        "filter_lists",
-        "has no rules to filter by: set an access_policy, or leave it out",
-    ))
-}
-
-/// Checks that a client which requests these scopes at its first sign-in gets every needed one.
-fn check_contains(
-    setting: &'static str,
-    requested: &Scopes,
-    needed: &Scopes,
-    hierarchy: &ScopeHierarchy,
-) -> Result<(), ConfigError> {
-    match needed.iter().find(|scope| !hierarchy.grants(requested, scope)) {
-        Some(scope) => Err(ConfigError::conflict(
-            setting,
-            format!("does not have {scope}, which every request needs: add it"),
-        )),
-        None => Ok(()),
     }
 }
 
