@@ -23,7 +23,7 @@ use std::alloc::System;
 
 use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::verify_clerk_token;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::{Layer, Service};
@@ -51,6 +51,8 @@ fn cached_token() {
     let credentials = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     let request = |with_extension: bool| {
         let mut request = Request::new(Full::default());
+        // As every message of MCP; the response to a `GET` also gets a `Vary`.
+        *request.method_mut() = Method::POST;
         request.headers_mut().insert("authorization", credentials.clone());
         if with_extension {
             request.extensions_mut().insert(0_u8);
@@ -62,9 +64,10 @@ fn cached_token() {
     print_head(
         "Allocations of a cached token through the layer, beyond those of the empty inner service",
     );
-    // The first extension of a request allocates the map, which takes two allocations.
+    // The caller is put into the extensions, which box it; the first one also allocates the map, in
+    // two pieces.
     for (case, with_extension, goal) in
-        [("request with an extension", true, 2), ("request without extensions", false, 2)]
+        [("request with an extension", true, 1), ("request without extensions", false, 3)]
     {
         let mut counted = [0; 2];
         for _ in 0..2 {
@@ -77,7 +80,7 @@ fn cached_token() {
             });
         }
         let more = counted[1] - counted[0];
-        print_row(case, &format!("{more} more"), "at most 2", more <= goal);
+        print_row(case, &format!("{more} more"), &format!("at most {goal}"), more <= goal);
     }
 }
 

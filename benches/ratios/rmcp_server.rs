@@ -14,12 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::fixture::{Fixture, resource};
-use crate::support::measure::median;
-use crate::support::table::{print_head, print_row};
+use crate::support::server::{Round, ServerThread, print_guarded};
+use crate::support::table::print_head;
 
 const CONNECTIONS: usize = 8;
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_millis(1_500);
+const ROUNDS: usize = 25;
+const ROUND: Duration = Duration::from_millis(400);
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 const CALL: &str =
@@ -30,7 +30,7 @@ pub(crate) fn run() {
     let verifier = fixture.warm_verifier();
     let bearer_auth = BearerAuthLayer::new(verifier.clone(), resource());
     let auth = clerk_mcp(verifier).auth_layer();
-    let ports = [
+    let servers = [
         serve(Router::new().route_service("/mcp", mcp())),
         serve(Router::new().route_service("/mcp", mcp()).layer(bearer_auth)),
         serve(Router::new().route_service("/mcp", tower::Layer::layer(&auth, mcp()))),
@@ -38,24 +38,15 @@ pub(crate) fn run() {
     let token = fixture.jwt();
     print_head(&format!("An rmcp server over loopback on one thread, {CONNECTIONS} connections"));
     for (method, body) in [("tools/list", LIST), ("tools/call", CALL)] {
-        let mut rates = [const { Vec::new() }; 3];
+        let mut rounds = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            for (port, rates) in ports.iter().zip(&mut rates) {
-                rates.push(fixture.runtime.block_on(load(*port, &token, body)));
+            for (server, rounds) in servers.iter().zip(&mut rounds) {
+                rounds.push(fixture.runtime.block_on(load(server, &token, body)));
             }
         }
-        let [unguarded, bearer_auth, policy] = rates.map(median);
-        for (layers, rate, goal) in
-            [("bearer layer", bearer_auth, 98.5), ("bearer and policy layer", policy, 97.0)]
-        {
-            let percent = 100.0 * rate / unguarded;
-            print_row(
-                &format!("{method}, {layers}"),
-                &format!("{rate:.0} of {unguarded:.0} requests/s, {percent:.1} %"),
-                &format!("at least {goal} %"),
-                percent >= goal,
-            );
-        }
+        let [unguarded, bearer_auth, policy] = &rounds;
+        print_guarded(&format!("{method}, bearer layer"), unguarded, bearer_auth, 98.5);
+        print_guarded(&format!("{method}, bearer and policy layer"), unguarded, policy, 97.0);
     }
 }
 
@@ -67,18 +58,13 @@ fn clerk_mcp(verifier: ClerkVerifier) -> ClerkMcp {
     builder.access_policy(policy.build().unwrap()).build().unwrap()
 }
 
-/// Serves on a free port, by a runtime that has one thread.
-fn serve(router: Router) -> u16 {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            sender.send(listener.local_addr().unwrap().port()).unwrap();
-            axum::serve(listener, router).await.unwrap();
-        });
-    });
-    receiver.recv().unwrap()
+fn serve(router: Router) -> ServerThread {
+    ServerThread::start(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        port
+    })
 }
 
 fn mcp() -> StreamableHttpService<Tools, NeverSessionManager> {
@@ -102,8 +88,7 @@ impl Tools {
 #[tool_handler]
 impl ServerHandler for Tools {}
 
-/// Returns the number of responses per second.
-async fn load(port: u16, token: &str, body: &str) -> f64 {
+async fn load(server: &ServerThread, token: &str, body: &str) -> Round {
     let length = body.len();
     let request: Arc<str> = format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
@@ -112,9 +97,9 @@ async fn load(port: u16, token: &str, body: &str) -> f64 {
     )
     .into();
     let stop = Arc::new(AtomicBool::new(false));
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), server.processor_time());
     let connections: Vec<_> = (0..CONNECTIONS)
-        .map(|_| tokio::spawn(connection(port, Arc::clone(&request), Arc::clone(&stop))))
+        .map(|_| tokio::spawn(connection(server.port, Arc::clone(&request), Arc::clone(&stop))))
         .collect();
     tokio::time::sleep(ROUND).await;
     stop.store(true, Ordering::Relaxed);
@@ -122,10 +107,11 @@ async fn load(port: u16, token: &str, body: &str) -> f64 {
     for connection in connections {
         responses += connection.await.unwrap();
     }
-    f64::from(responses) / began.elapsed().as_secs_f64()
+    let used = server.processor_time().zip(before).map(|(after, before)| after - before);
+    Round::new(responses, began.elapsed(), used)
 }
 
-async fn connection(port: u16, request: Arc<str>, stop: Arc<AtomicBool>) -> u32 {
+async fn connection(port: u16, request: Arc<str>, stop: Arc<AtomicBool>) -> u64 {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut responses, mut buffer) = (0, Vec::new());

@@ -35,6 +35,13 @@ impl BodyBudget {
     }
 }
 
+/// What all bodies of a layer share.
+#[derive(Clone)]
+pub(super) struct BodyLimits {
+    pub(super) budget: Arc<BodyBudget>,
+    pub(super) timeouts: Deadlines,
+}
+
 /// A part of the budget, returned when it is dropped.
 struct Reservation {
     budget: Arc<BodyBudget>,
@@ -42,12 +49,10 @@ struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves memory for a body of this length. Returns `false` if there is not enough.
-    fn grow_to(&mut self, length: usize) -> bool {
-        let more = length.saturating_sub(FREE_BYTES).saturating_sub(self.bytes);
-        if more == 0 {
-            return true;
-        }
+    /// Reserves memory for a body of which this many bytes count. Returns `false` if there is not
+    /// enough.
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
         let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= self.budget.max_bytes);
         let reserved =
             self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
@@ -65,25 +70,24 @@ impl Drop for Reservation {
 /// Collects a body.
 pub(super) struct BodyReader {
     max_bytes: usize,
-    reservation: Reservation,
+    /// None as long as the body is small.
+    reservation: Option<Reservation>,
     /// The first frame, as long as it is the only one. A body of one frame is not copied.
     first: Bytes,
     buffer: BytesMut,
     empty_frames: usize,
-    timeouts: Deadlines,
     /// Starts when the body is awaited for the first time.
     timeout: Option<Deadline>,
 }
 
 impl BodyReader {
-    pub(super) fn new(max_bytes: usize, budget: &Arc<BodyBudget>, timeouts: &Deadlines) -> Self {
+    pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
-            reservation: Reservation { budget: Arc::clone(budget), bytes: 0 },
+            reservation: None,
             first: Bytes::new(),
             buffer: BytesMut::new(),
             empty_frames: 0,
-            timeouts: timeouts.clone(),
             timeout: None,
         }
     }
@@ -92,6 +96,7 @@ impl BodyReader {
     pub(super) fn poll<B: Body<Data = Bytes>>(
         &mut self,
         mut body: Pin<&mut B>,
+        limits: &BodyLimits,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Bytes, MessageError>> {
         loop {
@@ -99,30 +104,30 @@ impl BodyReader {
                 Poll::Ready(Some(frame)) => frame,
                 Poll::Ready(None) => return Poll::Ready(Ok(self.finish())),
                 Poll::Pending => {
-                    ready!(self.poll_timeout(cx));
+                    ready!(self.poll_timeout(&limits.timeouts, cx));
                     return Poll::Ready(Err(MessageError::TimedOut));
                 }
             };
             let Ok(frame) = frame else {
                 return Poll::Ready(Err(MessageError::ParseError));
             };
-            if let Err(error) = self.push(frame.into_data().unwrap_or_default()) {
+            if let Err(error) = self.push(frame.into_data().unwrap_or_default(), &limits.budget) {
                 return Poll::Ready(Err(error));
             }
         }
     }
 
-    fn poll_timeout(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.timeout.get_or_insert_with(|| self.timeouts.start(cx)).poll(cx)
+    fn poll_timeout(&mut self, timeouts: &Deadlines, cx: &Context<'_>) -> Poll<()> {
+        self.timeout.get_or_insert_with(|| timeouts.start(cx)).poll(cx)
     }
 
-    fn push(&mut self, data: Bytes) -> Result<(), MessageError> {
+    fn push(&mut self, data: Bytes, budget: &Arc<BodyBudget>) -> Result<(), MessageError> {
         self.empty_frames += usize::from(data.is_empty());
         let length = self.first.len().saturating_add(self.buffer.len()).saturating_add(data.len());
         if length > self.max_bytes || self.empty_frames > MAX_EMPTY_FRAMES {
             return Err(MessageError::TooLarge);
         }
-        if !self.reservation.grow_to(length) {
+        if length > FREE_BYTES && !self.reserve(length - FREE_BYTES, budget) {
             return Err(MessageError::NoCapacity);
         }
         if length == data.len() {
@@ -132,6 +137,12 @@ impl BodyReader {
             self.buffer.extend_from_slice(&data);
         }
         Ok(())
+    }
+
+    /// Reserves memory. A small body shares nothing with the others, not even a counter.
+    fn reserve(&mut self, bytes: usize, budget: &Arc<BodyBudget>) -> bool {
+        let none_yet = || Reservation { budget: Arc::clone(budget), bytes: 0 };
+        self.reservation.get_or_insert_with(none_yet).grow_to(bytes)
     }
 
     fn finish(&mut self) -> Bytes {

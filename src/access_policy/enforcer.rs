@@ -4,31 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 
-use super::body::{BodyBudget, BodyReader, FREE_BYTES};
-use super::membership::{MemberCheck, MembershipSource, WaitingRequest};
+use super::body::{BodyLimits, FREE_BYTES};
+use super::membership::{MembershipSource, WaitingRequest};
+use super::message::{has_no_use_for_body, parse_message};
 use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
-use crate::clock::Deadlines;
-use crate::error::VerifyError;
 use crate::mcp::{
-    AccessPolicy, InvalidBody, Lacking, ListKind, ListRewrite, McpHeaders, MemberRequirement,
-    Message, Operation, Requirement, SecuritySchemes,
+    AccessPolicy, Lacking, ListKind, ListRewrite, McpHeaders, MemberRequirement, Message,
+    Operation, Requirement, SecuritySchemes,
 };
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, Membership, ResourceUrl, Resources, ScopeHierarchy, Scopes};
+use crate::oauth::{AuthInfo, ResourceUrl, Resources, ScopeHierarchy, Scopes};
 use crate::response::{
     ChallengeContext, Decision, DecisionObserver, MessageError, PendingDecision, PendingRejection,
     Rejection, RejectionFormat, RejectionReason, ResponseBody, ToolResultForm, unknown_host,
 };
-
-/// The methods whose body has no meaning (RFC 9110 section 9.3). A server that reads it all the same
-/// would take a call from it.
-const WITHOUT_BODY: [Method; 5] =
-    [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE];
 
 /// The policy of one service and the contents of its challenges.
 #[derive(Clone)]
@@ -44,8 +37,7 @@ pub(super) struct Enforcer {
     pub(super) initial_scopes: Scopes,
     pub(super) hierarchy: ScopeHierarchy,
     pub(super) max_body_bytes: usize,
-    pub(super) budget: Arc<BodyBudget>,
-    pub(super) body_timeouts: Deadlines,
+    pub(super) body_limits: BodyLimits,
     pub(super) allow_upgrades: bool,
     pub(super) rejection_format: RejectionFormat,
     pub(super) step_up: bool,
@@ -112,10 +104,6 @@ impl Enforcer {
         }
     }
 
-    pub(super) fn body_reader(&self, max_bytes: usize) -> BodyReader {
-        BodyReader::new(max_bytes, &self.budget, &self.body_timeouts)
-    }
-
     /// Decides about a request once its body was read.
     pub(super) fn verdict<B>(
         &self,
@@ -148,79 +136,14 @@ impl Enforcer {
         }
     }
 
-    /// Decides about a request once the membership of its caller was looked up.
-    pub(super) fn member_verdict<B>(
+    pub(super) fn reject<B>(
         &self,
         parts: &Parts,
-        waiting: WaitingRequest,
-        outcome: Result<Membership, VerifyError>,
+        body: &[u8],
+        rejection: Rejection,
     ) -> PolicyVerdict<B> {
-        let WaitingRequest { check, body, rewriter, .. } = waiting;
-        self.settle(parts, check, outcome, (body, rewriter))
-    }
-
-    fn settle<B>(
-        &self,
-        parts: &Parts,
-        check: MemberCheck,
-        outcome: Result<Membership, VerifyError>,
-        (body, mut rewriter): (Bytes, Option<Box<ResponseRewriter>>),
-    ) -> PolicyVerdict<B> {
-        match check.settle(outcome, rewriter.as_deref_mut()) {
-            Ok(operations) => {
-                self.admit(parts, &operations, rewriter.as_deref_mut());
-                PolicyVerdict::Pass(body, rewriter)
-            }
-            Err(rejection) => self.reject(parts, &body, rejection),
-        }
-    }
-
-    fn reject<B>(&self, parts: &Parts, body: &[u8], rejection: Rejection) -> PolicyVerdict<B> {
         let form = self.form(parts, body);
         PolicyVerdict::Respond(self.respond(parts, form.as_ref(), rejection))
-    }
-
-    /// Returns what the membership of the caller decides, if anything.
-    fn member_check(
-        &self,
-        message: Option<&Message<'_>>,
-        requirement: Option<MemberRequirement>,
-        rewriter: Option<&ResponseRewriter>,
-    ) -> Option<MemberCheck> {
-        let is_list = || {
-            let list = rewriter.and_then(|rewriter| rewriter.list.as_ref());
-            list.is_some_and(ListRewrite::depends_on_membership)
-        };
-        (requirement.is_some() || is_list()).then(|| MemberCheck {
-            requirement,
-            request_id: message.and_then(|message| message.id.clone()),
-            operations: to_owned(operations_of(message)),
-        })
-    }
-
-    fn check_member<B>(
-        &self,
-        parts: &Parts,
-        check: MemberCheck,
-        body: Bytes,
-        mut rewriter: Option<Box<ResponseRewriter>>,
-    ) -> BodyVerdict<B> {
-        let Some(caller) = caller_of(parts) else {
-            // Not reached with a requirement, which nobody without a token meets.
-            if check.requirement.is_some() {
-                let rejection = Rejection::new(RejectionReason::MissingToken);
-                return self.reject(parts, &body, rejection).into();
-            }
-            self.admit(parts, &check.operations, rewriter.as_deref_mut());
-            return PolicyVerdict::Pass(body, rewriter).into();
-        };
-        match self.memberships.known(caller) {
-            Some(outcome) => self.settle(parts, check, outcome, (body, rewriter)).into(),
-            None => {
-                let look_up = self.memberships.look_up(caller);
-                BodyVerdict::LookUp(Box::new(WaitingRequest { look_up, check, body, rewriter }))
-            }
-        }
     }
 
     /// Decides to pass a request; or leaves it to the handler, if that may have it rejected.
@@ -316,15 +239,15 @@ impl Enforcer {
         let without_rule = |message| CheckedRequest { message, member: None };
         if !self.has_rules() {
             // Nothing can be wrong with a body that no rule judges.
-            return Ok(without_rule(parse(headers, body).unwrap_or_default()));
+            return Ok(without_rule(parse_message(headers, body).unwrap_or_default()));
         }
         if *method != Method::POST && body.is_empty() {
             return Ok(without_rule(None));
         }
-        if WITHOUT_BODY.contains(method) {
+        if has_no_use_for_body(method) {
             return Err(MessageError::InvalidRequest.into());
         }
-        let Some(message) = parse(headers, body)? else {
+        let Some(message) = parse_message(headers, body)? else {
             return Ok(without_rule(None));
         };
         match self.judge(&message, caller) {
@@ -375,7 +298,7 @@ impl Enforcer {
     /// Adds the operation of a request that is rejected anyway, and its scopes: as the body names it,
     /// or as the headers do if the body is not a message.
     fn name_operation(&self, headers: &HeaderMap, body: &[u8], rejection: Rejection) -> Rejection {
-        if let Ok(Some(message)) = parse(headers, body) {
+        if let Ok(Some(message)) = parse_message(headers, body) {
             let needed = self.policy.required_by_all(&message.operations);
             let needed = needed.scopes().cloned().unwrap_or_default();
             return rejection.needing(&needed).for_operations(&message.operations);
@@ -408,7 +331,7 @@ impl Enforcer {
         if parts.method != Method::POST || !self.rejection_format.is_tool_result(&parts.headers) {
             return None;
         }
-        let message = parse(&parts.headers, body).ok()??;
+        let message = parse_message(&parts.headers, body).ok()??;
         ToolResultForm::of(&parts.headers, &message)
     }
 
@@ -460,62 +383,8 @@ pub(super) fn operations_of<'a>(message: Option<&'a Message<'_>>) -> &'a [Operat
     message.map_or(&[], |message| message.operations.as_slice())
 }
 
-fn caller_of(parts: &Parts) -> Option<&AuthInfo> {
+pub(super) fn caller_of(parts: &Parts) -> Option<&AuthInfo> {
     parts.extensions.get()
-}
-
-/// Parses the message in the body, and checks that the headers agree with it. Returns `None` for a
-/// body that no server can take for a message.
-fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Option<Message<'a>>, Rejection> {
-    if is_encoded(headers) {
-        return Err(MessageError::ParseError.into());
-    }
-    let mcp_headers = McpHeaders::parse(headers);
-    let message = match Message::parse(body) {
-        Ok(message) => message,
-        Err(InvalidBody::NotJson)
-            if cannot_be_a_message(headers, body)
-                && mcp_headers.is_ok_and(|headers| headers.is_empty()) =>
-        {
-            return Ok(None);
-        }
-        Err(InvalidBody::NotJson) => return Err(MessageError::ParseError.into()),
-        Err(InvalidBody::NotAMessage(id)) => {
-            return Err(Rejection::from(MessageError::InvalidRequest).about_request(id));
-        }
-    };
-    if mcp_headers.is_ok_and(|headers| agree(&headers, &message)) {
-        return Ok(Some(message));
-    }
-    Err(Rejection::from(MessageError::HeaderMismatch).about_request(message.id))
-}
-
-/// Returns whether the headers agree with the body. They can describe only a single message, whose
-/// operations, if it has several, differ only in what the headers do not name.
-fn agree(headers: &McpHeaders<'_>, message: &Message<'_>) -> bool {
-    let single = match message.operations.as_slice() {
-        [operation, ..] if !message.is_batch => headers.agrees_with(operation),
-        _ => false,
-    };
-    headers.is_empty() || single
-}
-
-/// Returns whether the service may decode the body (RFC 9110 section 8.4). A deflate stream can be
-/// one JSON message as it is, and another one after inflating.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
-    encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Returns whether no server, however lenient, can take the body for a message. A JSON object has
-/// the byte of a brace in UTF-8 and in UTF-16.
-fn cannot_be_a_message(headers: &HeaderMap, body: &[u8]) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let has_other_type = match (types.next().and_then(|value| value.to_str().ok()), types.next()) {
-        (Some(content_type), None) => !content_type.to_ascii_lowercase().contains("json"),
-        _ => false,
-    };
-    has_other_type && !body.contains(&b'{')
 }
 
 impl fmt::Debug for Enforcer {

@@ -71,7 +71,7 @@ where
     }
 
     pub(super) fn reading(body: ReqBody, max_bytes: usize, pending: UnreadRequest<S>) -> Self {
-        let reader = pending.enforcer.body_reader(max_bytes);
+        let reader = BodyReader::new(max_bytes);
         let pending = Some(pending);
         Self { state: AccessPolicyState::Reading { body, reader, pending, waiting: None } }
     }
@@ -116,7 +116,7 @@ fn poll_verdict<S, ReqBody: Body<Data = Bytes>, ResBody>(
         return Poll::Pending;
     };
     if waiting.is_none() {
-        match enforcer.verdict(parts, ready!(reader.poll(body, cx))) {
+        match enforcer.verdict(parts, ready!(reader.poll(body, &enforcer.body_limits, cx))) {
             BodyVerdict::Decided(verdict) => return Poll::Ready(verdict),
             BodyVerdict::LookUp(request) => *waiting = Some(request),
         }

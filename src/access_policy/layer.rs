@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use tower_layer::Layer;
 
-use super::body::BodyBudget;
+use super::body::{BodyBudget, BodyLimits};
 use super::enforcer::{CheckedRequest, Enforcer, operations_of, to_owned};
 use super::membership::MembershipSource;
 use super::service::AccessPolicyService;
@@ -65,8 +65,10 @@ impl AccessPolicyLayer {
                 initial_scopes: Scopes::none(),
                 hierarchy: ScopeHierarchy::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
-                budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
-                body_timeouts: Deadlines::new(clock, DEFAULT_BODY_TIMEOUT),
+                body_limits: BodyLimits {
+                    budget: Arc::new(BodyBudget::new(DEFAULT_MAX_TOTAL_BODY_BYTES)),
+                    timeouts: Deadlines::new(clock, DEFAULT_BODY_TIMEOUT),
+                },
                 allow_upgrades: false,
                 rejection_format: RejectionFormat::HttpStatus,
                 step_up: false,
@@ -295,7 +297,8 @@ impl AccessPolicyLayer {
     /// Sets how long a body may take to arrive, from the moment at which the layer starts to read it.
     /// Defaults to 30 seconds. A slower one is rejected with 408.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_length(timeout);
+        let limits = &mut self.enforcer.body_limits;
+        limits.timeouts = limits.timeouts.with_length(timeout);
         self
     }
 
@@ -303,7 +306,8 @@ impl AccessPolicyLayer {
     /// events. Defaults to that of the operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        self.enforcer.body_timeouts = self.enforcer.body_timeouts.with_clock(Arc::clone(&clock));
+        let limits = &mut self.enforcer.body_limits;
+        limits.timeouts = limits.timeouts.with_clock(Arc::clone(&clock));
         self.enforcer.observer.set_clock(clock);
         self
     }
@@ -314,7 +318,7 @@ impl AccessPolicyLayer {
     /// The first 16 KiB of each body do not count, so that ordinary messages are read even while
     /// large ones use up the budget. The services that one layer makes share it.
     pub fn max_total_body_bytes(mut self, bytes: usize) -> Self {
-        self.enforcer.budget = Arc::new(BodyBudget::new(bytes));
+        self.enforcer.body_limits.budget = Arc::new(BodyBudget::new(bytes));
         self
     }
 }

@@ -6,12 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 
+use super::enforcer::{BodyVerdict, Enforcer, PolicyVerdict, caller_of, operations_of, to_owned};
 use super::rewriter::ResponseRewriter;
 use crate::error::{VerifyError, VerifyErrorKind};
-use crate::mcp::{MemberRequirement, Operation, RequestId};
+use crate::mcp::{ListRewrite, MemberRequirement, Message, Operation, RequestId};
 use crate::oauth::{AuthInfo, LookUpMembership, Membership};
-use crate::response::Rejection;
+use crate::response::{Rejection, RejectionReason};
 
 /// Where memberships are looked up. Without a source nobody is known to be a member.
 #[derive(Clone, Default)]
@@ -72,6 +74,80 @@ impl MembershipSource {
             None => self.look_up(caller).await,
         };
         judge(requirement, &outcome)
+    }
+}
+
+impl Enforcer {
+    /// Returns what the membership of the caller decides, if anything.
+    pub(super) fn member_check(
+        &self,
+        message: Option<&Message<'_>>,
+        requirement: Option<MemberRequirement>,
+        rewriter: Option<&ResponseRewriter>,
+    ) -> Option<MemberCheck> {
+        let is_list = || {
+            let list = rewriter.and_then(|rewriter| rewriter.list.as_ref());
+            list.is_some_and(ListRewrite::depends_on_membership)
+        };
+        (requirement.is_some() || is_list()).then(|| MemberCheck {
+            requirement,
+            request_id: message.and_then(|message| message.id.clone()),
+            operations: to_owned(operations_of(message)),
+        })
+    }
+
+    /// Decides about a request if the membership of its caller is known already.
+    pub(super) fn check_member<B>(
+        &self,
+        parts: &Parts,
+        check: MemberCheck,
+        body: Bytes,
+        mut rewriter: Option<Box<ResponseRewriter>>,
+    ) -> BodyVerdict<B> {
+        let Some(caller) = caller_of(parts) else {
+            // Not reached with a requirement, which nobody without a token meets.
+            if check.requirement.is_some() {
+                let rejection = Rejection::new(RejectionReason::MissingToken);
+                return self.reject(parts, &body, rejection).into();
+            }
+            self.admit(parts, &check.operations, rewriter.as_deref_mut());
+            return PolicyVerdict::Pass(body, rewriter).into();
+        };
+        match self.memberships.known(caller) {
+            Some(outcome) => self.settle(parts, check, outcome, (body, rewriter)).into(),
+            None => {
+                let look_up = self.memberships.look_up(caller);
+                BodyVerdict::LookUp(Box::new(WaitingRequest { look_up, check, body, rewriter }))
+            }
+        }
+    }
+
+    /// Decides about a request once the membership of its caller was looked up.
+    pub(super) fn member_verdict<B>(
+        &self,
+        parts: &Parts,
+        waiting: WaitingRequest,
+        outcome: Result<Membership, VerifyError>,
+    ) -> PolicyVerdict<B> {
+        let WaitingRequest { check, body, rewriter, .. } = waiting;
+        self.settle(parts, check, outcome, (body, rewriter))
+    }
+
+    /// Decides about a request once the outcome of the look-up is known.
+    fn settle<B>(
+        &self,
+        parts: &Parts,
+        check: MemberCheck,
+        outcome: Result<Membership, VerifyError>,
+        (body, mut rewriter): (Bytes, Option<Box<ResponseRewriter>>),
+    ) -> PolicyVerdict<B> {
+        match check.settle(outcome, rewriter.as_deref_mut()) {
+            Ok(operations) => {
+                self.admit(parts, &operations, rewriter.as_deref_mut());
+                PolicyVerdict::Pass(body, rewriter)
+            }
+            Err(rejection) => self.reject(parts, &body, rejection),
+        }
     }
 }
 

@@ -111,6 +111,7 @@ mod enforcer;
 mod future;
 mod layer;
 mod membership;
+mod message;
 mod request_body;
 mod rewriter;
 mod service;

@@ -1,5 +1,6 @@
 //! Decides whether a request passes, independently of how the services are called.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use super::session::SessionKey;
 use crate::error::VerifyError;
 use crate::mcp::McpHeaders;
 use crate::metadata::protected_resource_metadata_url;
-use crate::oauth::{AuthInfo, Guarded, PolicyPending, ResourceUrl, Resources};
+use crate::oauth::{AuthInfo, PolicyPending, ResourceUrl, Resources, mark_as_guarded};
 use crate::response::{
     Decision, DecisionObserver, HandlerRejection, PendingRejection, Rejection, RejectionFormat,
     RejectionReason, ResponseBody, ResponseTemplates, add_cors_headers, add_vary_origin,
@@ -56,7 +57,8 @@ pub(super) enum AuthVerdict<ResBody> {
 
 /// How the response to a request that passed is completed.
 pub(super) struct PassedRequest {
-    resource: ResourceUrl,
+    /// The resource, unless there is one only.
+    resource: Option<ResourceUrl>,
     /// Whether the response gets CORS headers.
     cors: bool,
     /// Whether the response depends on the `Origin` of the request.
@@ -67,17 +69,25 @@ pub(super) struct PassedRequest {
 
 impl PassedRequest {
     /// A request whose rejection the inner service responds to.
-    fn pending(resource: &ResourceUrl) -> Self {
-        Self { resource: resource.clone(), cors: false, vary: false, session: None }
+    fn pending(resource: Option<ResourceUrl>) -> Self {
+        Self { resource, cors: false, vary: false, session: None }
     }
 }
 
 impl Authenticator {
     /// Returns the resource that a request is for.
-    pub(super) fn resource(&self, parts: &Parts) -> Option<ResourceUrl> {
+    pub(super) fn resource(&self, parts: &Parts) -> Option<Cow<'_, ResourceUrl>> {
         match &self.resources {
-            Resources::One(prepared) => Some(prepared.resource.clone()),
-            Resources::ByRequest(resolver) => resolver.resolve(parts),
+            Resources::One(prepared) => Some(Cow::Borrowed(&prepared.resource)),
+            Resources::ByRequest(resolver) => resolver.resolve(parts).map(Cow::Owned),
+        }
+    }
+
+    /// Returns the resource of a request, unless there is one only.
+    fn if_resolved(&self, resource: &ResourceUrl) -> Option<ResourceUrl> {
+        match &self.resources {
+            Resources::One(_) => None,
+            Resources::ByRequest(_) => Some(resource.clone()),
         }
     }
 
@@ -98,7 +108,7 @@ impl Authenticator {
             let caller = passed.session.as_ref().and_then(|(_, caller)| caller.as_ref());
             let rejection = rejection.of_caller(caller);
             self.observer.log_rejection(&rejection);
-            return self.response(&passed.resource, rejection);
+            return self.response(passed.resource.as_ref(), rejection);
         }
         // CORS headers of the service take precedence.
         if !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
@@ -170,7 +180,7 @@ impl Authenticator {
             return AuthVerdict::Respond(self.respond(resource, parts, rejection));
         };
         parts.extensions.insert(PendingRejection(rejection));
-        AuthVerdict::Pass(PassedRequest::pending(resource))
+        AuthVerdict::Pass(PassedRequest::pending(self.if_resolved(resource)))
     }
 
     fn may_be_tool_result(&self, parts: &Parts, rejection: &Rejection) -> bool {
@@ -191,7 +201,7 @@ impl Authenticator {
         self.observer.observe(&decision.at(Some(resource)));
         let is_first_request = rejection.reason() == RejectionReason::MissingToken;
         let rejection = self.requirements.name_operation(rejection, &parts.headers);
-        let response = self.response(resource, rejection);
+        let response = self.response(Some(resource), rejection);
         if self.browser_page && is_first_request && asks_for_page(&parts.method, &parts.headers) {
             return with_page(response, self.page(resource));
         }
@@ -200,12 +210,14 @@ impl Authenticator {
 
     fn response<B>(
         &self,
-        resource: &ResourceUrl,
+        resource: Option<&ResourceUrl>,
         rejection: Rejection,
     ) -> Response<ResponseBody<B>> {
-        match &self.resources {
-            Resources::One(prepared) => prepared.templates.respond(rejection),
-            Resources::ByRequest(_) => {
+        match (&self.resources, resource) {
+            (Resources::One(prepared), _) => prepared.templates.respond(rejection),
+            // Not reached: a request that is for no resource does not pass.
+            (Resources::ByRequest(_), None) => unknown_host(self.cors),
+            (Resources::ByRequest(_), Some(resource)) => {
                 let resource_metadata = protected_resource_metadata_url(resource);
                 let requirements = &self.requirements;
                 requirements.challenge_context(resource_metadata, self.cors).respond(rejection)
@@ -243,7 +255,7 @@ impl Authenticator {
         // A cache may have the response to a request without `Origin`, which differs.
         let vary = has_origin || [Method::GET, Method::HEAD].contains(&parts.method);
         AuthVerdict::Pass(PassedRequest {
-            resource: resource.clone(),
+            resource: self.if_resolved(resource),
             // Only a browser's request, which has an `Origin`, with a valid token gets them.
             cors: self.cors && has_token && has_origin,
             vary: self.cors && has_token && vary,
@@ -253,12 +265,15 @@ impl Authenticator {
 
     /// Puts the caller into the extensions, and what [`AuthInfo::from_guarded_parts`] looks for.
     fn mark(&self, parts: &mut Parts, caller: Option<AuthInfo>) {
-        parts.extensions.insert(Guarded);
-        if self.requirements.have_policy() {
+        let has_token = caller.is_some();
+        mark_as_guarded(&mut parts.extensions, caller);
+        // The service inside is the layer that applies it, if that is known.
+        if self.requirements.have_policy() && !self.policy_is_inside {
             parts.extensions.insert(PolicyPending);
         }
-        let Some(caller) = caller else { return };
-        parts.extensions.insert(caller);
+        if !has_token {
+            return;
+        }
         if let Some(credentials) = parts.headers.get_mut(AUTHORIZATION) {
             // Whatever logs the request from here on shows "Sensitive" instead of the token.
             credentials.set_sensitive(true);

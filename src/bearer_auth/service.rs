@@ -104,7 +104,10 @@ impl<S, V: VerifyToken> BearerAuth<S, V> {
             Some(outcome) => {
                 AuthDecision::Verdict(authenticator.verdict(outcome, &resource, parts))
             }
-            None => AuthDecision::Verify { token: AccessToken::from(token), resource },
+            None => AuthDecision::Verify {
+                token: AccessToken::from(token),
+                resource: resource.into_owned(),
+            },
         }
     }
 

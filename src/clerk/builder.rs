@@ -342,6 +342,10 @@ impl ClerkVerifierBuilder {
     /// [`Unavailable`](crate::VerifyErrorKind::Unavailable), with the time to wait, and are counted in
     /// [`rate_limited`](crate::clerk::VerifierStats::rate_limited).
     ///
+    /// The rest of Clerk's limit is for calls that do not count here: those that the server makes with
+    /// its own [client](ClerkVerifier::client), such as
+    /// [`get_user`](crate::clerk::ClerkClient::get_user).
+    ///
     /// The limit is that of one verifier. If several servers share a secret key, divide.
     pub fn max_calls_per_ten_seconds(mut self, calls: u32) -> Self {
         self.max_calls_per_ten_seconds = Some(calls);

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::Operation;
 
-const METHOD: &str = "mcp-method";
-const NAME: &str = "mcp-name";
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// A header that is duplicated, not visible ASCII, or not base64 of UTF-8 where it claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl<'a> McpHeaders<'a> {
 }
 
 /// Returns the only value of a header. A proxy in front may have used the other one of two.
-fn single<'a>(headers: &'a HeaderMap, header: &str) -> Result<Option<&'a str>, AmbiguousHeaders> {
+fn single(headers: &HeaderMap, header: HeaderName) -> Result<Option<&str>, AmbiguousHeaders> {
     let mut values = headers.get_all(header).iter();
     let Some(value) = values.next() else {
         return Ok(None);

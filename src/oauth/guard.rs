@@ -1,12 +1,14 @@
 //! Marks in the extensions of a request, by which a handler can tell that the layers were applied.
 
+use http::Extensions;
 use http::request::Parts;
 
 use super::AuthInfo;
 
-/// The request has passed the bearer layer.
+/// The request has passed the bearer layer without a token. One with a token has an [`AuthInfo`] that
+/// says so.
 #[derive(Clone, Copy)]
-pub(crate) struct Guarded;
+struct PassedWithoutToken;
 
 /// The bearer layer knows of an access policy that was not applied yet.
 #[derive(Clone, Copy)]
@@ -24,6 +26,20 @@ pub enum NotGuarded {
     /// applied.
     #[error("the access policy is not applied: put its layer inside the bearer layer")]
     NoPolicy,
+}
+
+/// Marks a request that passes the bearer layer.
+pub(crate) fn mark_as_guarded(extensions: &mut Extensions, caller: Option<AuthInfo>) {
+    match caller {
+        Some(caller) => drop(extensions.insert(caller.into_guarded())),
+        None => drop(extensions.insert(PassedWithoutToken)),
+    }
+}
+
+/// Returns whether a request has passed the bearer layer.
+pub(crate) fn is_guarded(extensions: &Extensions) -> bool {
+    extensions.get().is_some_and(AuthInfo::is_guarded)
+        || extensions.get::<PassedWithoutToken>().is_some()
 }
 
 impl AuthInfo {
@@ -50,7 +66,7 @@ impl AuthInfo {
     /// assert_eq!(AuthInfo::from_guarded_parts(&parts), Err(NotGuarded::NoLayer));
     /// ```
     pub fn from_guarded_parts(parts: &Parts) -> Result<Option<&Self>, NotGuarded> {
-        if parts.extensions.get::<Guarded>().is_none() {
+        if !is_guarded(&parts.extensions) {
             return Err(NotGuarded::NoLayer);
         }
         if parts.extensions.get::<PolicyPending>().is_some() {

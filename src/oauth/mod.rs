@@ -22,7 +22,7 @@ pub use auth_info::{
     Actor, AuthInfo, AuthInfoBuilder, InsufficientScope, Organization, Principal, PrincipalKind,
 };
 pub use guard::NotGuarded;
-pub(crate) use guard::{Guarded, PolicyPending};
+pub(crate) use guard::{PolicyPending, is_guarded, mark_as_guarded};
 pub(crate) use membership::ORGANIZATION_SCOPE;
 pub use membership::{LookUpMembership, Membership, PermissionError};
 pub use resolve::{ResolveResource, ResourcesByHost};

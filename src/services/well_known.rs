@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::authorization_server::AuthorizationServerService;
 use super::metadata_future::MetadataFuture;
 use super::protected_resource::ProtectedResourceService;
-use crate::oauth::Guarded;
+use crate::oauth::is_guarded;
 use crate::response::{Oneshot, ResponseBody};
 
 /// Service that serves one of the two documents.
@@ -135,9 +135,7 @@ where
 impl<S> WellKnown<S> {
     /// Warns once if clients can never reach the documents.
     fn check_place<B>(&self, request: &Request<B>) {
-        if request.extensions().get::<Guarded>().is_some()
-            && !self.has_warned.swap(true, Ordering::Relaxed)
-        {
+        if is_guarded(request.extensions()) && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the well-known layer is inside the bearer layer: clients have no token yet when \
                  they request the metadata; put it around the bearer layer"

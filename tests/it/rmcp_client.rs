@@ -80,6 +80,20 @@ pub(crate) async fn approve(authorization_url: &str) -> String {
     approved.headers()["location"].to_str().unwrap().to_owned()
 }
 
+/// Asks the user for more scopes, and goes on with the new token.
+pub(crate) async fn request_scopes(manager: &AuthorizationManager, scope: &str) {
+    let callback = approve(&manager.request_scope_upgrade(scope).await.unwrap()).await;
+    let callback = AuthorizationCallback::from_redirect_url(&callback).unwrap();
+    manager
+        .exchange_code_for_token_with_issuer(
+            &callback.code,
+            &callback.csrf_token,
+            callback.issuer.as_deref(),
+        )
+        .await
+        .unwrap();
+}
+
 async fn connect(url: &str, manager: AuthorizationManager) -> RunningService<RoleClient, ()> {
     connect_with(url, AuthClient::new(reqwest::Client::default(), manager)).await
 }
@@ -155,18 +169,7 @@ async fn a_client_steps_up_its_scopes_for_a_tool() {
         // The rejection affects this call only.
         assert_eq!(json(&call(&client, "whoami").await)["userId"], clerk.default_user_id());
 
-        let manager = manager.lock().await;
-        let callback = approve(&manager.request_scope_upgrade(&scope).await.unwrap()).await;
-        let callback = AuthorizationCallback::from_redirect_url(&callback).unwrap();
-        manager
-            .exchange_code_for_token_with_issuer(
-                &callback.code,
-                &callback.csrf_token,
-                callback.issuer.as_deref(),
-            )
-            .await
-            .unwrap();
-        drop(manager);
+        request_scopes(&*manager.lock().await, &scope).await;
         let metadata = json(&call(&client, "get_public_metadata").await);
         let expected = serde_json::json!({"id": clerk.default_user_id(), "publicMetadata": {}});
         assert_eq!(metadata, expected);

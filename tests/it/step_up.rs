@@ -18,17 +18,18 @@ use rmcp::model::{
     PaginatedRequestParams,
 };
 use rmcp::service::RequestContext;
-use rmcp::transport::auth::{AuthClient, AuthorizationCallback, WWWAuthenticateParams};
+use rmcp::transport::auth::{AuthClient, WWWAuthenticateParams};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
-use crate::rmcp_client::{approve, connect_with, sign_in, start_fake_clerk};
+use crate::rmcp_client::{connect_with, request_scopes, sign_in, start_fake_clerk};
 use crate::secrets::log_capture::LogCapture;
 use crate::support::{
-    Fixture, NOW, RESOURCE, TestResponse, TestService, collect_responses, request, send,
+    Fixture, NOW, RESOURCE, TestResponse, TestService, collect_responses, post_message, request,
+    send,
 };
 
 const TOO_LATE: &str =
@@ -84,19 +85,6 @@ fn call_needing(lists: &[&str]) -> String {
     )
 }
 
-async fn post(
-    service: &TestService,
-    token: Option<&str>,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> TestResponse {
-    let credentials = token.map(|token| format!("Bearer {token}"));
-    let mut all = headers.to_vec();
-    all.extend(credentials.as_deref().map(|value| ("authorization", value)));
-    let request = request(Method::POST, "/mcp", &all);
-    send(service, request.map(|_| Full::from(body.to_owned()))).await
-}
-
 fn scope(response: &TestResponse) -> Option<String> {
     let challenge = response.header("www-authenticate")?;
     let scope = challenge.split_once("scope=\"")?.1;
@@ -122,7 +110,7 @@ async fn a_failed_requirement_becomes_the_response() {
     for (granted, needed, expected) in rows {
         let mint = || fixture.clerk.mint().audience(RESOURCE).scopes(granted.split(' '));
         for token in [mint().jwt(), mint().opaque()] {
-            let response = post(&service, Some(&token), &[], &call_needing(needed)).await;
+            let response = post_message(&service, Some(&token), &[], &call_needing(needed)).await;
             let Err(scope_of_challenge) = expected else {
                 assert_eq!((response.status.as_u16(), response.body.as_str()), (200, "0"));
                 continue;
@@ -162,7 +150,7 @@ async fn scopes_of_handlers_are_kept_in_every_other_challenge() {
         (mint().scopes(["profile", "email", "a"]).expires_at(NOW - 60).jwt(), 401),
     ];
     for (token, status) in rows {
-        let response = post(&service, Some(&token), &[], &ban).await;
+        let response = post_message(&service, Some(&token), &[], &ban).await;
         assert_eq!(response.status.as_u16(), status);
         assert_eq!(scope(&response).unwrap(), "profile email admin a");
     }
@@ -172,11 +160,11 @@ async fn scopes_of_handlers_are_kept_in_every_other_challenge() {
 async fn a_caller_without_a_token_is_asked_to_sign_in() {
     let fixture = Fixture::new().await;
     let (service, _) = service(&builder(&fixture).optional().build().unwrap());
-    let response = post(&service, None, &[], &call_needing(&["a"])).await;
+    let response = post_message(&service, None, &[], &call_needing(&["a"])).await;
     assert_eq!(response.status.as_u16(), 401);
     assert_eq!(scope(&response).unwrap(), "profile email a");
     assert!(!response.header("www-authenticate").unwrap().contains("error="));
-    let response = post(&service, None, &[], &call_needing(&[])).await;
+    let response = post_message(&service, None, &[], &call_needing(&[])).await;
     assert_eq!((response.status.as_u16(), response.body.as_str()), (200, "0"));
 }
 
@@ -186,7 +174,8 @@ async fn chatgpt_gets_a_tool_result() {
     let clerk = builder(&fixture).rejection_format(RejectionFormat::ByClient).build().unwrap();
     let (service, _) = service(&clerk);
     let agent = [("user-agent", "openai-mcp/1.0.0 (ChatGPT)")];
-    let response = post(&service, Some(&fixture.jwt()), &agent, &call_needing(&["a"])).await;
+    let response =
+        post_message(&service, Some(&fixture.jwt()), &agent, &call_needing(&["a"])).await;
     assert_eq!(response.status.as_u16(), 200);
     let message: serde_json::Value = serde_json::from_str(&response.body).unwrap();
     assert_eq!((&message["id"], &message["result"]["isError"]), (&1.into(), &true.into()));
@@ -202,8 +191,8 @@ async fn every_request_has_a_handle_of_its_own() {
     for _ in 0..2 {
         let (lacking, other) = (call_needing(&["a"]), call_needing(&[]));
         let calls = join(
-            post(&service, Some(&token), &[], &lacking),
-            post(&service, Some(&token), &[], &other),
+            post_message(&service, Some(&token), &[], &lacking),
+            post_message(&service, Some(&token), &[], &other),
         );
         let (first, second) = calls.await;
         assert_eq!((first.status.as_u16(), second.status.as_u16()), (403, 200));
@@ -215,7 +204,7 @@ async fn every_request_has_a_handle_of_its_own() {
         let error = step_up.require_scopes(&scopes("b")).unwrap_err();
         assert_eq!(error, InsufficientScope::new(scopes("b")));
     }
-    let response = post(&service, Some(&token), &[], &call_needing(&[])).await;
+    let response = post_message(&service, Some(&token), &[], &call_needing(&[])).await;
     assert_eq!(response.status.as_u16(), 200);
 }
 
@@ -227,16 +216,16 @@ async fn a_batch_and_a_response_that_has_begun_stay_as_they_are() {
     let (service, handles) = service(&builder(&fixture).build().unwrap());
     let token = fixture.jwt();
     let batch = format!("[{},{}]", call_needing(&["a"]), call_needing(&[]));
-    let response = post(&service, Some(&token), &[], &batch).await;
+    let response = post_message(&service, Some(&token), &[], &batch).await;
     assert_eq!((response.status.as_u16(), response.body.as_str()), (200, "1"));
     let warning = format!("{TOO_LATE} required=a problem=\"the request is not a single message\"");
     assert!(capture.text().contains(&warning), "{}", capture.text());
 
     // At most one warning in ten seconds.
-    post(&service, Some(&token), &[], &batch).await;
+    post_message(&service, Some(&token), &[], &batch).await;
     assert_eq!(capture.text().matches(TOO_LATE).count(), 1);
     fixture.advance(10);
-    let response = post(&service, Some(&token), &[], &call_needing(&[])).await;
+    let response = post_message(&service, Some(&token), &[], &call_needing(&[])).await;
     assert_eq!(response.status.as_u16(), 200);
     let last = handles.lock().unwrap().last().cloned().flatten().unwrap();
     assert!(last.require_scopes(&scopes("profile")).is_ok());
@@ -346,18 +335,7 @@ async fn a_client_of_rmcp_steps_up_for_the_arguments_of_a_tool_and_goes_on() {
     let scope = challenge.scope.unwrap();
     assert_eq!(scope, "profile email public_metadata");
 
-    let manager = manager.lock().await;
-    let callback = approve(&manager.request_scope_upgrade(&scope).await.unwrap()).await;
-    let callback = AuthorizationCallback::from_redirect_url(&callback).unwrap();
-    manager
-        .exchange_code_for_token_with_issuer(
-            &callback.code,
-            &callback.csrf_token,
-            callback.issuer.as_deref(),
-        )
-        .await
-        .unwrap();
-    drop(manager);
+    request_scopes(&*manager.lock().await, &scope).await;
     client.call_tool(delete(true)).await.unwrap();
     client.cancel().await.unwrap();
 }

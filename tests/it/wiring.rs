@@ -79,6 +79,10 @@ async fn a_handler_can_tell_which_layers_a_request_has_passed() {
     assert_eq!(seen_by_handler(without_rules, Some(&token)).await, Some(Ok(true)));
     let no_layer = Some(Err(NotGuarded::NoLayer));
     assert_eq!(seen_by_handler(tower::layer::util::Identity::new(), Some(&token)).await, no_layer);
+    // A caller that comes from elsewhere shows no layer.
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.extensions.insert(AuthInfo::for_user("user_1", "oat_1".into()).build());
+    assert_eq!(AuthInfo::from_guarded_parts(&parts), Err(NotGuarded::NoLayer));
     let rejection = Rejection::from(NotGuarded::NoLayer);
     assert_eq!(rejection.reason(), RejectionReason::Misconfigured);
 }

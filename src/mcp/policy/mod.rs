@@ -97,6 +97,8 @@ struct Rules {
     resources: ResourceRules,
     /// What everything without a rule needs.
     default: Requirement,
+    /// Whether no operation needs more than the baseline.
+    is_empty: bool,
 }
 
 /// The rules for the names of one kind.
@@ -206,12 +208,7 @@ impl AccessPolicy {
 
     /// Returns whether the policy has no rules, so that no operation needs more than the baseline.
     pub(crate) fn is_empty(&self) -> bool {
-        let rules = &*self.0;
-        rules.methods.is_empty()
-            && rules.tools.by_name.is_empty()
-            && rules.prompts.by_name.is_empty()
-            && rules.resources.is_empty()
-            && rules.default == Requirement::baseline()
+        self.0.is_empty
     }
 }
 
@@ -222,6 +219,7 @@ impl Rules {
             tools: NameRules::new(),
             prompts: NameRules::new(),
             resources: ResourceRules::new(default.clone()),
+            is_empty: default == Requirement::baseline(),
             default,
         }
     }
@@ -231,6 +229,11 @@ impl Rules {
         self.tools.finish(&self.default);
         self.prompts.finish(&self.default);
         self.resources.finish();
+        self.is_empty = self.methods.is_empty()
+            && self.tools.by_name.is_empty()
+            && self.prompts.by_name.is_empty()
+            && self.resources.is_empty()
+            && self.default == Requirement::baseline();
     }
 
     fn requirements(&self) -> impl Iterator<Item = &Requirement> {

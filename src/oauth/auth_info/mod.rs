@@ -77,8 +77,12 @@ pub struct Actor {
 /// fn call_another_service(token: impl AsRef<str>) {}
 /// call_another_service(caller);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct AuthInfo(Arc<Inner>);
+#[derive(Clone)]
+pub struct AuthInfo {
+    inner: Arc<Inner>,
+    /// Whether the bearer layer has put it into the extensions of a request.
+    is_guarded: bool,
+}
 
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
@@ -132,32 +136,40 @@ impl AuthInfo {
         parts.extensions.get()
     }
 
+    pub(super) fn into_guarded(self) -> Self {
+        Self { is_guarded: true, ..self }
+    }
+
+    pub(super) fn is_guarded(&self) -> bool {
+        self.is_guarded
+    }
+
     /// Returns the access token, which was issued for this server and no other. It must not be sent
     /// to another service, which could use it here, and which should accept only tokens that were
     /// issued for itself: [exchange](crate::ClerkMcp::exchange_token) it.
     #[must_use]
     pub fn token_for_this_server(&self) -> &AccessToken {
-        &self.0.token
+        &self.inner.token
     }
 
     /// Returns the type of the credential: an OAuth access token, an API key, a machine token or a
     /// session token.
     #[must_use]
     pub fn token_type(&self) -> TokenType {
-        self.0.token_type
+        self.inner.token_type
     }
 
     /// Returns the id of the API key or of the opaque machine token at Clerk, such as `ak_2abc`, for
     /// an audit log. It is not the secret. `None` for other credentials.
     #[must_use]
     pub fn credential_id(&self) -> Option<&str> {
-        self.0.credential_id.as_deref()
+        self.inner.credential_id.as_deref()
     }
 
     /// Returns who calls, as a key that is the same for all tokens of this caller.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.0.principal
+        &self.inner.principal
     }
 
     /// Returns the id of the user who authorized the client, such as `user_2abc` (claim `sub`).
@@ -173,14 +185,14 @@ impl AuthInfo {
     /// [`ClerkVerifier`](crate::ClerkVerifier) always knows it.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        self.inner.client_id.as_deref()
     }
 
     /// Returns the scopes that the user granted to the client; those of the API key; or those that
     /// this server grants to the machine or to the session.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
-        &self.0.scopes
+        &self.inner.scopes
     }
 
     /// Returns whether this scope was granted, directly or by implication. Without a hierarchy, use
@@ -230,7 +242,7 @@ impl AuthInfo {
     /// if it does not expire.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
-        self.0.expires_at
+        self.inner.expires_at
     }
 
     /// Returns the resource of this server that the token was issued for, as the token spells it.
@@ -238,33 +250,33 @@ impl AuthInfo {
     /// rejects.
     #[must_use]
     pub fn resource(&self) -> Option<&str> {
-        self.0.resource.as_deref()
+        self.inner.resource.as_deref()
     }
 
     /// Returns every audience of the token (claim `aud`), or an empty slice if it has none.
     #[must_use]
     pub fn audience(&self) -> &[String] {
-        &self.0.audience
+        &self.inner.audience
     }
 
     /// Returns the organization that the user selected, if the scope `user:org:read` was granted; of
     /// an organization's credential, that organization.
     #[must_use]
     pub fn org_id(&self) -> Option<&str> {
-        self.0.org_id.as_deref()
+        self.inner.org_id.as_deref()
     }
 
     /// Returns the active organization of a session, with the role and the permissions of its
     /// member. `None` for other credentials, of which at most [`org_id`](Self::org_id) is known.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
-        self.0.organization.as_ref()
+        self.inner.organization.as_ref()
     }
 
     /// Returns the party that acts on behalf of the user, if any (claim `act`).
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
-        self.0.actor.as_ref()
+        self.inner.actor.as_ref()
     }
 
     /// Returns the claims that no other method returns, such as `jti` and `iat`. For an opaque
@@ -272,23 +284,32 @@ impl AuthInfo {
     /// opaque machine token, its custom claims.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
-        &self.0.claims
+        &self.inner.claims
     }
 }
+
+/// Where a caller was found makes no difference.
+impl PartialEq for AuthInfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
+}
+
+impl Eq for AuthInfo {}
 
 impl fmt::Debug for AuthInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthInfo")
-            .field("token", &self.0.token)
-            .field("token_type", &self.0.token_type)
-            .field("principal", &self.0.principal)
-            .field("client_id", &self.0.client_id)
-            .field("scopes", &self.0.scopes)
-            .field("expires_at", &self.0.expires_at)
-            .field("resource", &self.0.resource)
-            .field("org_id", &self.0.org_id)
-            .field("organization", &self.0.organization)
-            .field("actor", &self.0.actor)
+            .field("token", &self.inner.token)
+            .field("token_type", &self.inner.token_type)
+            .field("principal", &self.inner.principal)
+            .field("client_id", &self.inner.client_id)
+            .field("scopes", &self.inner.scopes)
+            .field("expires_at", &self.inner.expires_at)
+            .field("resource", &self.inner.resource)
+            .field("org_id", &self.inner.org_id)
+            .field("organization", &self.inner.organization)
+            .field("actor", &self.inner.actor)
             .finish_non_exhaustive()
     }
 }
@@ -410,7 +431,7 @@ impl AuthInfoBuilder {
     /// Builds the [`AuthInfo`].
     #[must_use]
     pub fn build(self) -> AuthInfo {
-        AuthInfo(Arc::new(self.0))
+        AuthInfo { inner: Arc::new(self.0), is_guarded: false }
     }
 }
 

@@ -268,4 +268,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        // Those that no token is rejected with have the name of their reason.
+        let of_tokens = KINDS.into_iter().filter(|kind| {
+            use VerifyErrorKind::{InsufficientScope, Misconfigured, Unavailable};
+            ![InsufficientScope, Unavailable, Misconfigured].contains(kind)
+        });
+        let reasons = REASONS.into_iter().chain(of_tokens.map(RejectionReason::InvalidToken));
+        let mut names: Vec<_> = reasons.map(RejectionReason::as_str).collect();
+        let is_plain = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(names.iter().all(is_plain), "{names:?}");
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
 }

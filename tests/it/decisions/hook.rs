@@ -1,6 +1,8 @@
 //! The audit hook: called once for each request, with the final decision.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use clerk_mcp_tools::testing::FakeOrganization;
 use clerk_mcp_tools::{AccessPolicy, AuthInfo, AuthLayer, ClerkMcpBuilder};
 use futures_util::FutureExt;
 use http::{Method, Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, service_fn};
 
 use super::{bearer, builder, call_of, post, scopes, token};
@@ -234,7 +236,7 @@ async fn a_handler_that_asks_for_scopes_changes_the_one_decision() {
     let hanging = service.call(call("x-hangs"));
     assert!(hanging.now_or_never().is_none());
     assert_eq!(decisions.take(), [admitted()]);
-    let panicking = std::panic::AssertUnwindSafe(service.call(call("x-panics"))).catch_unwind();
+    let panicking = AssertUnwindSafe(service.call(call("x-panics"))).catch_unwind();
     assert!(panicking.await.is_err());
     assert_eq!(decisions.take(), [admitted()]);
 
@@ -285,5 +287,105 @@ async fn a_rule_about_members_is_one_decision() {
             let expected = of_client(reason, "\"tools/call publish\"", missing);
             assert_eq!(decisions.take(), [expected]);
         }
+    }
+}
+
+/// Whatever the hook does, a rejected request does not reach the service, and the next one is served.
+#[tokio::test]
+async fn a_hook_that_panics_ends_its_own_request_only() {
+    const LARGE: usize = 40 * 1024;
+    let fixture = Fixture::new().await;
+    let policy =
+        AccessPolicy::baseline_by_default().tool("delete", scopes("files:write")).build().unwrap();
+    let served = Arc::new(AtomicUsize::new(0));
+    for step_up in [false, true] {
+        let policy_layer = AccessPolicyLayer::new(policy.clone(), resource());
+        let policy_layer =
+            if step_up { policy_layer.step_up_from_handlers() } else { policy_layer };
+        let layer = AuthLayer::new(
+            BearerAuthLayer::new(fixture.verifier(), resource()),
+            // One large body at a time.
+            policy_layer.max_total_body_bytes(LARGE),
+        );
+        let panics = Arc::new(AtomicBool::new(true));
+        let layer = layer.on_decision({
+            let panics = Arc::clone(&panics);
+            move |_| assert!(!panics.load(Ordering::Relaxed), "a panic that a test expects")
+        });
+        let served = Arc::clone(&served);
+        let mut service =
+            collect_responses(layer.layer(service_fn(move |_: Request<RequestBody<_>>| {
+                served.fetch_add(1, Ordering::Relaxed);
+                std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+            })));
+        let full = bearer(&token(&fixture, "profile"));
+        let call = |credentials: &str, tool: &str| {
+            let body = call_of(tool) + &" ".repeat(LARGE);
+            post(&[("authorization", credentials)], &body)
+        };
+        let rows = [(full.as_str(), "read", 200), (&full, "delete", 403), ("Bearer a", "x", 401)];
+        for (credentials, tool, status) in rows {
+            panics.store(true, Ordering::Relaxed);
+            served.store(0, Ordering::Relaxed);
+            let request = call(credentials, tool);
+            let request = AssertUnwindSafe(async { service.call(request).await }).catch_unwind();
+            assert!(request.await.is_err(), "{tool}");
+            // Only where the handler may reject the request, the decision comes after it.
+            let is_served = usize::from(status == 200 && step_up);
+            assert_eq!(served.load(Ordering::Relaxed), is_served, "{tool}");
+
+            panics.store(false, Ordering::Relaxed);
+            let response = send(&service, call(credentials, tool)).await;
+            assert_eq!(response.status, status, "{tool}");
+        }
+    }
+}
+
+/// Such as a server inside of a gateway that uses this crate as well.
+#[tokio::test]
+async fn a_guarded_service_inside_of_another_decides_by_itself() {
+    let fixture = Fixture::new().await;
+    let [outer, inner] = [Decisions::default(), Decisions::default()];
+    let guard = |decisions: &Decisions, tool: &str| {
+        let policy =
+            AccessPolicy::baseline_by_default().tool(tool, scopes("files:write")).build().unwrap();
+        let builder = fixture.clerk_mcp_builder().access_policy(policy).step_up_from_handlers();
+        builder.on_decision(decisions.hook()).build().unwrap().auth_layer()
+    };
+    let inside = asking(guard(&inner, "delete"));
+    let service = collect_responses(guard(&outer, "write").layer(service_fn(
+        move |request: Request<RequestBody<Full<Bytes>>>| {
+            let mut inside = inside.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let response = inside.call(Request::from_parts(parts, Full::from(body))).await?;
+                let mut copy = Response::new(Full::from(response.body));
+                (*copy.status_mut(), *copy.headers_mut()) = (response.status, response.headers);
+                *copy.extensions_mut() = response.extensions;
+                Ok::<_, Infallible>(copy)
+            }
+        },
+    )));
+    let full = bearer(&token(&fixture, "profile email"));
+    let operation = |tool: &str| format!("\"tools/call {tool}\"");
+    let admitted = |tool: &str| vec![of_client("admitted", &operation(tool), "-")];
+    let lacking =
+        |tool: &str| vec![of_client("insufficient_scope", &operation(tool), "<files:write>")];
+    let rows = [
+        ("read", "x-nothing", 200, admitted("read"), admitted("read")),
+        ("delete", "x-nothing", 403, admitted("delete"), lacking("delete")),
+        ("write", "x-nothing", 403, lacking("write"), vec![]),
+        // The handler asks the layer that is next to it.
+        ("read", "x-needs", 403, admitted("read"), lacking("read")),
+    ];
+    for (tool, header, status, by_outer, by_inner) in rows {
+        let headers = [("authorization", full.as_str()), (header, "files:write")];
+        let response = send(&service, post(&headers, &call_of(tool))).await;
+        assert_eq!(response.status, status, "{tool} {header}");
+        assert_eq!(outer.take(), by_outer, "{tool} {header}");
+        assert_eq!(inner.take(), by_inner, "{tool} {header}");
+        let challenges = response.headers.get_all("www-authenticate").iter().count();
+        assert_eq!(challenges, usize::from(status == 403), "{tool} {header}");
     }
 }

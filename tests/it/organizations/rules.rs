@@ -22,8 +22,8 @@ use tower::{Layer, service_fn};
 
 use super::{EDITOR, WRITE, acme, calls, scopes, token, with_stale};
 use crate::support::{
-    EchoUser, Fixture, RESOURCE, TestResponse, TestService, collect_responses, request, resource,
-    send,
+    EchoUser, Fixture, RESOURCE, TestResponse, TestService, collect_responses, post_message,
+    resource,
 };
 
 const APP: &str = "https://app.example.com";
@@ -61,20 +61,7 @@ pub(super) async fn call_tool(
     token: Option<&str>,
     name: &str,
 ) -> TestResponse {
-    post(service, token, &[], &tool(name)).await
-}
-
-pub(super) async fn post(
-    service: &TestService,
-    token: Option<&str>,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> TestResponse {
-    let credentials = token.map(|token| format!("Bearer {token}"));
-    let mut all = headers.to_vec();
-    all.extend(credentials.as_deref().map(|value| ("authorization", value)));
-    let request = request(Method::POST, "/mcp", &all);
-    send(service, request.map(|_| Full::from(body.to_owned()))).await
+    post_message(service, token, &[], &tool(name)).await
 }
 
 fn challenge(scope: &str) -> String {
@@ -143,7 +130,7 @@ async fn role_and_permissions_decide_about_every_kind_of_operation() {
     ];
     for (organization, body, expected) in rows {
         let token = token(&fixture, organization);
-        let response = post(&service, Some(&token), &[], &body).await;
+        let response = post_message(&service, Some(&token), &[], &body).await;
         match expected {
             None => assert_eq!((response.status.as_u16(), response.body.as_str()), (200, user)),
             Some(error) => assert_denied(&response, error, &body),
@@ -323,7 +310,11 @@ async fn operations_without_such_a_rule_look_nothing_up() {
     let token = token(&fixture, &acme(&fixture));
     let list = tool("x").replace("tools/call", "tools/list");
     for body in [tool("open"), list, "{\"method\":\"ping\"}".to_owned()] {
-        assert_eq!(post(&service, Some(&token), &[], &body).await.status.as_u16(), 200, "{body}");
+        assert_eq!(
+            post_message(&service, Some(&token), &[], &body).await.status.as_u16(),
+            200,
+            "{body}"
+        );
     }
     assert_eq!(calls(&fixture), 0);
 }
@@ -336,7 +327,7 @@ async fn a_batch_needs_what_all_of_its_calls_need() {
     let rows = [(["open", "write"], 200), (["write", "staff"], 200), (["write", "admin"], 403)];
     for (names, status) in rows {
         let batch = format!("[{},{}]", tool(names[0]), tool(names[1]));
-        let response = post(&service, Some(&token), &[], &batch).await;
+        let response = post_message(&service, Some(&token), &[], &batch).await;
         assert_eq!(response.status.as_u16(), status, "{names:?}");
         if status == 403 {
             // Without an id, which a batch does not have.
@@ -377,7 +368,7 @@ async fn lists_follow_the_membership() {
     let without = fixture.clerk.mint().audience(RESOURCE).jwt();
     let list = tool("x").replace("tools/call", "tools/list");
     let names = async |token: &str| {
-        let response = post(&service, Some(token), &[], &list).await;
+        let response = post_message(&service, Some(token), &[], &list).await;
         assert_eq!(response.status.as_u16(), 200);
         assert_eq!(response.header("vary"), Some("Authorization"));
         let message: serde_json::Value = serde_json::from_str(&response.body).unwrap();
@@ -552,13 +543,13 @@ async fn a_body_counts_as_long_as_its_request_waits() {
     fixture.clerk.fault(Route::OrganizationMemberships, fault);
     let waiting = tokio::spawn({
         let (service, token, body) = (service.clone(), token.clone(), body.clone());
-        async move { post(&service, Some(&token), &[], &body).await }
+        async move { post_message(&service, Some(&token), &[], &body).await }
     });
     gate.arrived(1).await;
-    assert_eq!(post(&service, Some(&token), &[], &body).await.status.as_u16(), 503);
+    assert_eq!(post_message(&service, Some(&token), &[], &body).await.status.as_u16(), 503);
     gate.open();
     assert_eq!(waiting.await.unwrap().status.as_u16(), 200);
-    assert_eq!(post(&service, Some(&token), &[], &body).await.status.as_u16(), 200);
+    assert_eq!(post_message(&service, Some(&token), &[], &body).await.status.as_u16(), 200);
 }
 
 /// A client that goes away does not end the look-up that others wait for.

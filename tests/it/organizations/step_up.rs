@@ -10,9 +10,9 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, service_fn};
 
-use super::rules::{call_tool, post};
+use super::rules::call_tool;
 use super::{WRITE, acme, calls, scopes, token};
-use crate::support::{Fixture, RESOURCE, TestService, collect_responses};
+use crate::support::{Fixture, RESOURCE, TestService, collect_responses, post_message};
 
 /// A service that requires the same of every request.
 fn requiring(clerk: &ClerkMcp, requirements: Vec<Requirement>) -> TestService {
@@ -98,6 +98,6 @@ async fn an_outage_is_a_503_and_a_batch_keeps_its_response() {
     let response = call_tool(&service, Some(&token), "x").await;
     assert_eq!((response.status.as_u16(), response.header("retry-after")), (503, Some("4")));
     let batch = r#"[{"id":1,"method":"ping"}]"#;
-    let response = post(&service, Some(&token), &[], batch).await;
+    let response = post_message(&service, Some(&token), &[], batch).await;
     assert_eq!((response.status.as_u16(), response.body.as_str()), (200, "1"));
 }

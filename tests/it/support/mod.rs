@@ -3,7 +3,7 @@
 //! - [`Fixture`]: a fake Clerk with a manual clock, and verifiers, layers and tokens for it.
 //! - [`guarded`], [`collect_responses`]: a layer or a service as a [`TestService`], whose responses
 //!   are read to the end into a [`TestResponse`].
-//! - [`request`], [`send`], [`call`]: requests to such a service.
+//! - [`request`], [`send`], [`call`], [`post_message`]: requests to such a service.
 //! - [`error_kind`], [`spawn_verify`]: a token verified by `verify_clerk_token`.
 //! - [`json_fault`]: a response of the fake Clerk with this body.
 //! - [`proxy`]: a TCP proxy that fails on demand.
@@ -267,6 +267,20 @@ pub(crate) fn request(method: Method, uri: &str, headers: &[(&str, &str)]) -> Re
         request = request.header(*name, *value);
     }
     request.body(Full::default()).unwrap()
+}
+
+/// Sends a message of MCP.
+pub(crate) async fn post_message(
+    service: &TestService,
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> TestResponse {
+    let credentials = token.map(|token| format!("Bearer {token}"));
+    let mut all = headers.to_vec();
+    all.extend(credentials.as_deref().map(|value| ("authorization", value)));
+    let request = request(Method::POST, "/mcp", &all);
+    send(service, request.map(|_| Full::from(body.to_owned()))).await
 }
 
 /// Sends a `POST` to the endpoint with this bearer token.
