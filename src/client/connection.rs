@@ -11,6 +11,7 @@ use super::disconnect::{self, Disconnected};
 use super::engine::{Engine, to_the_end};
 use super::error::{LoginError, LoginErrorKind, LoginReason, TokenError};
 use super::login::LoginOptions;
+use super::memory::Memory;
 use super::owner::ServerUrl;
 use super::record::ConnectionRecord;
 use super::refresh;
@@ -86,6 +87,14 @@ impl Connection {
         &self.engine
     }
 
+    pub(super) fn memory(&self) -> &Memory {
+        &self.engine.memory
+    }
+
+    pub(super) fn key(&self) -> &RecordKey {
+        &self.key
+    }
+
     /// Returns what was known about the connection when this handle was made.
     #[must_use]
     pub fn info(&self) -> &ConnectionInfo {
@@ -111,7 +120,8 @@ impl Connection {
 
     /// Returns another access token than this one, which the server has rejected with a 401. If
     /// another task or process has a newer one, no request is made. If there is neither a newer one
-    /// nor a refresh token, the connection needs a sign-in from then on, in all processes.
+    /// nor a refresh token, the connection needs a sign-in from then on. Another process may serve the
+    /// token for up to a minute more.
     ///
     /// # Errors
     ///

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::connection::Connection;
 use super::error::{CallError, CallErrorKind};
-use super::renewal::Renewal;
+use super::renewal::call_with_token;
 use super::server_body::ServerBody;
 use crate::clock::background;
 use crate::oauth::AccessToken;
@@ -23,12 +23,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// The headers that say to whom a request is sent, with what right and in what form.
-const OWN_HEADERS: [HeaderName; 9] = [
+const OWN_HEADERS: [HeaderName; 13] = [
     AUTHORIZATION,
     CONNECTION,
     CONTENT_LENGTH,
+    COOKIE,
+    EXPECT,
     HOST,
+    HeaderName::from_static("keep-alive"),
     PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
     TE,
     TRAILER,
     TRANSFER_ENCODING,
@@ -45,7 +49,7 @@ const OWN_HEADERS: [HeaderName; 9] = [
 ///
 /// Each request has a token that is valid for some time. If the server rejects it with a 401, it is
 /// renewed and the request is sent once more. A renewed token that the server rejects as well is not
-/// renewed again by this client or its clones, and the 401 is returned.
+/// renewed again in this process, and the 401 is returned.
 ///
 /// # Example
 ///
@@ -74,20 +78,16 @@ const OWN_HEADERS: [HeaderName; 9] = [
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
-    renewal: Renewal,
+    connection: Connection,
     timeout: Duration,
     max_body_bytes: usize,
 }
 
 impl Connection {
     /// Returns an HTTP client that sends the access tokens of this connection to its server.
-    ///
-    /// Keep it for as long as requests are sent, or clone it: it remembers that the server rejects
-    /// even a token that was just renewed.
     #[must_use]
     pub fn http_client(&self) -> HttpClient {
-        let renewal = Renewal::new(self.clone());
-        HttpClient { renewal, timeout: TIMEOUT, max_body_bytes: MAX_BODY_BYTES }
+        HttpClient { connection: self.clone(), timeout: TIMEOUT, max_body_bytes: MAX_BODY_BYTES }
     }
 }
 
@@ -148,7 +148,7 @@ impl HttpClient {
             headers.remove(name);
         }
         let call = |token| self.send_once(method.clone(), headers.clone(), body.clone(), token);
-        self.renewal.call(call, is_rejected).await?
+        call_with_token(&self.connection, call, is_rejected).await?
     }
 
     async fn send_once(
@@ -159,7 +159,7 @@ impl HttpClient {
         token: AccessToken,
     ) -> Result<Response<ServerBody>, CallError> {
         headers.insert(AUTHORIZATION, bearer(&token)?);
-        let connection = self.renewal.connection().clone();
+        let connection = self.connection.clone();
         let (timeout, most) = (self.timeout, self.max_body_bytes);
         background::run(async move {
             let engine = connection.engine();
@@ -187,7 +187,7 @@ fn bearer(token: &AccessToken) -> Result<HeaderValue, CallError> {
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClient")
-            .field("connection", self.renewal.connection())
+            .field("connection", &self.connection)
             .field("timeout", &self.timeout)
             .field("max_body_bytes", &self.max_body_bytes)
             .finish_non_exhaustive()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 
 use super::error::TokenError;
-use super::record::{ConnectionRecord, StoredState};
+use super::record::{ConnectionRecord, StoredState, Tokens};
 use super::store::{Expect, Record, RecordKey};
 use crate::clock::{Clock, Moment};
 use crate::oauth::AccessToken;
@@ -22,6 +22,8 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(30);
 
 pub(super) struct Memory {
     held: Cache<RecordKey, Arc<Held>>,
+    /// The tokens that a server has rejected although they were just renewed, until it accepts them.
+    rejected: Cache<RecordKey, AccessToken>,
     clock: Arc<dyn Clock>,
 }
 
@@ -46,16 +48,17 @@ struct Times {
     expires_at: Moment,
 }
 
-/// A sealed record that has to be stored, and what it replaces.
+/// A sealed record that has to be stored, and the tokens that it replaces.
 #[derive(Clone)]
 pub(super) struct Unsaved {
     pub(super) record: Record,
     pub(super) expect: Expect,
+    pub(super) before: Tokens,
 }
 
 impl Memory {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { held: Cache::new(MAX_HELD), clock }
+        Self { held: Cache::new(MAX_HELD), rejected: Cache::new(MAX_HELD), clock }
     }
 
     /// Returns the access token if it needs neither a refresh nor a look at the store.
@@ -91,6 +94,18 @@ impl Memory {
 
     pub(super) fn remove(&self, key: &RecordKey) {
         self.held.remove(key);
+    }
+
+    pub(super) fn is_rejected(&self, key: &RecordKey, token: &AccessToken) -> bool {
+        self.rejected.get(key).as_ref() == Some(token)
+    }
+
+    pub(super) fn set_rejected(&self, key: &RecordKey, token: AccessToken) {
+        self.rejected.insert(key.clone(), token);
+    }
+
+    pub(super) fn forget_rejected(&self, key: &RecordKey) {
+        self.rejected.remove(key);
     }
 }
 

@@ -13,9 +13,9 @@ use super::engine::Engine;
 use super::error::{LoginReason, TokenError, TokenErrorKind, VaultError};
 use super::lease::{self, LEASE_TIME, Lease};
 use super::memory::{Held, Unsaved};
-use super::record::{ConnectionRecord, StoredReason, StoredState, Tokens};
+use super::record::{ConnectionRecord, StoredReason, StoredState};
 use super::registration;
-use super::store::{Expect, RecordKey, Revision, Saved};
+use super::store::{Expect, Record, RecordKey, Revision, Saved};
 use super::token_endpoint::{self, TokenFailure, TokenSet};
 use super::vault::Stored;
 use crate::clock::background;
@@ -245,49 +245,21 @@ impl Refresh<'_> {
         // RFC 6749 section 6: without a new one, the old one stays valid.
         record.tokens.refresh = tokens.refresh_token.or(record.tokens.refresh);
         record.scopes = tokens.scopes.unwrap_or(record.scopes);
-        let expect = Expect::Revision(stored.revision);
         let sealed = self.engine.vault.seal(self.key, &record)?;
-        let lifetime = self.engine.settings.idle_lifetime;
-        match self.engine.vault.store().save(self.key, &sealed, expect, lifetime).await {
-            Ok(Saved::Yes) => Ok(self.issued(record)),
-            Ok(Saved::Conflict) => self.superseded(record, &before).await,
+        let mut held = Held::new(record, &*self.engine.clock);
+        held.is_issued = true;
+        let expect = Expect::Revision(stored.revision);
+        held.unsaved = Some(Unsaved { record: sealed, expect, before });
+        match settle(self.engine, self.key, &held).await {
+            Ok(Some(held)) => Ok(Step::Done(held)),
+            Ok(None) => Ok(Step::Again),
             Err(error) => {
                 self.engine.counters.unsaved_tokens.increment();
+                let error = TokenError::from(error);
                 tracing::error!(cause = %error, "failed to store new tokens; they are kept in memory");
-                let mut held = Held::new(record, &*self.engine.clock);
-                held.is_issued = true;
-                held.unsaved = Some(Unsaved { record: sealed, expect });
                 Ok(Step::Done(self.engine.memory.replace(self.key, held)))
             }
         }
-    }
-
-    fn issued(&self, record: ConnectionRecord) -> Step {
-        let mut held = Held::new(record, &*self.engine.clock);
-        held.is_issued = true;
-        Step::Done(self.engine.memory.replace(self.key, held))
-    }
-
-    /// Another one has changed the record while the tokens were issued. If the user has
-    /// disconnected, they must not stay valid; if there are other tokens, those are as good.
-    ///
-    /// If the record still has the tokens from before, the lease had ended too early, and the other
-    /// one was rejected with the refresh token that these were issued for, or will be: they take
-    /// its place, so that the user need not sign in again.
-    async fn superseded(
-        &self,
-        record: ConnectionRecord,
-        before: &Tokens,
-    ) -> Result<Step, TokenError> {
-        self.engine.memory.remove(self.key);
-        let Some(stored) = self.engine.vault.load::<ConnectionRecord>(self.key).await? else {
-            disconnect::revoke(self.engine, &record).await;
-            return Ok(Step::Again);
-        };
-        if stored.value.tokens == *before && self.save(&record, stored.revision).await?.is_some() {
-            return Ok(self.issued(record));
-        }
-        Ok(Step::Again)
     }
 
     async fn failed(
@@ -366,8 +338,8 @@ impl Refresh<'_> {
             return Ok(None);
         };
         match settle(self.engine, self.key, &held).await {
-            Ok(()) => Ok(None),
-            Err(error) => self.without_store(error).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) => self.without_store(error.into()).map(Some),
         }
     }
 
@@ -392,29 +364,47 @@ impl Refresh<'_> {
     }
 }
 
-/// Stores what is not stored. What another one has stored in its place wins; it may be the same,
-/// stored by a call that failed after it had happened.
-async fn settle(engine: &Engine, key: &RecordKey, held: &Held) -> Result<(), TokenError> {
-    let Some(unsaved) = &held.unsaved else {
-        return Ok(());
+/// Stores tokens that are not stored. Returns the connection if they are now, and `None` if another one
+/// has stored others in their place, which may be the same, stored by a call that failed after it had
+/// happened. If the user has disconnected, they must not stay valid.
+///
+/// If the record still has the tokens from before, the lease had ended too early, and the other one
+/// was rejected with the refresh token that these were issued for, or will be: these take its place,
+/// so that the user need not sign in again.
+async fn settle(
+    engine: &Engine,
+    key: &RecordKey,
+    held: &Held,
+) -> Result<Option<Arc<Held>>, VaultError> {
+    let Some(Unsaved { record, expect, before }) = &held.unsaved else {
+        return Ok(None);
     };
-    let lifetime = engine.settings.idle_lifetime;
-    let store = engine.vault.store();
-    let saved = store.save(key, &unsaved.record, unsaved.expect, lifetime).await;
-    match saved.map_err(VaultError::from)? {
-        Saved::Yes => {
-            let mut held = held.clone();
-            held.unsaved = None;
-            engine.memory.replace(key, held);
-        }
-        Saved::Conflict => {
+    if !save_sealed(engine, key, record, *expect).await? {
+        let Some(stored) = engine.vault.load::<ConnectionRecord>(key).await? else {
             engine.memory.remove(key);
-            if engine.vault.load::<ConnectionRecord>(key).await?.is_none() {
-                disconnect::revoke(engine, &held.record).await;
-            }
+            disconnect::revoke(engine, &held.record).await;
+            return Ok(None);
+        };
+        let expect = Expect::Revision(stored.revision);
+        if stored.value.tokens != *before || !save_sealed(engine, key, record, expect).await? {
+            engine.memory.remove(key);
+            return Ok(None);
         }
     }
-    Ok(())
+    let mut held = held.clone();
+    held.unsaved = None;
+    Ok(Some(engine.memory.replace(key, held)))
+}
+
+async fn save_sealed(
+    engine: &Engine,
+    key: &RecordKey,
+    record: &Record,
+    expect: Expect,
+) -> Result<bool, VaultError> {
+    let lifetime = engine.settings.idle_lifetime;
+    let saved = engine.vault.store().save(key, record, expect, lifetime).await?;
+    Ok(matches!(saved, Saved::Yes))
 }
 
 fn changed_too_often() -> TokenError {

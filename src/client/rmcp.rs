@@ -20,7 +20,7 @@ use super::challenge::Challenge;
 use super::connection::Connection;
 use super::error::TokenError;
 use super::owner::ServerUrl;
-use super::renewal::Renewal;
+use super::renewal::call_with_token;
 use crate::oauth::AccessToken;
 
 /// How many errors below an error are looked at.
@@ -80,7 +80,7 @@ type Outcome<T, C> = Result<T, StreamableHttpError<<C as StreamableHttpClient>::
 #[derive(Clone)]
 pub struct Authorized<C> {
     http: C,
-    renewal: Renewal,
+    connection: Connection,
 }
 
 /// Why a request was not authorized. Needs the feature `client-rmcp`.
@@ -107,7 +107,7 @@ impl Connection {
     /// sends the access tokens of this connection. Needs the feature `client-rmcp`.
     #[must_use]
     pub fn authorize<C>(&self, http: C) -> Authorized<C> {
-        Authorized { http, renewal: Renewal::new(self.clone()) }
+        Authorized { http, connection: self.clone() }
     }
 }
 
@@ -115,7 +115,7 @@ impl<C> Authorized<C> {
     /// Returns the connection whose tokens are sent.
     #[must_use]
     pub fn connection(&self) -> &Connection {
-        self.renewal.connection()
+        &self.connection
     }
 }
 
@@ -127,7 +127,7 @@ impl<C: StreamableHttpClient + Sync> Authorized<C> {
     {
         self.check_server(uri)?;
         let send = |token: AccessToken| call(Some(token.expose().to_owned()));
-        self.renewal.call(send, is_rejected).await.map_err(no_token)?
+        call_with_token(&self.connection, send, is_rejected).await.map_err(no_token)?
     }
 
     fn check_server(&self, uri: &str) -> Outcome<(), C> {

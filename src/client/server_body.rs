@@ -17,13 +17,13 @@ use super::http::call_failure;
 use crate::clock::background::{self, AbortOnDrop};
 use crate::clock::{Clock, timeout};
 
-/// The parts that are read ahead of the caller.
+/// The parts that are read ahead of the caller, besides the one that waits for its place.
 const READ_AHEAD: usize = 1;
 
 /// The body of a response of an MCP server, from an [`HttpClient`](super::HttpClient): JSON, or an
 /// event stream, which may have no end. The connection ends when it is dropped.
 ///
-/// It is read on a thread of this crate, at most one part ahead. A body that ends too early, or is
+/// It is read on a thread of this crate, at most two parts ahead. A body that ends too early, or is
 /// too long, ends with an error.
 pub struct ServerBody {
     parts: mpsc::Receiver<Part>,

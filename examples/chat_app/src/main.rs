@@ -38,16 +38,14 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any_service, get, post};
-use clerk_mcp_tools::bearer_auth::AccessToken;
 use clerk_mcp_tools::client::{
-    Begun, Connection, ConnectionState, Connections, Egress, IdentifyOwner, LoginOptions, Owner,
-    ServerUrl, TokenErrorKind,
+    Begun, CallError, CallErrorKind, Connection, ConnectionState, Connections, Egress,
+    IdentifyOwner, LoginOptions, Owner, ServerBody, ServerUrl,
 };
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use notes_server::NotesServer;
-use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use storage::Storage;
 use tokio::net::TcpListener;
@@ -61,7 +59,6 @@ type Handled = Result<Response, Failed>;
 #[derive(Clone)]
 struct App {
     connections: Connections,
-    http: reqwest::Client,
     /// The URL in the form, for a start.
     suggested: ServerUrl,
 }
@@ -98,10 +95,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     let connections = connections(storage, address)?;
     tokio::spawn(sweep(connections.clone()));
-    // A redirect would take the token elsewhere. Where users type URLs, this client has to refuse
-    // addresses that are not public as well; see the guide `client`.
-    let http = reqwest::Client::builder().redirect(Policy::none()).build()?;
-    let router = router(App { connections, http, suggested });
+    let router = router(App { connections, suggested });
     println!("listening on http://{address}");
     axum::serve(listener, router).with_graceful_shutdown(ctrl_c()).await?;
     Ok(())
@@ -252,47 +246,40 @@ fn continue_with(begun: Begun) -> Response {
     }
 }
 
-/// Calls a tool, with a new token after a 401, and with a sign-in for more scopes after a 403.
+/// Calls a tool, with a sign-in for more scopes after a 403.
 async fn call(State(app): State<App>, headers: HeaderMap, body: String) -> Handled {
     let Some(connection) = connection(&app, &headers, &body).await? else {
         return Ok(Redirect::to("/").into_response());
     };
-    let mut token = match connection.access_token().await {
-        Ok(token) => token,
-        Err(error) if matches!(error.kind(), TokenErrorKind::NeedsLogin(_)) => {
+    let response = match call_tool(&connection, &field(&body, "tool")).await {
+        Ok(response) => response,
+        Err(error) if matches!(error.kind(), CallErrorKind::NeedsLogin(_)) => {
             return connect(State(app), headers, body).await;
         }
         Err(error) => return Ok(message(&error.to_string())),
     };
-    let tool = field(&body, "tool");
-    let mut response = call_tool(&app, &connection, &token, &tool).await?;
-    if response.status() == StatusCode::UNAUTHORIZED {
-        token = connection.renew(&token).await?;
-        response = call_tool(&app, &connection, &token, &tool).await?;
-    }
     let challenge = response.headers().get(WWW_AUTHENTICATE).cloned();
     if let (StatusCode::FORBIDDEN, Some(challenge)) = (response.status(), challenge) {
         return Ok(continue_with(connection.step_up(&challenge).await?));
     }
-    let body: Value = serde_json::from_str(&response.text().await?)?;
+    let body: Value = serde_json::from_slice(&response.into_body().bytes().await?)?;
     let text = body.pointer("/result/content/0/text").and_then(Value::as_str);
     Ok(message(text.unwrap_or("no result")))
 }
 
-/// An application uses an MCP client here, such as rmcp, with the token.
+/// An application uses an MCP client here, such as rmcp with the feature `client-rmcp`.
 async fn call_tool(
-    app: &App,
     connection: &Connection,
-    token: &AccessToken,
     tool: &str,
-) -> Result<reqwest::Response, Failed> {
+) -> Result<http::Response<ServerBody>, CallError> {
     let call = json!({
         "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool },
     });
-    let request = app.http.post(connection.info().server.as_str()).bearer_auth(token.expose());
-    let request = request.header(CONTENT_TYPE, "application/json");
-    let request = request.header(ACCEPT, "application/json, text/event-stream");
-    Ok(request.body(call.to_string()).send().await?)
+    let headers = HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (ACCEPT, HeaderValue::from_static("application/json, text/event-stream")),
+    ]);
+    connection.http_client().post(headers, call.to_string()).await
 }
 
 async fn disconnect(State(app): State<App>, headers: HeaderMap, body: String) -> Handled {

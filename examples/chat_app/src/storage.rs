@@ -3,7 +3,7 @@
 use std::env::VarError;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
@@ -87,16 +87,27 @@ fn with_keys_of_environment(store: impl Store, place: &str) -> Result<Storage, B
 
 /// Reads the keys in a file, which it creates if it is not there, for its owner alone.
 fn own_keys(file: &str) -> Result<SealingKeys, Box<dyn Error>> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(file) {
-        Ok(mut file) => writeln!(file, "lookup:{},1:{}", random_key()?, random_key()?)?,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error.into()),
+    if !fs::exists(file)? {
+        // Another process may start at the same time: a file with this name is complete.
+        let unfinished = format!("{file}.{}", std::process::id());
+        let keys = format!("lookup:{},1:{}\n", random_key()?, random_key()?);
+        write_for_owner(&unfinished, &keys)?;
+        let linked = fs::hard_link(&unfinished, file);
+        fs::remove_file(&unfinished)?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
     }
     Ok(SealingKeys::parse(fs::read_to_string(file)?.trim())?)
+}
+
+fn write_for_owner(file: &str, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(text.as_bytes())
 }
 
 fn random_key() -> Result<String, Box<dyn Error>> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use clerk_mcp_tools::client::{Connection, LoginErrorKind, LoginOptions, TokenErrorKind};
+use clerk_mcp_tools::client::{
+    Connection, LoginErrorKind, LoginOptions, LoginReason, TokenErrorKind,
+};
 use clerk_mcp_tools::testing::{Fault, FaultyStore, Route};
 
 use super::support::{
@@ -172,6 +174,34 @@ async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
     let other = world.handle(&world.process()).await;
     assert_eq!(other.access_token().await.unwrap(), token);
     assert_eq!(world.token_calls(), 2);
+}
+
+/// Another process used the old refresh token in between, and stored that it was rejected.
+#[tokio::test]
+async fn tokens_that_are_stored_late_take_the_place_of_a_rejection_of_those_before() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    let other = world.handle(&world.process()).await;
+    world.advance(TOKEN_LIFETIME);
+    fails_from(&store, 5);
+    let token = connection.access_token().await.unwrap();
+    while_time_passes(&world.clock, async {
+        // Until the task that stores them has given up, and the lease has ended.
+        while store.calls().len() < 30 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.advance(30);
+    let rejected = TokenErrorKind::NeedsLogin(LoginReason::Interrupted);
+    assert_eq!(kind(&other).await, Some(rejected));
+    heals(&store);
+    world.advance(60);
+    assert_eq!(connection.access_token().await.unwrap(), token);
+    assert_eq!(other.access_token().await.unwrap(), token);
+    assert_eq!(process.snapshot().unsaved_tokens, 1);
 }
 
 #[tokio::test]
