@@ -42,7 +42,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 ///
 /// The pool, and with it TLS and the credentials of the database, is the application's; each call
 /// uses one connection for one statement. No statement is prepared and none needs a transaction, so
-/// a pooler such as PgBouncer may stand between. A call that takes longer than 5 seconds fails as
+/// a pooler such as PgBouncer may stand between, in any of its modes. A call that takes longer than 5 seconds fails as
 /// [`StoreErrorKind::Unavailable`], and its connection is closed.
 ///
 /// Expired records are absent; [`sweep`](Store::sweep) removes them. A clone is cheap. Needs the

@@ -1,4 +1,4 @@
-// Starts a server with cargo, and stops it: the example, or the program in `server`.
+// Starts a server with cargo, and stops it: an example, or the program in `server`.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,13 +6,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const CRATE = fileURLToPath(new URL('../../..', import.meta.url));
-const EXAMPLE_VARIABLES = /^(NEXT_PUBLIC_)?CLERK_|^MCP_|^RUST_LOG$/;
+const EXAMPLE_VARIABLES = /^(NEXT_PUBLIC_)?CLERK_|^MCP_|^(DATABASE|REDIS)_URL$|^RUST_LOG$/;
+const CHAT_APP = ['--manifest-path', 'examples/chat_app/Cargo.toml'];
 const START_TIMEOUT_MS = 15 * 60_000; // The first start may compile the example.
 const CLERK = /stand-in for Clerk runs at (http:\/\/[^\s/]+:\d+)/;
 
 /** Starts the example with only these settings and arguments. Resolves when it is listening. */
 export async function startExample(settings = {}, args = []) {
-  const { lineWith, origin, stop } = await start('rmcp_axum', settings, args);
+  const { lineWith, origin, stop } = await start(['--example', 'rmcp_axum'], settings, args);
   const startsFakeClerk = !('CLERK_FAPI' in settings);
   const clerk = startsFakeClerk ? (await lineWith(CLERK))[1] : settings.CLERK_FAPI;
   return { origin, clerk, endpoint: `${origin}/mcp`, stop };
@@ -24,7 +25,7 @@ export async function startExample(settings = {}, args = []) {
  * last time, with their status.
  */
 export async function startServer() {
-  const { lineWith, lines, origin, send, stop } = await start('interop');
+  const { lineWith, lines, origin, send, stop } = await start(['--example', 'interop']);
   const [, clerk] = await lineWith(CLERK);
   const [, token] = await lineWith(/^listening on \S+ with the token (\S+)$/);
   const [, suiteOrigin, suiteToken] = await lineWith(/^suite on (\S+) with the token (\S+)$/);
@@ -46,9 +47,15 @@ export async function startServer() {
   return { origin, clerk, endpoint: `${origin}/mcp`, token, suite, argumentsEndpoint, advance, takeExchanges, stop };
 }
 
-async function start(example, settings = {}, args = []) {
+/** Starts the chat application of the examples, or with the argument `server` the MCP server for it. */
+export async function startChatApp(settings, args) {
+  // Where the crate is built as well, whose dependencies it has.
+  return start(CHAT_APP, { CARGO_TARGET_DIR: `${CRATE}/target`, ...settings }, args);
+}
+
+async function start(program, settings = {}, args = []) {
   const inherited = Object.entries(process.env).filter(([name]) => !EXAMPLE_VARIABLES.test(name));
-  const child = spawn('cargo', ['run', '--quiet', '--locked', '--example', example, '--', ...args], {
+  const child = spawn('cargo', ['run', '--quiet', '--locked', ...program, '--', ...args], {
     cwd: CRATE,
     env: { ...Object.fromEntries(inherited), MCP_BIND: '127.0.0.1:0', ...settings },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,9 +1,13 @@
-//! The stores of connections, opened by what their tests and the program `contender` are given.
+//! The stores of connections, opened by what their tests and programs are given, and connections in
+//! them that are of one user.
 
 use std::error::Error;
 use std::sync::Arc;
 
-use clerk_mcp_tools::client::{PostgresStore, RedisStore, SqliteStore, Store};
+use clerk_mcp_tools::client::{
+    Connections, ConnectionsBuilder, Egress, KeyId, Owner, PostgresStore, RedisStore, SealingKeys,
+    SqliteStore, Store,
+};
 use deadpool_postgres::{Config, Pool, PoolConfig, Runtime};
 use redis::aio::ConnectionManager;
 use tokio_postgres::NoTls;
@@ -19,6 +23,18 @@ pub async fn open(kind: &str, place: &str) -> Result<Arc<dyn Store>, Box<dyn Err
         "redis" => Arc::new(RedisStore::new(manager(place).await?, "stores")?),
         _ => return Err(format!("{kind} is no kind of store").into()),
     })
+}
+
+/// Returns the builder of what every process of one application has.
+pub fn connections(store: Arc<dyn Store>) -> Result<ConnectionsBuilder, Box<dyn Error>> {
+    let keys = SealingKeys::new([1; 32], KeyId::parse("test")?, [2; 32])?;
+    let builder = Connections::builder(store, keys, "https://app.example.com/callback");
+    Ok(builder.egress(Egress::public().allow_loopback()))
+}
+
+/// The user.
+pub fn owner() -> Owner {
+    Owner::new("user_marked_0123456789")
 }
 
 /// Creates a pool by settings such as `host=/tmp user=stores`.

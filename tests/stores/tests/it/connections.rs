@@ -11,33 +11,22 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::routing::{any, get};
 use clerk_mcp_tools::client::{
-    Begun, Callback, Connection, Connections, Egress, KeyId, LoginOptions, Owner, PostgresStore,
-    SealingKeys, ServerUrl, Store,
+    Begun, Callback, Connection, Connections, LoginOptions, PostgresStore, ServerUrl, Store,
 };
 use clerk_mcp_tools::testing::{FakeClerk, ManualClock, Route};
-use clerk_mcp_tools_stores::pool;
+use clerk_mcp_tools_stores::{connections, owner, pool};
 
 use crate::{Databases, Directory, postgres_settings, redis_url, two};
 
-const REDIRECT_URI: &str = "https://app.example.com/callback";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 const CALLERS: usize = 16;
 
-fn owner() -> Owner {
-    Owner::new("user_marked_0123456789")
-}
-
-fn process(store: Arc<dyn Store>, clock: &ManualClock) -> Connections {
-    let keys = SealingKeys::new([1; 32], KeyId::parse("test").unwrap(), [2; 32]).unwrap();
-    Connections::builder(store, keys, REDIRECT_URI)
-        .egress(Egress::public().allow_loopback())
-        .clock(clock.clone())
-        .build()
-        .unwrap()
+pub(crate) fn process(store: Arc<dyn Store>, clock: &ManualClock) -> Connections {
+    connections(store).unwrap().clock(clock.clone()).build().unwrap()
 }
 
 /// A server that only says where its users sign in.
-async fn start_server(issuer: &str) -> ServerUrl {
+pub(crate) async fn start_server(issuer: &str) -> ServerUrl {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let document = format!(r#"{{"resource":"{url}","authorization_servers":["{issuer}"]}}"#);
@@ -49,7 +38,7 @@ async fn start_server(issuer: &str) -> ServerUrl {
 }
 
 /// Follows the redirect to the authorization server, and returns the query that comes back.
-async fn browse(url: &str) -> String {
+pub(crate) async fn browse(url: &str) -> String {
     let browser = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         // Only servers without TLS are called. Loading the certificates of the machine takes long.

@@ -7,9 +7,11 @@ mod breakdowns;
 mod conformance;
 mod connections;
 mod debug_output;
+mod pgbouncer;
 mod postgres;
 mod processes;
 mod redis;
+mod refreshes;
 mod sqlite;
 
 use std::path::PathBuf;

@@ -20,7 +20,7 @@ fn contender(kind: &str, place: &str, name: &str, rounds: usize) -> Command {
 }
 
 /// Every round is won by one process, however many take part.
-fn one_wins_each_round(kind: &str, place: &str) {
+pub(crate) fn one_wins_each_round(kind: &str, place: &str) {
     let name = unique("c");
     let processes: Vec<_> =
         (0..PROCESSES).map(|_| contender(kind, place, &name, ROUNDS).spawn().unwrap()).collect();

@@ -1,41 +1,55 @@
 //! A web application whose users connect to MCP servers, such as a chat.
 //!
 //! ```sh
-//! cargo run --example chat_app
+//! cargo run --manifest-path examples/chat_app/Cargo.toml
 //! ```
 //!
 //! Open <http://127.0.0.1:3000>. No keys are needed: in the same process run a guarded MCP server, and
 //! a fake Clerk at which its users sign in. Be Alice or Bob, connect to the server, call its tools (the
 //! second one needs a scope that the first sign-in does not ask for), and disconnect.
 //!
-//! A real application keeps its connections in a database, and its keys in the environment
-//! (`SealingKeys::from_env`); see the guide `client`.
+//! The connections are kept in the file `chat_app.db` of the working directory (`MCP_CHAT_DB` names
+//! another one), and outlive the application. The server above does not, and forgets its users. Run it
+//! in a terminal of its own, with the argument `server`, and pass its URL, or that of any other server,
+//! to the application:
+//!
+//! ```sh
+//! MCP_SERVER_URL=http://127.0.0.1:40000/mcp cargo run --manifest-path examples/chat_app/Cargo.toml
+//! ```
+//!
+//! For several processes of the application, set `DATABASE_URL` (PostgreSQL) or `REDIS_URL`, and the
+//! keys that seal what is stored:
+//!
+//! ```sh
+//! export MCP_CLIENT_KEYS="lookup:$(openssl rand -base64 32),1:$(openssl rand -base64 32)"
+//! ```
 
-#![allow(clippy::print_stdout, reason = "the example prints its URL")]
-
-mod support;
+mod notes_server;
+mod storage;
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any_service, get, post};
+use clerk_mcp_tools::bearer_auth::AccessToken;
 use clerk_mcp_tools::client::{
-    Begun, Connection, ConnectionState, Connections, Egress, IdentifyOwner, KeyId, LoginOptions,
-    MemoryStore, Owner, SealingKeys, ServerUrl, TokenErrorKind,
+    Begun, Connection, ConnectionState, Connections, Egress, IdentifyOwner, LoginOptions, Owner,
+    ServerUrl, TokenErrorKind,
 };
-use clerk_mcp_tools::{AccessPolicy, AuthInfo, ClerkMcp, Scopes};
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use rmcp::handler::server::common::Extension;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
-use rmcp::{ServerHandler, tool, tool_handler, tool_router};
+use notes_server::NotesServer;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
+use storage::Storage;
 use tokio::net::TcpListener;
 use url::form_urlencoded;
 
@@ -47,32 +61,90 @@ type Handled = Result<Response, Failed>;
 #[derive(Clone)]
 struct App {
     connections: Connections,
+    http: reqwest::Client,
     /// The URL in the form, for a start.
     suggested: ServerUrl,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    support::init_tracing();
-    let listener = support::listen().await?;
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let outcome = match std::env::args().nth(1).as_deref() {
+        None => run().await,
+        Some("server") => run_server().await,
+        Some(_) => Err("the only argument is \"server\"".into()),
+    };
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("error: {}", explain(&*error));
+    ExitCode::FAILURE
+}
+
+/// Returns what an error says, and its causes.
+fn explain(error: &dyn Error) -> String {
+    let said = error.to_string();
+    error.source().map_or(said.clone(), |cause| format!("{said}: {}", explain(cause)))
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let storage = storage::open().await?;
+    println!("connections are kept in {}", storage.description);
+    let address = std::env::var("MCP_BIND").unwrap_or("127.0.0.1:3000".to_owned());
+    let listener =
+        TcpListener::bind(&address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr()?;
-    let suggested = start_mcp_server().await?;
-    let connections = connections(address)?;
-    println!("open http://{address}");
-    let router = router(App { connections, suggested });
-    axum::serve(listener, router).with_graceful_shutdown(support::ctrl_c()).await?;
+    let suggested = match std::env::var("MCP_SERVER_URL") {
+        Ok(url) => ServerUrl::parse(&url)?,
+        Err(_) => start_server().await?,
+    };
+    let connections = connections(storage, address)?;
+    tokio::spawn(sweep(connections.clone()));
+    // A redirect would take the token elsewhere. Where users type URLs, this client has to refuse
+    // addresses that are not public as well; see the guide `client`.
+    let http = reqwest::Client::builder().redirect(Policy::none()).build()?;
+    let router = router(App { connections, http, suggested });
+    println!("listening on http://{address}");
+    axum::serve(listener, router).with_graceful_shutdown(ctrl_c()).await?;
     Ok(())
 }
 
-fn connections(address: SocketAddr) -> Result<Connections, Box<dyn Error>> {
-    // For an example that forgets everything when it ends.
-    let keys = SealingKeys::new([1; 32], KeyId::parse("example")?, [2; 32])?;
+fn connections(storage: Storage, address: SocketAddr) -> Result<Connections, Box<dyn Error>> {
     let redirect_uri = format!("http://{address}/mcp/callback");
-    Ok(Connections::builder(MemoryStore::new(10_000), keys, redirect_uri)
+    Ok(Connections::builder(storage.store, storage.keys, redirect_uri)
         .client_name("Example chat")
         // The MCP server and the fake Clerk are on this machine. Never in production.
         .egress(Egress::public().allow_loopback())
         .build()?)
+}
+
+/// Removes sign-ins that nobody finished, which SQLite and PostgreSQL do not do by themselves.
+async fn sweep(connections: Connections) {
+    let mut hourly = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        hourly.tick().await;
+        if let Err(error) = connections.sweep(10_000).await {
+            tracing::warn!(cause = %error, "failed to remove what has expired");
+        }
+    }
+}
+
+async fn run_server() -> Result<(), Box<dyn Error>> {
+    let server = NotesServer::bind().await?;
+    println!("listening on {}", server.url);
+    Ok(server.serve().await?)
+}
+
+async fn start_server() -> Result<ServerUrl, Box<dyn Error>> {
+    let server = NotesServer::bind().await?;
+    let url = ServerUrl::parse(&server.url)?;
+    tokio::spawn(server.serve());
+    Ok(url)
+}
+
+async fn ctrl_c() {
+    // Without a signal handler, run until the process is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn router(app: App) -> Router {
@@ -111,11 +183,17 @@ impl IdentifyOwner for FromSession {
     }
 }
 
-async fn page(State(app): State<App>, headers: HeaderMap) -> Handled {
+async fn page(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Handled {
     let Some(user) = session_user(&headers) else {
         return Ok(Html(format!("<p>Who are you?</p>{}", user_buttons())).into_response());
     };
-    let mut html = format!("<p>You are {user}.</p>{}<h2>Connections</h2>", user_buttons());
+    let mut html = format!("<p>You are {user}.</p>{}", user_buttons());
+    // Where the callback service sends the browser after a sign-in that failed.
+    let error = field(&query.unwrap_or_default(), "error");
+    if !error.is_empty() {
+        html += &format!("<p>The sign-in at the server failed: {}</p>", escape(&error));
+    }
+    html += "<h2>Connections</h2>";
     for info in app.connections.list(&Owner::new(user)).await? {
         let server = escape(&info.server);
         let state = match info.state {
@@ -186,11 +264,11 @@ async fn call(State(app): State<App>, headers: HeaderMap, body: String) -> Handl
         }
         Err(error) => return Ok(message(&error.to_string())),
     };
-    let server = connection.info().server.as_str();
-    let mut response = call_tool(server, token.expose(), &field(&body, "tool")).await?;
+    let tool = field(&body, "tool");
+    let mut response = call_tool(&app, &connection, &token, &tool).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
         token = connection.renew(&token).await?;
-        response = call_tool(server, token.expose(), &field(&body, "tool")).await?;
+        response = call_tool(&app, &connection, &token, &tool).await?;
     }
     let challenge = response.headers().get(WWW_AUTHENTICATE).cloned();
     if let (StatusCode::FORBIDDEN, Some(challenge)) = (response.status(), challenge) {
@@ -202,11 +280,16 @@ async fn call(State(app): State<App>, headers: HeaderMap, body: String) -> Handl
 }
 
 /// An application uses an MCP client here, such as rmcp, with the token.
-async fn call_tool(server: &str, token: &str, tool: &str) -> Result<reqwest::Response, Failed> {
+async fn call_tool(
+    app: &App,
+    connection: &Connection,
+    token: &AccessToken,
+    tool: &str,
+) -> Result<reqwest::Response, Failed> {
     let call = json!({
         "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool },
     });
-    let request = reqwest::Client::new().post(server).bearer_auth(token);
+    let request = app.http.post(connection.info().server.as_str()).bearer_auth(token.expose());
     let request = request.header(CONTENT_TYPE, "application/json");
     let request = request.header(ACCEPT, "application/json, text/event-stream");
     Ok(request.body(call.to_string()).send().await?)
@@ -258,56 +341,3 @@ impl IntoResponse for Failed {
         (StatusCode::INTERNAL_SERVER_ERROR, message("Something went wrong.")).into_response()
     }
 }
-
-/// Starts a fake Clerk and a guarded MCP server, and returns the URL of the server.
-async fn start_mcp_server() -> Result<ServerUrl, Box<dyn Error>> {
-    let clerk = support::fake_clerk()
-        .scopes_supported(["profile", "email", "offline_access", "notes:write"])
-        .interactive()
-        .start()
-        .await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}/mcp", listener.local_addr()?);
-    let policy = AccessPolicy::baseline_by_default();
-    let guard = ClerkMcp::builder()
-        .env_from(|name| clerk.env_var(name))
-        .resource(url.parse()?)
-        .scopes(Scopes::parse("profile email")?)
-        .access_policy(policy.tool("add_note", Scopes::parse("notes:write")?).build()?)
-        .build()?;
-    let config = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false)
-        .with_json_response(true)
-        .with_allowed_hosts(["127.0.0.1"]);
-    let mcp =
-        StreamableHttpService::new(|| Ok(Notes), NeverSessionManager::default().into(), config);
-    let router = guard.mount(Router::new(), mcp);
-    tokio::spawn(async move {
-        // The fake Clerk runs as long as the server does.
-        let _clerk = clerk;
-        axum::serve(listener, router).await
-    });
-    Ok(ServerUrl::parse(&url)?)
-}
-
-#[derive(Clone)]
-struct Notes;
-
-#[tool_router]
-impl Notes {
-    #[tool(description = "Returns the user id and the scopes of the caller")]
-    async fn whoami(&self, Extension(parts): Extension<Parts>) -> String {
-        match AuthInfo::from_parts(&parts) {
-            Some(caller) => format!("{} with {}", caller.principal().id(), caller.scopes()),
-            None => "nobody".to_owned(),
-        }
-    }
-
-    #[tool(description = "Adds a note")]
-    async fn add_note(&self) -> String {
-        "The note was added.".to_owned()
-    }
-}
-
-#[tool_handler]
-impl ServerHandler for Notes {}
