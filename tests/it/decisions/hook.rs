@@ -312,10 +312,10 @@ async fn a_hook_that_panics_ends_its_own_request_only() {
             let panics = Arc::clone(&panics);
             move |_| assert!(!panics.load(Ordering::Relaxed), "a panic that a test expects")
         });
-        let served = Arc::clone(&served);
+        let counter = Arc::clone(&served);
         let mut service =
             collect_responses(layer.layer(service_fn(move |_: Request<RequestBody<_>>| {
-                served.fetch_add(1, Ordering::Relaxed);
+                counter.fetch_add(1, Ordering::Relaxed);
                 std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
             })));
         let full = bearer(&token(&fixture, "profile"));
