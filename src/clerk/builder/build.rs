@@ -150,16 +150,6 @@ impl ClerkVerifierBuilder {
         ClerkClient::for_machine(key, &self.backend_api, Arc::clone(clock)).map(Some)
     }
 
-    /// Without the warning, a variable that was forgotten is noticed with the first opaque token.
-    fn warn_without_secret_key(&self, accepted: &Accepted) {
-        if self.reads_env && self.secret_key.is_none() && accepted.types.oauth_tokens {
-            tracing::warn!(
-                "CLERK_SECRET_KEY is not set: opaque access tokens (oat_...) cannot be verified; \
-                 the Clerk Dashboard shows the key on the page API keys"
-            );
-        }
-    }
-
     fn check_limits(&self) -> Result<(), ConfigError> {
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::invalid(

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accepted::AcceptSettings;
+use super::accepted::{AcceptSettings, Accepted};
 use super::credentials::{ApiKeys, MachineTokens, SessionTokens};
 use super::env::Env;
 use super::jwks::DEFAULT_STALE_KEYS_TTL;
@@ -346,6 +346,16 @@ impl ClerkVerifierBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
+    }
+
+    /// Without the warning, a variable that was forgotten is noticed with the first opaque token.
+    fn warn_without_secret_key(&self, accepted: &Accepted) {
+        if self.reads_env && self.secret_key.is_none() && accepted.types.oauth_tokens {
+            tracing::warn!(
+                "CLERK_SECRET_KEY is not set: opaque access tokens (oat_...) cannot be verified; \
+                 the Clerk Dashboard shows the key on the page API keys"
+            );
+        }
     }
 }
 

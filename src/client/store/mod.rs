@@ -139,7 +139,8 @@ pub enum Saved {
 /// ```
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Returns the record under a key.
+    /// Returns the record under a key, as it was last stored: a replica that lags behind must not be
+    /// asked. With an old record no token can be refreshed.
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError>;
 
     /// Stores a record, with its revision, if what is stored is as expected.
