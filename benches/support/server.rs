@@ -69,8 +69,8 @@ impl ServerThread {
                 let statistics = thread.map(|thread| PathBuf::from("/proc").join(thread));
                 let statistics = statistics.map(|thread| thread.join("schedstat"));
                 sender.send(Self { port, statistics }).unwrap();
-                pending().await
-            })
+                pending::<()>().await;
+            });
         });
         receiver.recv().unwrap()
     }
