@@ -106,9 +106,9 @@ impl Round {
     }
 }
 
-/// Prints the row of a guarded server beside the unguarded one. The clients run on the same machine
-/// and change the number of requests per second as much as the server does, so that the processor
-/// time of the server is compared if the system says what it is.
+/// Prints the row of a guarded server beside the unguarded one. If the processor time of the server is
+/// known, that is compared: clients on the same machine change the number of requests per second as
+/// much as the server does.
 pub(crate) fn print_guarded(case: &str, unguarded: &[Round], guarded: &[Round], goal: f64) {
     let ((before, cost_before), (after, cost)) =
         (Round::medians(unguarded), Round::medians(guarded));

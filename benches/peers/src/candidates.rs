@@ -29,6 +29,9 @@ pub(crate) fn all(
     tokens: &[String],
     runtime: &Runtime,
 ) -> (Vec<Candidate>, Vec<NotMeasured>) {
+    // Before the crates that would choose RustCrypto, or panic since both backends are there.
+    let chosen = jsonwebtoken_11::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    assert!(chosen.is_ok(), "another backend was chosen before");
     let mut candidates = vec![
         baseline(clerk, tokens),
         clerk_mcp_tools_new_token(clerk, runtime),
@@ -42,6 +45,7 @@ pub(crate) fn all(
         ("axum-jwt-auth", axum_jwt_auth(clerk, runtime)),
         ("tower-oauth2-resource-server", tower_oauth2_resource_server(clerk, runtime)),
         ("oauth-resource-server", oauth_resource_server(clerk)),
+        ("rmcp-server-kit", rmcp_server_kit(clerk, runtime)),
         ("clerk-rs", clerk_rs(clerk, runtime)),
     ];
     for (package, peer) in peers {
@@ -148,7 +152,7 @@ fn jsonwebtoken(clerk: &FakeClerk) -> Candidate {
     validation.set_audience(&[RESOURCE]);
     validation.set_issuer(&[clerk.issuer()]);
     Candidate {
-        package: "jsonwebtoken 11",
+        package: "jsonwebtoken 12",
         call: "`decode`, one key, claims as a map",
         note: "aws-lc-rs; parses the key for each token",
         verifies_the_token: true,
@@ -248,6 +252,32 @@ fn oauth_resource_server(clerk: &FakeClerk) -> Result<Candidate, String> {
         note: "jsonwebtoken 9, ring; checks typ and scope too",
         verifies_the_token: true,
         verify: Box::new(move |_, token| drop(poll_once(validator.validate(token)).unwrap())),
+    })
+}
+
+fn rmcp_server_kit(clerk: &FakeClerk, runtime: &Runtime) -> Result<Candidate, String> {
+    use rmcp_server_kit::oauth::{JwksCache, OAuthConfig, OAuthSsrfAllowlist};
+    // It refuses a literal address, whatever is allowed.
+    let mut loopback = OAuthSsrfAllowlist::default();
+    loopback.hosts = vec!["localhost".to_owned()];
+    let key_set = clerk.issuer().replace("127.0.0.1", "localhost") + "/.well-known/jwks.json";
+    let config = OAuthConfig::builder(clerk.issuer(), RESOURCE, key_set)
+        .scope("profile", "user")
+        .allow_http_oauth_urls(true)
+        .ssrf_allowlist(loopback)
+        .build();
+    let cache = JwksCache::new(&config).map_err(|error| error.to_string())?;
+    let handle = runtime.handle().clone();
+    let token = clerk.mint().audience(RESOURCE).jwt();
+    handle.block_on(cache.validate_token(&token)).ok_or("it rejects a valid token")?;
+    Ok(Candidate {
+        package: "rmcp-server-kit",
+        call: "`JwksCache::validate_token`",
+        note: "jsonwebtoken 11, aws-lc-rs; RustCrypto by default; each token on a thread of the blocking pool",
+        verifies_the_token: true,
+        verify: Box::new(move |_, token| {
+            drop(handle.block_on(cache.validate_token(token)).unwrap());
+        }),
     })
 }
 
