@@ -326,7 +326,7 @@ impl ClerkVerifierBuilder {
     /// [`rate_limited`](crate::clerk::VerifierStats::rate_limited).
     ///
     /// The rest of Clerk's limit is for calls that do not count here: those that the server makes with
-    /// its own [client](ClerkVerifier::client), such as
+    /// its own [client](crate::ClerkVerifier::client), such as
     /// [`get_user`](crate::clerk::ClerkClient::get_user).
     ///
     /// The limit is that of one verifier. If several servers share a secret key, divide.
