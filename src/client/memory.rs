@@ -94,6 +94,7 @@ impl Memory {
 
     pub(super) fn remove(&self, key: &RecordKey) {
         self.held.remove(key);
+        self.rejected.remove(key);
     }
 
     pub(super) fn is_rejected(&self, key: &RecordKey, token: &AccessToken) -> bool {

@@ -379,21 +379,27 @@ async fn settle(
     let Some(Unsaved { record, expect, before }) = &held.unsaved else {
         return Ok(None);
     };
-    if !save_sealed(engine, key, record, *expect).await? {
+    let mut expect = *expect;
+    for _ in 0..MAX_ROUNDS {
+        if save_sealed(engine, key, record, expect).await? {
+            let mut held = held.clone();
+            held.unsaved = None;
+            return Ok(Some(engine.memory.replace(key, held)));
+        }
         let Some(stored) = engine.vault.load::<ConnectionRecord>(key).await? else {
             engine.memory.remove(key);
             disconnect::revoke(engine, &held.record).await;
             return Ok(None);
         };
-        let expect = Expect::Revision(stored.revision);
-        if stored.value.tokens != *before || !save_sealed(engine, key, record, expect).await? {
+        if stored.value.tokens != *before {
             engine.memory.remove(key);
             return Ok(None);
         }
+        expect = Expect::Revision(stored.revision);
     }
-    let mut held = held.clone();
-    held.unsaved = None;
-    Ok(Some(engine.memory.replace(key, held)))
+    // The next caller tries again.
+    engine.memory.replace(key, held.clone());
+    Ok(None)
 }
 
 async fn save_sealed(

@@ -4,7 +4,7 @@ use clerk_mcp_tools::client::{
     Callback, CallbackErrorKind, Connection, LoginErrorKind, LoginOptions, LoginReason,
     TokenErrorKind,
 };
-use clerk_mcp_tools::testing::{FaultyStore, Route, StoreFault};
+use clerk_mcp_tools::testing::{FaultyStore, Route, StoreFault, StoreOperation};
 
 use super::support::{
     TOKEN_LIFETIME, World, alice, browse, browse_to_query, fails_from, redirect, while_time_passes,
@@ -143,6 +143,45 @@ async fn a_process_that_pauses_at_any_step_of_a_refresh_never_replaces_what_is_n
             assert_eq!(race.refreshes(), 1, "{case}");
         }
     }
+}
+
+/// The other process changes the record twice: it marks it before its request, and stores that the
+/// request was rejected while the first one looks at the mark.
+#[tokio::test]
+async fn tokens_are_stored_however_often_another_process_changes_the_record() {
+    let world = World::new().await;
+    let race = Race::new(&world).await;
+    let slow = FaultyStore::new(race.world.store.clone());
+    let other = race.world.builder(slow.clone()).build().unwrap();
+    let other = race.world.handle(&other).await;
+    // After the save that finds the mark, and a look at the record.
+    let [save, second_save] = [SAVE + 1, SAVE + 3].map(|call| {
+        let (fault, gate) = StoreFault::hold_before();
+        race.store.at_call(call, fault);
+        gate
+    });
+    let hold_save = || {
+        let (fault, gate) = StoreFault::hold_before();
+        slow.at_operation(StoreOperation::Save, "connection/", fault);
+        gate
+    };
+    let mark = hold_save();
+    let first = tokio::spawn(async move { race.first.access_token().await });
+    save.arrived(1).await;
+    let second = tokio::spawn(async move { other.access_token().await });
+    while_time_passes(&race.world.clock, mark.arrived(1)).await;
+    let rejection = hold_save();
+    mark.open();
+    rejection.arrived(1).await;
+    save.open();
+    second_save.arrived(1).await;
+    rejection.open();
+    let reason = Some(TokenErrorKind::NeedsLogin(LoginReason::Interrupted));
+    assert_eq!(second.await.unwrap().err().map(|error| error.kind()), reason);
+    second_save.open();
+    let token = while_time_passes(&race.world.clock, first).await.unwrap().unwrap();
+    assert_eq!(race.second.access_token().await.unwrap(), token);
+    assert_eq!(race.world.call_server(token.expose()).await, 200);
 }
 
 #[tokio::test]
