@@ -16,7 +16,7 @@
 //! ```
 //!
 //! With `--interactive` (`cargo run --example rmcp_axum -- --interactive`) the fake Clerk shows a consent
-//! page in the browser to whoever signs in with an MCP client, and lets them choose a user.
+//! page in the browser to users who sign in with an MCP client, and lets them choose who they are.
 //!
 //! With `CLERK_PUBLISHABLE_KEY` (or `CLERK_FAPI`) and `CLERK_SECRET_KEY` it uses that Clerk
 //! instance. The README lists all variables.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response};
 
 use super::body::{BodyLimits, FREE_BYTES};
 use super::membership::{MembershipSource, WaitingRequest};
-use super::message::{has_no_use_for_body, parse_message};
+use super::message::{body_has_no_meaning, parse_message};
 use super::rewriter::{ResponseRewriter, StepUpResponse};
 use super::step_up::StepUp;
 use crate::mcp::{
@@ -244,7 +244,7 @@ impl Enforcer {
         if *method != Method::POST && body.is_empty() {
             return Ok(without_rule(None));
         }
-        if has_no_use_for_body(method) {
+        if body_has_no_meaning(method) {
             return Err(MessageError::InvalidRequest.into());
         }
         let Some(message) = parse_message(headers, body)? else {

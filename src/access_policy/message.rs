@@ -8,7 +8,7 @@ use crate::response::{MessageError, Rejection};
 
 /// Returns whether a body has no meaning with this method (RFC 9110 section 9.3). A server that reads
 /// it all the same would take a call from it.
-pub(super) fn has_no_use_for_body(method: &Method) -> bool {
+pub(super) fn body_has_no_meaning(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE].contains(method)
 }
 

@@ -55,8 +55,8 @@ pub struct OptionalCaller(pub Option<AuthInfo>);
 impl<C: AsRequestContext> FromContextPart<C> for AuthInfo {
     fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
         let Some(parts) = http_parts(context) else {
-            let problem = "this tool or prompt needs a signed-in caller, and there is none over \
-                           stdio: call it over HTTP";
+            let problem = "this tool or prompt needs a signed-in caller, which calls over stdio do not \
+                           have: call it over HTTP";
             return Err(ErrorData::invalid_request(problem, None));
         };
         let problem = "this tool or prompt needs an access token: sign in";

@@ -106,7 +106,7 @@ async fn stranger(
         // If another request has changed the record, that one is counted.
         engine.vault.save(key, &login, expect, Some(rest)).await?;
     }
-    let detail = "the response is of no use to this visitor";
+    let detail = "another user or another browser began this sign-in";
     Ok(CallbackError::new(CallbackErrorKind::OtherUser, detail))
 }
 

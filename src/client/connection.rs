@@ -19,7 +19,7 @@ use super::store::{OwnerTag, RecordKey};
 use crate::clock::Clock;
 use crate::oauth::{AccessToken, Scopes};
 
-/// A user's connection to an MCP server, whoever of the application's processes made it.
+/// A user's connection to an MCP server. All processes of the application share it.
 ///
 /// A clone is cheap. All handles of one connection share its tokens.
 ///

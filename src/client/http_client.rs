@@ -111,7 +111,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// See [`CallErrorKind`]. A response of any status is none.
+    /// See [`CallErrorKind`]. A response is no error, whatever its status.
     pub async fn post(
         &self,
         headers: HeaderMap,

@@ -56,7 +56,7 @@ async fn reseal_one(
     record: &Record,
 ) -> Result<Outcome, VaultError> {
     if let Ok(stored) = engine.vault.open::<ConnectionRecord>(key, record) {
-        // Whoever refreshes will store new tokens in place of this very revision.
+        // The process that refreshes will store new tokens in place of this revision.
         if matches!(stored.value.state, StoredState::Refreshing { .. }) {
             return Ok(Outcome::Left);
         }

@@ -122,8 +122,8 @@ async fn over_stdio_there_is_no_caller() {
     let client: RunningService<RoleClient, ()> = ().serve(client_io).await.unwrap();
     let greeting = client.call_tool(CallToolRequestParams::new("greet")).await.unwrap();
     assert_eq!(greeting.content[0].as_text().unwrap().text, "nobody");
-    let problem = "this tool or prompt needs a signed-in caller, and there is none over stdio: \
-                   call it over HTTP";
+    let problem = "this tool or prompt needs a signed-in caller, which calls over stdio do not \
+                   have: call it over HTTP";
     let error = client.call_tool(CallToolRequestParams::new("whoami")).await.unwrap_err();
     assert!(error.to_string().contains(problem), "{error}");
     let error = client.get_prompt(GetPromptRequestParams::new("sign")).await.unwrap_err();

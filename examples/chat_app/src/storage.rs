@@ -65,7 +65,7 @@ async fn redis(url: &str) -> Result<RedisStore, Box<dyn Error>> {
 /// Without `MCP_CLIENT_KEYS`, the keys are in a file beside the database, made at the first start.
 ///
 /// Not keys in the source: everybody knows those, also those of an application that began as a copy
-/// of this one. Whoever can read both files has the tokens, so in production, keep the keys apart.
+/// of this one. With both files the tokens can be read, so in production, keep the keys apart.
 async fn sqlite(file: &str) -> Result<Storage, Box<dyn Error>> {
     let store = SqliteStore::open(file).await.map_err(|error| in_setting(file)(error.into()))?;
     let place = format!("the SQLite file {file}");
@@ -104,7 +104,7 @@ fn own_keys(file: &str) -> Result<SealingKeys, Box<dyn Error>> {
 
 fn write_for_owner(file: &str, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)?.write_all(text.as_bytes())

@@ -50,8 +50,8 @@ pub enum SealError {
 ///
 /// There is one current key, which seals, and up to 15 retired ones, which only open.
 /// The *lookup key* makes the hashes in the keys of records; it has to stay the same, since no
-/// record is found with another one. Every process of an application needs the same keys. They
-/// belong where the database is not: whoever has both has the tokens.
+/// record is found with another one. Every process of an application needs the same keys. Keep them
+/// apart from the database: with both, the tokens can be read.
 ///
 /// To replace the current key, add the new one to every process as a retired one, and only then
 /// make it the current one, so that no process meets a record that it cannot open. A key is no
