@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::rules::{Rules, add};
 use super::uri_pattern::UriPattern;
-use super::{AccessPolicy, Rules, add, canonical};
+use super::{AccessPolicy, canonical};
 use crate::error::ConfigError;
 use crate::mcp::{MemberRequirement, REQUEST_METHODS, Requirement};
 

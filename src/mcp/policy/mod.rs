@@ -5,9 +5,9 @@ mod builder;
 mod canonical;
 mod needed;
 mod resource_rules;
+mod rules;
 mod uri_pattern;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::mcp::{MemberRequirement, Operation, OperationTarget, Requirement};
@@ -15,24 +15,7 @@ use crate::oauth::Scopes;
 use budget::MatchBudget;
 pub use builder::AccessPolicyBuilder;
 use needed::Needed;
-use resource_rules::{ResourceRules, UriUsage};
-
-/// The methods that need only the baseline unless a rule for the method says otherwise: those
-/// without which no client gets as far as a call, and those that list what there is. The same holds
-/// for everything below [`NOTIFICATIONS`], and for a client's responses, which have no method.
-const BASELINE_METHODS: [&str; 9] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "skills/list",
-    "tasks/list",
-];
-
-const NOTIFICATIONS: &str = "notifications/";
+use rules::Rules;
 
 /// What the operations of an MCP server need, in addition to the baseline that every request needs.
 ///
@@ -88,26 +71,6 @@ const NOTIFICATIONS: &str = "notifications/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct AccessPolicy(Arc<Rules>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Rules {
-    methods: BTreeMap<String, Requirement>,
-    tools: NameRules,
-    prompts: NameRules,
-    resources: ResourceRules,
-    /// What everything without a rule needs.
-    default: Requirement,
-    /// Whether no operation needs more than the baseline.
-    is_empty: bool,
-}
-
-/// The rules for the names of one kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct NameRules {
-    by_name: BTreeMap<String, Requirement>,
-    /// What all names need together, for a request that names none.
-    any: Requirement,
-}
 
 impl AccessPolicy {
     /// Returns a builder of a policy that denies whatever has no rule.
@@ -209,117 +172,6 @@ impl AccessPolicy {
     /// Returns whether the policy has no rules, so that no operation needs more than the baseline.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty
-    }
-}
-
-impl Rules {
-    fn new(default: Requirement) -> Self {
-        Self {
-            methods: BTreeMap::new(),
-            tools: NameRules::new(),
-            prompts: NameRules::new(),
-            resources: ResourceRules::new(default.clone()),
-            is_empty: default == Requirement::baseline(),
-            default,
-        }
-    }
-
-    /// Completes the rules once all of them were added.
-    fn finish(&mut self) {
-        self.tools.finish(&self.default);
-        self.prompts.finish(&self.default);
-        self.resources.finish();
-        self.is_empty = self.methods.is_empty()
-            && self.tools.by_name.is_empty()
-            && self.prompts.by_name.is_empty()
-            && self.resources.is_empty()
-            && self.default == Requirement::baseline();
-    }
-
-    fn requirements(&self) -> impl Iterator<Item = &Requirement> {
-        let by_name = [&self.methods, &self.tools.by_name, &self.prompts.by_name].into_iter();
-        by_name
-            .flat_map(BTreeMap::values)
-            .chain(self.resources.requirements())
-            .chain([&self.default])
-    }
-
-    fn add_needed_by<'a>(
-        &'a self,
-        operation: &Operation<'_>,
-        needed: &mut Needed<'a>,
-        budget: &mut MatchBudget,
-    ) {
-        match self.methods.get(operation.method()) {
-            Some(rule) => needed.add(rule),
-            None if default_applies(operation) => needed.add(&self.default),
-            None => {}
-        }
-        match (operation.target(), operation.name()) {
-            (OperationTarget::Tool, Some(name)) => {
-                needed.add(self.tools.by_name.get(name).unwrap_or(&self.default));
-            }
-            (OperationTarget::Tool, None) => needed.add(&self.tools.any),
-            (OperationTarget::Prompt, Some(name)) => {
-                needed.add(self.prompts.by_name.get(name).unwrap_or(&self.default));
-            }
-            (OperationTarget::Prompt, None) => needed.add(&self.prompts.any),
-            (OperationTarget::Resource, Some(uri)) => {
-                self.resources.add_needed_by(uri, usage_of(operation.method()), needed, budget);
-            }
-            (OperationTarget::Resource, None) => needed.add(self.resources.any()),
-            (OperationTarget::Reference, _) => {
-                needed.add(&self.tools.any);
-                needed.add(&self.prompts.any);
-                needed.add(self.resources.any());
-            }
-            (OperationTarget::Subscriptions | OperationTarget::Task | OperationTarget::None, _) => {
-            }
-        }
-    }
-}
-
-impl NameRules {
-    fn new() -> Self {
-        Self { by_name: BTreeMap::new(), any: Requirement::baseline() }
-    }
-
-    fn add(&mut self, name: String, requirement: &Requirement) {
-        self.any = self.any.and(requirement);
-        add(&mut self.by_name, name, requirement);
-    }
-
-    fn finish(&mut self, default: &Requirement) {
-        self.any = self.any.and(default);
-    }
-}
-
-fn add(rules: &mut BTreeMap<String, Requirement>, key: String, requirement: &Requirement) {
-    let rule = rules.entry(key).or_insert_with(Requirement::baseline);
-    *rule = rule.and(requirement);
-}
-
-/// Returns whether the default applies to the method itself. Where the method always has a target,
-/// the default applies to the target.
-fn default_applies(operation: &Operation<'_>) -> bool {
-    let method = operation.method();
-    match operation.target_of_method() {
-        OperationTarget::Tool
-        | OperationTarget::Prompt
-        | OperationTarget::Resource
-        | OperationTarget::Reference => false,
-        OperationTarget::Subscriptions | OperationTarget::Task | OperationTarget::None => {
-            !BASELINE_METHODS.contains(&method) && !method.starts_with(NOTIFICATIONS)
-        }
-    }
-}
-
-/// Returns what a method does with the URI of its target.
-fn usage_of(method: &str) -> UriUsage {
-    match method {
-        "completion/complete" => UriUsage::Template,
-        "resources/directory/read" => UriUsage::Directory,
-        _ => UriUsage::Resource,
     }
 }
 

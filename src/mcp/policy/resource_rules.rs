@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::budget::{BudgetSpent, MatchBudget};
+use super::canonical;
 use super::needed::Needed;
+use super::rules::add;
 use super::uri_pattern::{TemplateRule, UriPattern};
-use super::{add, canonical};
 use crate::mcp::Requirement;
 
 /// In bytes. A longer URI is not compared with patterns: it may mean any resource.

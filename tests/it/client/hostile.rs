@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
 use clerk_mcp_tools::client::{
     CallbackErrorKind, Disconnected, Expect, IdentifyOwner, LoginErrorKind, LoginOptions,
     LoginReason, MemoryStore, Owner, OwnerTag, Record, RecordKey, Saved, ScanCursor, ScanPage,
@@ -20,8 +19,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::support::{
-    TOKEN_LIFETIME, World, alice, browse, browse_to_query, complete, mallory, redirect, serve,
-    while_time_passes,
+    TOKEN_LIFETIME, World, alice, browse, browse_to_query, complete, counting_server, mallory,
+    redirect, while_time_passes,
 };
 use crate::support::{NOW, json_fault};
 
@@ -33,15 +32,7 @@ fn token_response(change: Value) -> Fault {
 
 #[tokio::test]
 async fn no_redirect_of_an_authorization_server_is_followed() {
-    let followed = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&followed);
-    let target = serve(|_| {
-        Router::new().fallback(move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-            async {}
-        })
-    })
-    .await;
+    let (target, followed) = counting_server().await;
     let world = World::new().await;
     let process = world.process();
     let begin = async || {

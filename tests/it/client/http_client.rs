@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::support::{TOKEN_LIFETIME, World, keys, serve, while_time_passes};
+use super::support::{TOKEN_LIFETIME, World, counting_server, keys, serve, while_time_passes};
 
 /// A server of which only what it responds to a token matters.
 struct Server {
@@ -186,15 +186,7 @@ async fn a_rejected_token_is_renewed_once_and_the_new_one_is_not() {
 
 #[tokio::test]
 async fn redirects_are_returned_and_not_followed() {
-    let followed = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&followed);
-    let target = serve(|_| {
-        Router::new().fallback(move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-            async {}
-        })
-    })
-    .await;
+    let (target, followed) = counting_server().await;
     let answer = Arc::new(Mutex::new((StatusCode::OK, String::new())));
     let shared = Arc::clone(&answer);
     let server = Server::new(move |_| {

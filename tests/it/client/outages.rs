@@ -150,6 +150,17 @@ async fn a_new_sign_in_takes_the_place_of_tokens_that_are_not_stored() {
     assert_eq!(other.access_token().await.unwrap(), token);
 }
 
+/// Waits until the task that stores new tokens has given up, and its lease has ended.
+async fn saving_is_given_up(world: &World, store: &FaultyStore) {
+    while_time_passes(&world.clock, async {
+        while store.calls().len() < 30 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.advance(30);
+}
+
 #[tokio::test]
 async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
     let world = World::new().await;
@@ -159,14 +170,8 @@ async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
     world.advance(TOKEN_LIFETIME);
     fails_from(&store, 5);
     let token = connection.access_token().await.unwrap();
-    while_time_passes(&world.clock, async {
-        // Until the task that stores them has given up.
-        while store.calls().len() < 30 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    world.advance(60);
+    saving_is_given_up(&world, &store).await;
+    world.advance(30);
     assert_eq!(connection.access_token().await.unwrap(), token);
     heals(&store);
     world.advance(60);
@@ -187,14 +192,7 @@ async fn tokens_that_are_stored_late_take_the_place_of_a_rejection_of_those_befo
     world.advance(TOKEN_LIFETIME);
     fails_from(&store, 5);
     let token = connection.access_token().await.unwrap();
-    while_time_passes(&world.clock, async {
-        // Until the task that stores them has given up, and the lease has ended.
-        while store.calls().len() < 30 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    world.advance(30);
+    saving_is_given_up(&world, &store).await;
     let rejected = TokenErrorKind::NeedsLogin(LoginReason::Interrupted);
     assert_eq!(kind(&other).await, Some(rejected));
     heals(&store);

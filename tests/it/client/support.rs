@@ -1,6 +1,8 @@
 //! What the tests of the client side share: servers, processes of an application, browsers.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clerk_mcp_tools::client::{
@@ -142,6 +144,17 @@ pub(crate) async fn serve(make: impl FnOnce(&str) -> axum::Router) -> String {
     let router = make(&origin);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     origin
+}
+
+/// Serves at a free port, and counts the requests: for what must not be called.
+pub(crate) async fn counting_server() -> (String, Arc<AtomicUsize>) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let count = move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async {}
+    };
+    (serve(|_| axum::Router::new().fallback(count)).await, requests)
 }
 
 pub(crate) fn redirect(begun: Begun) -> LoginRedirect {
