@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "metrics")]
+use metrics::{Key, Label, Level, Metadata, with_recorder};
+
 use crate::oauth::TokenType;
 
 /// Cache sizes and counters of a verifier at one moment, from
@@ -103,12 +106,21 @@ struct TypeCounters {
     rate_limited: AtomicU64,
 }
 
+#[cfg(feature = "metrics")]
+static METADATA: Metadata<'static> =
+    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
 macro_rules! count {
     ($counter:expr, $name:literal, $label:literal) => {{
         $counter.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
-        metrics::counter!(concat!("clerk_mcp_tools_", $name, "_total"), "token_type" => $label)
-            .increment(1);
+        {
+            // The macro of `metrics` builds and hashes a key for each call.
+            static LABELS: [Label; 1] = [Label::from_static_parts("token_type", $label)];
+            static KEY: Key =
+                Key::from_static_parts(concat!("clerk_mcp_tools_", $name, "_total"), &LABELS);
+            with_recorder(|recorder| recorder.register_counter(&KEY, &METADATA).increment(1));
+        }
     }};
 }
 

@@ -2,55 +2,47 @@
 
 use crate::mcp::{Operation, REQUEST_METHODS};
 
-const NOTIFICATIONS: &str = "notifications/";
-
 /// Every label: the methods, and what is not one of them.
-#[cfg(any(feature = "metrics", test))]
 pub(super) const LABELS: [&str; REQUEST_METHODS.len() + 4] = {
-    let mut labels = [NONE; REQUEST_METHODS.len() + 4];
-    let mut at = 0;
-    while at < REQUEST_METHODS.len() {
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        {
-            labels[at] = REQUEST_METHODS[at];
-        }
-        at += 1;
-    }
-    let [.., notification, batch, other, _none] = &mut labels;
-    *notification = NOTIFICATION;
-    *batch = BATCH;
-    *other = OTHER;
+    let mut labels = ["none"; REQUEST_METHODS.len() + 4];
+    let (methods, others) = labels.split_at_mut(REQUEST_METHODS.len());
+    methods.copy_from_slice(&REQUEST_METHODS);
+    others.copy_from_slice(&["notification", "batch", "other", "none"]);
     labels
 };
 
 /// A notification of the client.
-const NOTIFICATION: &str = "notification";
+const NOTIFICATION: usize = REQUEST_METHODS.len();
 /// Several operations.
 #[cfg(any(feature = "metrics", test))]
-const BATCH: &str = "batch";
+const BATCH: usize = NOTIFICATION + 1;
 /// A method that is not on the list.
-const OTHER: &str = "other";
+const OTHER: usize = NOTIFICATION + 2;
 /// No operation is known.
 #[cfg(any(feature = "metrics", test))]
-const NONE: &str = "none";
+const NONE: usize = NOTIFICATION + 3;
 
-/// Returns the label of a request with these operations.
+/// Returns which of the labels a request with these operations has.
 #[cfg(any(feature = "metrics", test))]
-pub(super) fn label(operations: &[Operation<'_>]) -> &'static str {
+pub(super) fn label_index(operations: &[Operation<'_>]) -> usize {
     match operations {
         [] => NONE,
-        [operation] => label_of(operation),
+        [operation] => index_of(operation),
         _ => BATCH,
     }
 }
 
-/// Returns the label of one operation.
-pub(super) fn label_of(operation: &Operation<'_>) -> &'static str {
+fn index_of(operation: &Operation<'_>) -> usize {
     let method = operation.method();
-    if method.starts_with(NOTIFICATIONS) {
+    if method.starts_with("notifications/") {
         return NOTIFICATION;
     }
-    REQUEST_METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
+    REQUEST_METHODS.iter().position(|known| *known == method).unwrap_or(OTHER)
+}
+
+/// Returns the label of one operation.
+pub(super) fn label_of(operation: &Operation<'_>) -> &'static str {
+    LABELS.get(index_of(operation)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -71,8 +63,7 @@ mod tests {
             (&[one("ping"), one("ping")], "batch"),
         ];
         for (operations, expected) in rows {
-            assert_eq!(label(operations), expected, "{operations:?}");
-            assert!(LABELS.contains(&expected));
+            assert_eq!(LABELS[label_index(operations)], expected, "{operations:?}");
         }
         let distinct: std::collections::HashSet<_> = LABELS.into_iter().collect();
         assert_eq!(distinct.len(), LABELS.len());

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
 
 use super::Decision;
-use super::method_label::{LABELS, label};
+use super::method_label::{LABELS, label_index};
 use crate::oauth::TokenType;
 use crate::response::RejectionReason;
 
@@ -19,38 +19,39 @@ static METADATA: Metadata<'static> =
 static ADMITTED: [[OnceLock<Key>; LABELS.len()]; TYPES.len()] =
     [const { [const { OnceLock::new() }; LABELS.len()] }; TYPES.len()];
 
+/// The labels of credentials: the types, no token, and a token that was rejected before its type was
+/// known.
 const TYPES: [&str; 6] =
-    ["oauth_token", "api_key", "m2m_token", "session_token", NO_TOKEN, UNKNOWN_TYPE];
-/// The request has no token.
-const NO_TOKEN: &str = "none";
-/// The token was rejected before its type was known.
-const UNKNOWN_TYPE: &str = "unknown";
+    ["oauth_token", "api_key", "m2m_token", "session_token", "none", "unknown"];
 
 pub(super) fn count(decision: &Decision<'_>) {
-    let token_type = token_type(decision);
-    let operation = label(decision.operations());
+    let (token_type, operation) = (type_index(decision), label_index(decision.operations()));
+    let new_key = |verdict, reason| {
+        let label = |labels: &[&'static str], at| labels.get(at).copied().unwrap_or_default();
+        key(verdict, reason, label(&TYPES, token_type), label(&LABELS, operation))
+    };
     match decision.reason() {
-        None => match admitted(token_type, operation) {
-            Some(cached) => {
-                increment(cached.get_or_init(|| key("admitted", "none", token_type, operation)));
+        None => {
+            let admitted = ADMITTED.get(token_type).and_then(|keys| keys.get(operation));
+            match admitted {
+                Some(cached) => increment(cached.get_or_init(|| new_key("admitted", "none"))),
+                // Not reached: the two indices are those of the lists.
+                None => increment(&new_key("admitted", "none")),
             }
-            // Not reached: the labels are those of the two lists.
-            None => increment(&key("admitted", "none", token_type, operation)),
-        },
-        Some(reason) => increment(&key("rejected", reason.as_str(), token_type, operation)),
+        }
+        Some(reason) => increment(&new_key("rejected", reason.as_str())),
     }
 }
 
-fn admitted(token_type: &str, operation: &str) -> Option<&'static OnceLock<Key>> {
-    let at = |labels: &[&str], wanted| labels.iter().position(|label| *label == wanted);
-    ADMITTED.get(at(&TYPES, token_type)?)?.get(at(&LABELS, operation)?)
-}
-
-fn token_type(decision: &Decision<'_>) -> &'static str {
+/// Returns which of [`TYPES`] the credential of a request has.
+fn type_index(decision: &Decision<'_>) -> usize {
     match (decision.token_type(), decision.reason()) {
-        (Some(token_type), _) => TokenType::as_str(token_type),
-        (None, None | Some(RejectionReason::MissingToken)) => NO_TOKEN,
-        (None, Some(_)) => UNKNOWN_TYPE,
+        (Some(TokenType::OAuthToken), _) => 0,
+        (Some(TokenType::ApiKey), _) => 1,
+        (Some(TokenType::M2mToken), _) => 2,
+        (Some(TokenType::SessionToken), _) => 3,
+        (None, None | Some(RejectionReason::MissingToken)) => 4,
+        (None, Some(_)) => 5,
     }
 }
 
