@@ -76,8 +76,7 @@ where
         Self { state: AccessPolicyState::Reading { body, reader, pending, waiting: None } }
     }
 
-    pub(super) fn inner(service: S, request: Request<RequestBody<ReqBody>>) -> Self {
-        let future = Oneshot::new(service, request);
+    pub(super) fn inner(future: Oneshot<S, RequestBody<ReqBody>>) -> Self {
         Self { state: AccessPolicyState::Inner { future, rewriter: None } }
     }
 }
@@ -86,6 +85,7 @@ impl<S> UnreadRequest<S> {
     fn follow<ReqBody, ResBody>(
         mut self,
         verdict: PolicyVerdict<ResBody>,
+        cx: &mut Context<'_>,
     ) -> AccessPolicyState<S, ReqBody, ResBody>
     where
         S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
@@ -96,7 +96,8 @@ impl<S> UnreadRequest<S> {
                     self.parts.extensions.insert(step_up);
                 }
                 let request = Request::from_parts(self.parts, RequestBody::from_bytes(body));
-                AccessPolicyState::Inner { future: Oneshot::new(self.service, request), rewriter }
+                let future = Oneshot::call_own(self.service, request, cx);
+                AccessPolicyState::Inner { future, rewriter }
             }
             PolicyVerdict::Respond(response) => {
                 AccessPolicyState::Ready { response: Some(response) }
@@ -150,7 +151,7 @@ where
                 }
                 AccessPolicyStateProj::Reading { body, reader, pending, waiting } => {
                     let verdict = ready!(poll_verdict((body, reader), pending, waiting, cx));
-                    ready!(take_once(pending)).follow(verdict)
+                    ready!(take_once(pending)).follow(verdict, cx)
                 }
             };
             state.set(next);

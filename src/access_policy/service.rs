@@ -15,7 +15,9 @@ use super::enforcer::Enforcer;
 use super::future::{AccessPolicyFuture, UnreadRequest};
 use super::request_body::RequestBody;
 use crate::oauth::PolicyPending;
-use crate::response::{MessageError, PendingRejection, Rejection, RejectionReason, ResponseBody};
+use crate::response::{
+    MessageError, Oneshot, PendingRejection, Rejection, RejectionReason, ResponseBody,
+};
 
 /// Middleware that passes only operations that the caller's scopes allow. See the [module's
 /// documentation](crate::access_policy).
@@ -100,7 +102,7 @@ where
             (ReadDecision::PassUnread, None) => {
                 self.enforcer.admit(&parts, &[], None);
                 let request = Request::from_parts(parts, RequestBody::unread(body));
-                AccessPolicyFuture::inner(self.inner.clone(), request)
+                AccessPolicyFuture::inner(Oneshot::call(&mut self.inner, request))
             }
         }
     }

@@ -37,7 +37,11 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         Ready { response: Option<Response<ResponseBody<ResBody>>> },
-        Verifying { verification: Verification, pending: Option<UnverifiedRequest<S, ReqBody>> },
+        Verifying {
+            verification: Verification,
+            // Boxed, since most tokens are known.
+            pending: Option<Box<UnverifiedRequest<S, ReqBody>>>,
+        },
         Inner {
             #[pin]
             future: Oneshot<S, ReqBody>,
@@ -68,16 +72,15 @@ where
         verification: Verification,
         pending: UnverifiedRequest<S, ReqBody>,
     ) -> Self {
-        Self { state: BearerAuthState::Verifying { verification, pending: Some(pending) } }
+        let pending = Some(Box::new(pending));
+        Self { state: BearerAuthState::Verifying { verification, pending } }
     }
 
     pub(super) fn inner(
-        service: S,
-        request: Request<ReqBody>,
+        future: Oneshot<S, ReqBody>,
         passed: PassedRequest,
         authenticator: Arc<Authenticator>,
     ) -> Self {
-        let future = Oneshot::new(service, request);
         Self { state: BearerAuthState::Inner { future, passed, authenticator } }
     }
 }
@@ -86,6 +89,7 @@ impl<S, ReqBody> UnverifiedRequest<S, ReqBody> {
     fn resume<ResBody>(
         mut self,
         verified: Result<AuthInfo, VerifyError>,
+        cx: &mut Context<'_>,
     ) -> BearerAuthState<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
@@ -93,7 +97,7 @@ impl<S, ReqBody> UnverifiedRequest<S, ReqBody> {
         match self.authenticator.verdict(verified, &self.resource, &mut self.parts) {
             AuthVerdict::Pass(passed) => {
                 let request = Request::from_parts(self.parts, self.body);
-                let future = Oneshot::new(self.service, request);
+                let future = Oneshot::call_own(self.service, request, cx);
                 BearerAuthState::Inner { future, passed, authenticator: self.authenticator }
             }
             AuthVerdict::Respond(response) => BearerAuthState::Ready { response: Some(response) },
@@ -118,7 +122,7 @@ where
                 }
                 BearerAuthStateProj::Verifying { verification, pending } => {
                     let verified = ready!(verification.as_mut().poll(cx));
-                    ready!(take_once(pending)).resume(verified)
+                    ready!(take_once(pending)).resume(verified, cx)
                 }
             };
             state.set(next);

@@ -12,7 +12,7 @@ use super::authenticator::{AuthVerdict, Authenticator};
 use super::credentials::presented_token;
 use super::future::{BearerAuthFuture, UnverifiedRequest, Verification};
 use crate::oauth::{AccessToken, ResourceUrl, TokenRequest, VerifyToken, check_token68};
-use crate::response::ResponseBody;
+use crate::response::{Oneshot, ResponseBody};
 
 /// Middleware that passes only requests with a valid bearer token. See the [module's
 /// documentation](crate::bearer_auth).
@@ -59,7 +59,8 @@ where
             AuthDecision::Verdict(AuthVerdict::Pass(passed)) => {
                 let request = Request::from_parts(parts, body);
                 let authenticator = Arc::clone(&self.authenticator);
-                BearerAuthFuture::inner(self.inner.clone(), request, passed, authenticator)
+                let future = Oneshot::call(&mut self.inner, request);
+                BearerAuthFuture::inner(future, passed, authenticator)
             }
             AuthDecision::Verdict(AuthVerdict::Respond(response)) => {
                 BearerAuthFuture::ready(response)

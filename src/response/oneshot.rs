@@ -6,8 +6,9 @@
 //! would delay preflights, rejections and metadata documents.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -32,17 +33,65 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        NotReady { service: S, request: Option<Request<ReqBody>> },
+        // Boxed, since most services are ready at once.
+        NotReady { waiting: Option<Box<Waiting<S, ReqBody>>> },
         Called { #[pin] future: S::Future },
+        Failed { error: Option<S::Error> },
     }
+}
+
+/// A request and the service that it waits for.
+struct Waiting<S, ReqBody> {
+    service: S,
+    request: Request<ReqBody>,
 }
 
 impl<S, ReqBody> Oneshot<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) fn new(service: S, request: Request<ReqBody>) -> Self {
-        Self { state: OneshotState::NotReady { service, request: Some(request) } }
+    /// Calls a service that others share. If it is not ready, a clone takes its place: what waits in
+    /// a queue has to belong to a request, since nobody else polls it.
+    pub(crate) fn call(service: &mut S, request: Request<ReqBody>) -> Self
+    where
+        S: Clone,
+    {
+        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ready) => OneshotState::call_ready(ready, service, request),
+            Poll::Pending => {
+                let clone = service.clone();
+                let service = mem::replace(service, clone);
+                OneshotState::NotReady { waiting: Some(Box::new(Waiting { service, request })) }
+            }
+        };
+        Self { state }
+    }
+
+    /// Calls a service that belongs to the request.
+    pub(crate) fn call_own(
+        mut service: S,
+        request: Request<ReqBody>,
+        cx: &mut Context<'_>,
+    ) -> Self {
+        let state = match service.poll_ready(cx) {
+            Poll::Ready(ready) => OneshotState::call_ready(ready, &mut service, request),
+            Poll::Pending => {
+                OneshotState::NotReady { waiting: Some(Box::new(Waiting { service, request })) }
+            }
+        };
+        Self { state }
+    }
+}
+
+impl<S, ReqBody> OneshotState<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn call_ready(ready: Result<(), S::Error>, service: &mut S, request: Request<ReqBody>) -> Self {
+        match ready {
+            Ok(()) => Self::Called { future: service.call(request) },
+            Err(error) => Self::Failed { error: Some(error) },
+        }
     }
 }
 
@@ -55,14 +104,18 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let future = match state.as_mut().project() {
+            let next = match state.as_mut().project() {
                 OneshotStateProj::Called { future } => return future.poll(cx),
-                OneshotStateProj::NotReady { service, request } => {
-                    ready!(service.poll_ready(cx))?;
-                    service.call(ready!(take_once(request)))
+                OneshotStateProj::Failed { error } => return take_once(error).map(Err),
+                OneshotStateProj::NotReady { waiting } => {
+                    if let Some(waiting) = waiting {
+                        ready!(waiting.service.poll_ready(cx))?;
+                    }
+                    let Waiting { mut service, request } = *ready!(take_once(waiting));
+                    OneshotState::Called { future: service.call(request) }
                 }
             };
-            state.set(OneshotState::Called { future });
+            state.set(next);
         }
     }
 }

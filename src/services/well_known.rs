@@ -126,7 +126,7 @@ where
         self.check_place(&request);
         let state = match self.routes.get(request.uri().path()) {
             Some(service) => WellKnownState::Metadata { future: service.clone().call(request) },
-            None => WellKnownState::Inner { future: Oneshot::new(self.inner.clone(), request) },
+            None => WellKnownState::Inner { future: Oneshot::call(&mut self.inner, request) },
         };
         WellKnownFuture { state }
     }

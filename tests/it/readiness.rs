@@ -115,6 +115,118 @@ async fn no_place_in_the_service_is_held_while_a_token_is_verified_or_a_body_is_
     drop(verifying);
 }
 
+/// A client that goes away while its request waits for the service must not keep a place in the
+/// queue: its connection may send nothing for hours.
+#[tokio::test]
+async fn a_request_that_is_dropped_while_it_waits_keeps_no_place_in_the_service() {
+    let fixture = Fixture::new().await;
+    let clerk = fixture.clerk_mcp_builder().build().unwrap();
+    let good = format!("Bearer {}", fixture.jwt());
+    let of_connection = || request(Method::GET, "/mcp", &[("authorization", &good)]);
+    // The token is known, so that its request waits for nothing but the service.
+    let _ = clerk.authenticate(of_connection().headers()).await.unwrap();
+    let limited = ServiceBuilder::new().layer(ConcurrencyLimitLayer::new(1));
+    let limited = limited.service(service_fn(|request: Request<Full<Bytes>>| async move {
+        if request.uri().query() == Some("hold") {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
+    let guarded = fixture.layer().layer(limited);
+    let _ = guarded.clone().oneshot(of_connection()).await.unwrap();
+    let service = clerk.well_known_layer().layer(guarded);
+
+    let [mut holding, mut waiting, mut other] = [service.clone(), service.clone(), service];
+    let mut held = of_connection();
+    *held.uri_mut() = "/mcp?hold".parse().unwrap();
+    let mut held = Box::pin(holding.call(held));
+    assert!(held.as_mut().now_or_never().is_none());
+    let mut dropped = Box::pin(waiting.call(of_connection()));
+    assert!(dropped.as_mut().now_or_never().is_none());
+    drop(dropped);
+    drop(held);
+    // The connection of the dropped request is still open.
+    let response = other.call(of_connection()).now_or_never().unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    drop((holding, waiting));
+}
+
+/// A service that is ready, and counts its clones.
+struct CountsClones(Arc<AtomicUsize>);
+
+impl Clone for CountsClones {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<B> Service<Request<B>> for CountsClones {
+    type Response = Response<Full<Bytes>>;
+    type Error = &'static str;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        std::future::ready(Ok(Response::new(Full::default())))
+    }
+}
+
+/// Servers may be dear to clone: that of rmcp clones lists of hosts.
+#[tokio::test]
+async fn a_service_that_is_ready_is_not_cloned() {
+    let fixture = Fixture::new().await;
+    let clerk = fixture.clerk_mcp_builder().build().unwrap();
+    let clones = Arc::new(AtomicUsize::new(0));
+    let layers = AuthLayer::new(fixture.layer(), policy_layer());
+    let mut service = clerk.well_known_layer().layer(layers.layer(CountsClones(clones.clone())));
+    let good = format!("Bearer {}", fixture.jwt());
+    let get = || request(Method::GET, "/mcp", &[("authorization", &good)]);
+    // The first request waits for the key set, with a clone of the service.
+    assert_eq!(service.call(get()).await.unwrap().status(), StatusCode::OK);
+    clones.store(0, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert_eq!(service.call(get()).await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(clones.load(Ordering::Relaxed), 0);
+}
+
+/// A service that cannot be made ready.
+#[derive(Clone)]
+struct Broken;
+
+impl<B> Service<Request<B>> for Broken {
+    type Response = Response<Full<Bytes>>;
+    type Error = &'static str;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Err("broken"))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        panic!("called although it is not ready")
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_a_service_that_cannot_be_made_ready_is_passed_on() {
+    let fixture = Fixture::new().await;
+    let mut service = AuthLayer::new(fixture.layer(), policy_layer()).layer(Broken);
+    let good = format!("Bearer {}", fixture.jwt());
+    // A token that is not known yet, one that is, and a body that is read first.
+    for method in [Method::GET, Method::GET, Method::POST] {
+        let mut request = request(method.clone(), "/mcp", &[("authorization", &good)]);
+        if method == Method::POST {
+            *request.body_mut() = Full::from(r#"{"method":"ping"}"#);
+        }
+        assert_eq!(service.call(request).await.unwrap_err(), "broken", "{method}");
+    }
+}
+
 /// A body whose frames a test sends one by one.
 fn channel_body() -> (FrameSender, ChannelBody) {
     let (sender, receiver) = mpsc::unbounded_channel();
