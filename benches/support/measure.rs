@@ -33,14 +33,20 @@ pub(crate) fn poll_once<F: Future>(future: F) -> F::Output {
 
 /// A measured path, and its number of iterations per round.
 pub(crate) struct Case<'a> {
-    pub(crate) run: Box<dyn FnMut(usize) + 'a>,
-    pub(crate) iterations: usize,
+    prepare: Box<dyn FnMut() + 'a>,
+    run: Box<dyn FnMut(usize) + 'a>,
+    iterations: usize,
 }
 
 impl<'a> Case<'a> {
     /// `run` gets the number of the iteration.
     pub(crate) fn new(iterations: usize, run: impl FnMut(usize) + 'a) -> Self {
-        Self { run: Box::new(run), iterations }
+        Self { prepare: Box::new(|| ()), run: Box::new(run), iterations }
+    }
+
+    /// Sets what is done before each round, without being measured.
+    pub(crate) fn prepare(self, prepare: impl FnMut() + 'a) -> Self {
+        Self { prepare: Box::new(prepare), ..self }
     }
 }
 
@@ -49,6 +55,7 @@ pub(crate) fn measure(rounds: usize, mut cases: Vec<Case<'_>>) -> Vec<f64> {
     let mut times = vec![Vec::new(); cases.len()];
     for round in 0..=rounds {
         for (case, times) in cases.iter_mut().zip(&mut times) {
+            (case.prepare)();
             let took = elapsed(|| (0..case.iterations).for_each(&mut case.run));
             // The first round is a warm-up.
             if round > 0 {
