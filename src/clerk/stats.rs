@@ -115,7 +115,8 @@ macro_rules! count {
         $counter.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
         {
-            // The macro of `metrics` builds and hashes a key for each call.
+            // With a name that is not a literal, the macro of `metrics` builds and hashes a key at
+            // each call.
             static LABELS: [Label; 1] = [Label::from_static_parts("token_type", $label)];
             static KEY: Key =
                 Key::from_static_parts(concat!("clerk_mcp_tools_", $name, "_total"), &LABELS);
@@ -124,7 +125,7 @@ macro_rules! count {
     }};
 }
 
-/// With a literal label for each type, for which `metrics` allocates nothing.
+/// With a literal label for each type, as a static needs it.
 macro_rules! count_by_type {
     ($counters:expr, $token_type:expr, $counter:ident, $name:literal) => {
         match $token_type {

@@ -50,14 +50,20 @@ impl<S, ReqBody> Oneshot<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    /// Calls a service that others share. If it is not ready, a clone takes its place: what waits in
-    /// a queue has to belong to a request, since nobody else polls it.
+    /// Calls a service that later requests use too. If it is not ready, or fails, a clone takes its
+    /// place: what waits in a queue has to belong to a request, since nobody else polls it, and what
+    /// has failed must not be polled again. As with any middleware of tower, an instance that is kept
+    /// after a call keeps what its service has reserved and not used.
     pub(crate) fn call(service: &mut S, request: Request<ReqBody>) -> Self
     where
         S: Clone,
     {
         let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(ready) => OneshotState::call_ready(ready, service, request),
+            Poll::Ready(Ok(())) => OneshotState::Called { future: service.call(request) },
+            Poll::Ready(Err(error)) => {
+                *service = service.clone();
+                OneshotState::Failed { error: Some(error) }
+            }
             Poll::Pending => {
                 let clone = service.clone();
                 let service = mem::replace(service, clone);
@@ -74,24 +80,13 @@ where
         cx: &mut Context<'_>,
     ) -> Self {
         let state = match service.poll_ready(cx) {
-            Poll::Ready(ready) => OneshotState::call_ready(ready, &mut service, request),
+            Poll::Ready(Ok(())) => OneshotState::Called { future: service.call(request) },
+            Poll::Ready(Err(error)) => OneshotState::Failed { error: Some(error) },
             Poll::Pending => {
                 OneshotState::NotReady { waiting: Some(Box::new(Waiting { service, request })) }
             }
         };
         Self { state }
-    }
-}
-
-impl<S, ReqBody> OneshotState<S, ReqBody>
-where
-    S: Service<Request<ReqBody>>,
-{
-    fn call_ready(ready: Result<(), S::Error>, service: &mut S, request: Request<ReqBody>) -> Self {
-        match ready {
-            Ok(()) => Self::Called { future: service.call(request) },
-            Err(error) => Self::Failed { error: Some(error) },
-        }
     }
 }
 
@@ -108,11 +103,15 @@ where
                 OneshotStateProj::Called { future } => return future.poll(cx),
                 OneshotStateProj::Failed { error } => return take_once(error).map(Err),
                 OneshotStateProj::NotReady { waiting } => {
-                    if let Some(waiting) = waiting {
-                        ready!(waiting.service.poll_ready(cx))?;
-                    }
+                    let readiness = match waiting {
+                        Some(waiting) => ready!(waiting.service.poll_ready(cx)),
+                        None => return Poll::Pending,
+                    };
                     let Waiting { mut service, request } = *ready!(take_once(waiting));
-                    OneshotState::Called { future: service.call(request) }
+                    match readiness {
+                        Ok(()) => OneshotState::Called { future: service.call(request) },
+                        Err(error) => OneshotState::Failed { error: Some(error) },
+                    }
                 }
             };
             state.set(next);

@@ -240,7 +240,8 @@ impl Service<Request<Full<Bytes>>> for Strict {
 async fn calls_the_inner_service_that_was_polled_ready() {
     let fixture = Fixture::new().await;
     let mut service = fixture.layer().layer(Strict::default());
-    for token in [fixture.jwt(), fixture.opaque(), fixture.jwt()] {
+    let (known, opaque) = (fixture.jwt(), fixture.opaque());
+    for token in [&known, &opaque, &known, &known] {
         let credentials = format!("Bearer {token}");
         let request = request(Method::POST, "/mcp", &[("authorization", &credentials)]);
         let response = service.ready().await.unwrap().call(request).await.unwrap();

@@ -29,7 +29,9 @@ impl Recorder for Counters {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let mut counters = self.0.lock().unwrap();
-        Counter::from_arc(Arc::clone(counters.entry(key.name().to_owned()).or_default()))
+        let labels = key.labels().map(|label| format!(" {}={}", label.key(), label.value()));
+        let name = format!("{}{}", key.name(), labels.collect::<String>());
+        Counter::from_arc(Arc::clone(counters.entry(name).or_default()))
     }
 
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
@@ -75,10 +77,11 @@ fn in_a_process_of_its_own() {
         (2, 2, 2, 1)
     );
     let expected = [
-        ("clerk_mcp_tools_token_cache_hits_total", stats.cache_hits),
-        ("clerk_mcp_tools_token_cache_misses_total", stats.cache_misses),
-        ("clerk_mcp_tools_upstream_calls_total", stats.upstream_calls),
-        ("clerk_mcp_tools_upstream_failures_total", stats.upstream_failures),
+        ("clerk_mcp_tools_token_cache_hits_total token_type=oauth_token", stats.cache_hits),
+        ("clerk_mcp_tools_token_cache_misses_total token_type=oauth_token", stats.cache_misses),
+        ("clerk_mcp_tools_upstream_calls_total token_type=key_set", 1),
+        ("clerk_mcp_tools_upstream_calls_total token_type=oauth_token", stats.upstream_calls - 1),
+        ("clerk_mcp_tools_upstream_failures_total token_type=oauth_token", stats.upstream_failures),
     ];
     assert_eq!(counters.read(), expected.map(|(name, count)| (name.to_owned(), count)).into());
 }

@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_mcp_tools::access_policy::{AccessPolicyLayer, RequestBody};
+use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::testing::{Fault, ManualClock, Route};
-use clerk_mcp_tools::{AccessPolicy, AuthLayer, MessageError, Rejection, RejectionReason, Scopes};
+use clerk_mcp_tools::{
+    AccessPolicy, AuthLayer, MessageError, Rejection, RejectionReason, Scopes, verify_clerk_token,
+};
 use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -50,9 +53,12 @@ impl<B> Service<Request<B>> for Busy {
 async fn a_busy_service_delays_only_what_it_has_to_serve() {
     let fixture = Fixture::new().await;
     let clerk = fixture.clerk_mcp_builder().build().unwrap();
-    let service =
-        clerk.well_known_layer().layer(AuthLayer::new(fixture.layer(), policy_layer()).layer(Busy));
-    let good = format!("Bearer {}", fixture.jwt());
+    let (verifier, token) = (fixture.verifier(), fixture.jwt());
+    // The token is known, so that its request waits for nothing but the service.
+    verify_clerk_token(&verifier, &token).await.unwrap();
+    let auth = AuthLayer::new(BearerAuthLayer::new(verifier, resource()), policy_layer());
+    let service = clerk.well_known_layer().layer(auth.layer(Busy));
+    let good = format!("Bearer {token}");
     let preflight = [
         ("origin", "https://app.example"),
         ("access-control-request-method", "POST"),
@@ -67,8 +73,6 @@ async fn a_busy_service_delays_only_what_it_has_to_serve() {
         (Method::POST, "/mcp", &[("authorization", "Bearer abc")], Some(401)),
         (Method::GET, "/mcp", &[("authorization", &good)], None),
     ];
-    // The token is known, so that its request waits for nothing but the service.
-    let _ = clerk.authenticate(request(Method::GET, "/", rows[4].2).headers()).await.unwrap();
     for (method, path, headers, expected) in rows {
         let mut service = service.clone();
         let request = request(method.clone(), path, headers);
@@ -118,37 +122,47 @@ async fn no_place_in_the_service_is_held_while_a_token_is_verified_or_a_body_is_
 /// A client that goes away while its request waits for the service must not keep a place in the
 /// queue: its connection may send nothing for hours.
 #[tokio::test]
-async fn a_request_that_is_dropped_while_it_waits_keeps_no_place_in_the_service() {
+async fn a_request_that_waits_is_served_and_one_that_is_dropped_keeps_no_place() {
     let fixture = Fixture::new().await;
     let clerk = fixture.clerk_mcp_builder().build().unwrap();
     let good = format!("Bearer {}", fixture.jwt());
-    let of_connection = || request(Method::GET, "/mcp", &[("authorization", &good)]);
-    // The token is known, so that its request waits for nothing but the service.
-    let _ = clerk.authenticate(of_connection().headers()).await.unwrap();
+    let get = |uri| request(Method::GET, uri, &[("authorization", &good)]);
+    let go_on = Arc::new(Notify::new());
+    let held = Arc::clone(&go_on);
     let limited = ServiceBuilder::new().layer(ConcurrencyLimitLayer::new(1));
-    let limited = limited.service(service_fn(|request: Request<Full<Bytes>>| async move {
-        if request.uri().query() == Some("hold") {
-            std::future::pending::<()>().await;
+    let limited = limited.service(service_fn(move |request: Request<Full<Bytes>>| {
+        let held = Arc::clone(&held);
+        async move {
+            if request.uri().query() == Some("hold") {
+                held.notified().await;
+            }
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         }
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     }));
     let guarded = fixture.layer().layer(limited);
-    let _ = guarded.clone().oneshot(of_connection()).await.unwrap();
+    // From now on the token is known, so that its requests wait for nothing but the service.
+    let _ = guarded.clone().oneshot(get("/mcp")).await.unwrap();
     let service = clerk.well_known_layer().layer(guarded);
 
-    let [mut holding, mut waiting, mut other] = [service.clone(), service.clone(), service];
-    let mut held = of_connection();
-    *held.uri_mut() = "/mcp?hold".parse().unwrap();
-    let mut held = Box::pin(holding.call(held));
-    assert!(held.as_mut().now_or_never().is_none());
-    let mut dropped = Box::pin(waiting.call(of_connection()));
+    let mut connections = std::array::from_fn::<_, 4, _>(|_| service.clone());
+    let [holding, dropped, waiting, other] = &mut connections;
+    let holding = tokio::spawn(holding.call(get("/mcp?hold")));
+    tokio::task::yield_now().await;
+    let mut dropped = Box::pin(dropped.call(get("/mcp")));
     assert!(dropped.as_mut().now_or_never().is_none());
+    let waiting = tokio::spawn(waiting.call(get("/mcp")));
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    // The connection of this request stays open.
     drop(dropped);
-    drop(held);
-    // The connection of the dropped request is still open.
-    let response = other.call(of_connection()).now_or_never().unwrap().unwrap();
+    go_on.notify_one();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(holding.is_finished() && waiting.is_finished());
+    assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
+    let response = other.call(get("/mcp")).now_or_never().unwrap().unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    drop((holding, waiting));
 }
 
 /// A service that is ready, and counts its clones.
@@ -175,7 +189,7 @@ impl<B> Service<Request<B>> for CountsClones {
     }
 }
 
-/// Servers may be dear to clone: that of rmcp clones lists of hosts.
+/// Servers may be expensive to clone: that of rmcp clones lists of hosts.
 #[tokio::test]
 async fn a_service_that_is_ready_is_not_cloned() {
     let fixture = Fixture::new().await;
@@ -194,16 +208,33 @@ async fn a_service_that_is_ready_is_not_cloned() {
     assert_eq!(clones.load(Ordering::Relaxed), 0);
 }
 
-/// A service that cannot be made ready.
-#[derive(Clone)]
-struct Broken;
+/// A service that cannot be made ready, and panics if it is used after it has said so.
+#[derive(Default)]
+struct Broken {
+    has_failed: bool,
+    /// How often it says that it is not ready yet.
+    pending: usize,
+}
+
+impl Clone for Broken {
+    fn clone(&self) -> Self {
+        Self { has_failed: false, pending: self.pending }
+    }
+}
 
 impl<B> Service<Request<B>> for Broken {
     type Response = Response<Full<Bytes>>;
     type Error = &'static str;
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        assert!(!self.has_failed, "used after it has failed");
+        if self.pending > 0 {
+            self.pending -= 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.has_failed = true;
         Poll::Ready(Err("broken"))
     }
 
@@ -215,15 +246,23 @@ impl<B> Service<Request<B>> for Broken {
 #[tokio::test]
 async fn the_error_of_a_service_that_cannot_be_made_ready_is_passed_on() {
     let fixture = Fixture::new().await;
-    let mut service = AuthLayer::new(fixture.layer(), policy_layer()).layer(Broken);
+    let clerk = fixture.clerk_mcp_builder().build().unwrap();
     let good = format!("Bearer {}", fixture.jwt());
-    // A token that is not known yet, one that is, and a body that is read first.
-    for method in [Method::GET, Method::GET, Method::POST] {
-        let mut request = request(method.clone(), "/mcp", &[("authorization", &good)]);
-        if method == Method::POST {
-            *request.body_mut() = Full::from(r#"{"method":"ping"}"#);
+    let get = || request(Method::GET, "/mcp", &[("authorization", &good)]);
+    for pending in [0, 1] {
+        let broken = Broken { pending, ..Broken::default() };
+        let mut guarded = fixture.layer().layer(broken.clone());
+        let mut with_policy = policy_layer().layer(broken.clone());
+        let mut well_known = clerk.well_known_layer().layer(broken);
+        for case in ["a token that is not known yet", "a known one", "another request"] {
+            assert_eq!(guarded.call(get()).await.unwrap_err(), "broken", "{case}");
+            let without_body = Request::get("/mcp").body(Full::<Bytes>::default()).unwrap();
+            assert_eq!(with_policy.call(without_body).await.unwrap_err(), "broken", "{case}");
+            let message = Full::<Bytes>::from(r#"{"method":"ping"}"#);
+            let message = Request::post("/mcp").body(message).unwrap();
+            assert_eq!(with_policy.call(message).await.unwrap_err(), "broken", "{case}");
+            assert_eq!(well_known.call(get()).await.unwrap_err(), "broken", "{case}");
         }
-        assert_eq!(service.call(request).await.unwrap_err(), "broken", "{method}");
     }
 }
 

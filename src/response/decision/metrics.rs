@@ -74,3 +74,19 @@ fn key(
 fn increment(key: &Key) {
     with_recorder(|recorder| recorder.register_counter(key, &METADATA).increment(1));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::AuthInfo;
+
+    #[test]
+    fn each_type_of_credential_has_the_label_of_its_name() {
+        for token_type in TokenType::ALL {
+            let caller = AuthInfo::for_user("user_1", "token".into()).token_type(token_type);
+            let index = type_index(&Decision::admitted(Some(&caller.build()), &[]));
+            assert_eq!(TYPES[index], token_type.as_str());
+        }
+        assert_eq!(TYPES[type_index(&Decision::admitted(None, &[]))], "none");
+    }
+}
