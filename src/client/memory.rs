@@ -148,3 +148,20 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory").field("held", &self.held.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn a_connection_that_is_forgotten_leaves_no_token_behind() {
+        let memory = Memory::new(Arc::new(SystemClock::new()));
+        let key = RecordKey::login("tag");
+        let token = AccessToken::from("token");
+        memory.set_rejected(&key, token.clone());
+        assert!(memory.is_rejected(&key, &token));
+        memory.remove(&key);
+        assert!(!memory.is_rejected(&key, &token));
+    }
+}

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::routing::{get, post};
-use clerk_mcp_tools::bearer_auth::bearer_token;
+use clerk_mcp_tools::bearer_auth::{BearerAuthLayer, ResourcesByHost, bearer_token};
 use clerk_mcp_tools::{AuthInfo, ClerkMcp, Rejection, RejectionReason, ScopeHierarchy, Scopes};
 use http::{HeaderMap, Method};
 
@@ -125,6 +125,25 @@ async fn a_rejection_by_a_handler_gets_the_challenge_of_the_layer_and_one_event(
          principal=\"{user}\""
     );
     assert!(events.len() == 1 && events[0].contains(&start), "{events:?}");
+
+    // Of several resources, the challenge names that of the request.
+    let resources = ["https://a.example.com/mcp", "https://b.example.com/mcp"];
+    let hosts = ResourcesByHost::new(resources).unwrap();
+    let layer = BearerAuthLayer::with_resolver(fixture.verifier(), hosts);
+    let service = collect_responses(routes().layer(layer));
+    for (host, resource) in ["a.example.com", "b.example.com"].into_iter().zip(resources) {
+        let credentials = format!("Bearer {}", fixture.clerk.mint().audience(resource).jwt());
+        let headers = [("host", host), ("authorization", &credentials)];
+        let response = send(&service, request(Method::POST, "/delete", &headers)).await;
+        assert_eq!(response.status, 403, "{host}");
+        let challenge = format!(
+            "Bearer error=\"insufficient_scope\", \
+             error_description=\"The access token lacks a required scope\", \
+             resource_metadata=\"https://{host}/.well-known/oauth-protected-resource/mcp\", \
+             scope=\"files:write\""
+        );
+        assert_eq!(response.header("www-authenticate"), Some(challenge.as_str()));
+    }
 
     // Without a layer there is no resource that a challenge could name.
     let unguarded = collect_responses(routes());

@@ -4,9 +4,10 @@ use clerk_mcp_tools::bearer_auth::BearerAuthLayer;
 use clerk_mcp_tools::instance::FrontendApi;
 use clerk_mcp_tools::testing::Fault;
 use clerk_mcp_tools::{ClerkMcp, ClerkVerifier, ConfigError, VerifyErrorKind as Kind};
+use tower::Layer;
 
 use crate::secrets::log_capture::LogCapture;
-use crate::support::{Fixture, RESOURCE, call, error_kind, guarded};
+use crate::support::{EchoUser, Fixture, RESOURCE, call, collect_responses, error_kind, guarded};
 
 const TARGET: &str = "clerk_mcp_tools::clerk::failure_log";
 const OTHER: &str = "https://other.example/mcp";
@@ -150,5 +151,27 @@ fn a_missing_secret_key_is_reported_when_a_verifier_is_built_from_the_environmen
         assert_eq!(lines.len(), expected, "{case}: {lines:?}");
         let start = " WARN clerk_mcp_tools::clerk::builder: CLERK_SECRET_KEY is not set: opaque";
         assert!(lines.iter().all(|line| line.starts_with(start)), "{case}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_well_known_layer_that_no_client_can_reach_is_warned_of_once() {
+    let fixture = Fixture::new().await;
+    let clerk = fixture.clerk_mcp_builder().build().unwrap();
+    let (around, inside) = (clerk.well_known_layer(), clerk.well_known_layer());
+    let services = [
+        (0, collect_responses(around.layer(fixture.layer().layer(EchoUser)))),
+        (1, collect_responses(fixture.layer().layer(inside.layer(EchoUser)))),
+    ];
+    for (expected, service) in services {
+        let capture = LogCapture::default();
+        let logging = capture.install();
+        for _ in 0..2 {
+            assert_eq!(call(&service, &fixture.jwt()).await.status, 200);
+        }
+        drop(logging);
+        let warnings =
+            capture.text().matches("the well-known layer is inside the bearer layer").count();
+        assert_eq!(warnings, expected);
     }
 }

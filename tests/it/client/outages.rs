@@ -202,6 +202,30 @@ async fn tokens_that_are_stored_late_take_the_place_of_a_rejection_of_those_befo
     assert_eq!(process.snapshot().unsaved_tokens, 1);
 }
 
+/// The user has signed in again in the meantime, in another process.
+#[tokio::test]
+async fn tokens_that_are_stored_late_do_not_take_the_place_of_those_of_another_sign_in() {
+    let world = World::new().await;
+    let store = FaultyStore::new(world.store.clone());
+    let process = world.builder(store.clone()).build().unwrap();
+    let connection = world.connect(&process).await;
+    world.advance(TOKEN_LIFETIME);
+    fails_from(&store, 5);
+    let unsaved = connection.access_token().await.unwrap();
+    saving_is_given_up(&world, &store).await;
+    let other = world.process();
+    let begun = other.begin(&alice(), &world.server, LoginOptions::new().again()).await.unwrap();
+    let callback = browse(&redirect(begun)).await;
+    let signed_in = other.complete(&alice(), callback).await.unwrap().connection;
+    let token = signed_in.access_token().await.unwrap();
+    assert_ne!(token, unsaved);
+    heals(&store);
+    world.advance(60);
+    assert_eq!(connection.access_token().await.unwrap(), token);
+    let third = world.handle(&world.process()).await;
+    assert_eq!(third.access_token().await.unwrap(), token);
+}
+
 #[tokio::test]
 async fn records_are_sealed_anew_after_the_key_was_replaced() {
     use clerk_mcp_tools::client::{KeyId, SealingKeys};
