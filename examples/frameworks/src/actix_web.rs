@@ -3,8 +3,8 @@
 //! - actix-web has types of its own for requests, headers and bodies, so `to_http` and `to_actix`
 //!   convert them; any tower service can be called that way. `HeaderMap::get` of actix-web returns the
 //!   first of several headers: copy **all** of them, or two `Authorization` headers pass as one.
-//! - actix-web reads the body before the guard has seen the request, also without a token. `PayloadConfig`
-//!   bounds it, and no larger message can be sent; the default is 256 KiB.
+//! - actix-web reads the body before the guard has seen the request, also without a token.
+//!   `PayloadConfig` bounds it, and no larger message can be sent; the default is 256 KiB.
 //! - The closure of `HttpServer::new` runs once per worker: build the guard outside of it, so that all
 //!   workers share one cache of tokens.
 
