@@ -348,13 +348,12 @@ impl Refresh<'_> {
         let (engine, key) = (Arc::clone(self.engine), self.key.clone());
         let end = engine.now().after(LEASE_TIME);
         let task = async move {
-            while !end.has_come(&*engine.clock) {
+            let unsaved = || engine.memory.get(&key).filter(|held| held.unsaved.is_some());
+            while unsaved().is_some() && !end.has_come(&*engine.clock) {
                 engine.clock.sleep(SAVE_PAUSE).await;
-                let held = engine.memory.get(&key).filter(|held| held.unsaved.is_some());
-                match held {
-                    None => break,
-                    Some(held) if settle(&engine, &key, &held).await.is_ok() => break,
-                    Some(_) => {}
+                if let Some(held) = unsaved() {
+                    // Tried again if it fails, or if the record changed too often.
+                    let _ = settle(&engine, &key, &held).await;
                 }
             }
             lease.release(&engine).await;
