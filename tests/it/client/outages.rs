@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use clerk_mcp_tools::bearer_auth::AccessToken;
 use clerk_mcp_tools::client::{
-    Connection, LoginErrorKind, LoginOptions, LoginReason, TokenErrorKind,
+    Connection, Connections, LoginErrorKind, LoginOptions, LoginReason, TokenErrorKind,
 };
 use clerk_mcp_tools::testing::{Fault, FaultyStore, Route};
 
@@ -150,6 +151,29 @@ async fn a_new_sign_in_takes_the_place_of_tokens_that_are_not_stored() {
     assert_eq!(other.access_token().await.unwrap(), token);
 }
 
+/// A process that has refreshed a token and could not store it.
+struct Unsaved {
+    world: World,
+    store: FaultyStore,
+    process: Connections,
+    connection: Connection,
+    token: AccessToken,
+}
+
+impl Unsaved {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let store = FaultyStore::new(world.store.clone());
+        let process = world.builder(store.clone()).build().unwrap();
+        let connection = world.connect(&process).await;
+        world.advance(TOKEN_LIFETIME);
+        // Loads, lease, second look, mark; then nothing more.
+        fails_from(&store, 5);
+        let token = connection.access_token().await.unwrap();
+        Self { world, store, process, connection, token }
+    }
+}
+
 /// Waits until the task that stores new tokens has given up, and its lease has ended.
 async fn saving_is_given_up(world: &World, store: &FaultyStore) {
     while_time_passes(&world.clock, async {
@@ -163,13 +187,7 @@ async fn saving_is_given_up(world: &World, store: &FaultyStore) {
 
 #[tokio::test]
 async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
-    let world = World::new().await;
-    let store = FaultyStore::new(world.store.clone());
-    let process = world.builder(store.clone()).build().unwrap();
-    let connection = world.connect(&process).await;
-    world.advance(TOKEN_LIFETIME);
-    fails_from(&store, 5);
-    let token = connection.access_token().await.unwrap();
+    let Unsaved { world, store, connection, token, .. } = Unsaved::new().await;
     saving_is_given_up(&world, &store).await;
     world.advance(30);
     assert_eq!(connection.access_token().await.unwrap(), token);
@@ -184,14 +202,8 @@ async fn the_next_caller_stores_what_could_not_be_stored_for_long() {
 /// Another process used the old refresh token in between, and stored that it was rejected.
 #[tokio::test]
 async fn tokens_that_are_stored_late_take_the_place_of_a_rejection_of_those_before() {
-    let world = World::new().await;
-    let store = FaultyStore::new(world.store.clone());
-    let process = world.builder(store.clone()).build().unwrap();
-    let connection = world.connect(&process).await;
+    let Unsaved { world, store, process, connection, token } = Unsaved::new().await;
     let other = world.handle(&world.process()).await;
-    world.advance(TOKEN_LIFETIME);
-    fails_from(&store, 5);
-    let token = connection.access_token().await.unwrap();
     saving_is_given_up(&world, &store).await;
     let rejected = TokenErrorKind::NeedsLogin(LoginReason::Interrupted);
     assert_eq!(kind(&other).await, Some(rejected));
@@ -205,13 +217,7 @@ async fn tokens_that_are_stored_late_take_the_place_of_a_rejection_of_those_befo
 /// The user has signed in again in the meantime, in another process.
 #[tokio::test]
 async fn tokens_that_are_stored_late_do_not_take_the_place_of_those_of_another_sign_in() {
-    let world = World::new().await;
-    let store = FaultyStore::new(world.store.clone());
-    let process = world.builder(store.clone()).build().unwrap();
-    let connection = world.connect(&process).await;
-    world.advance(TOKEN_LIFETIME);
-    fails_from(&store, 5);
-    let unsaved = connection.access_token().await.unwrap();
+    let Unsaved { world, store, connection, token: unsaved, .. } = Unsaved::new().await;
     saving_is_given_up(&world, &store).await;
     let other = world.process();
     let begun = other.begin(&alice(), &world.server, LoginOptions::new().again()).await.unwrap();
@@ -236,7 +242,7 @@ async fn records_are_sealed_anew_after_the_key_was_replaced() {
     world.connect(&old).await;
     let current = |keys: SealingKeys| {
         let uri = super::support::REDIRECT_URI;
-        clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)
+        Connections::builder(world.store.clone(), keys, uri)
             .egress(clerk_mcp_tools::client::Egress::public().allow_loopback())
             .clock(world.clock.clone())
             .build()
@@ -281,7 +287,7 @@ async fn a_refresh_in_progress_is_not_disturbed_by_resealing() {
     let keys = SealingKeys::new([1; 32], id("new"), [3; 32]).unwrap();
     let keys = keys.and_retired(id("test"), [2; 32]).unwrap();
     let uri = super::support::REDIRECT_URI;
-    let other = clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)
+    let other = Connections::builder(world.store.clone(), keys, uri)
         .clock(world.clock.clone())
         .build()
         .unwrap();
@@ -306,7 +312,7 @@ async fn a_key_that_is_missing_is_told_apart_and_ends_nothing() {
     let connection = world.connect(&world.process()).await;
     let keys = SealingKeys::new([1; 32], KeyId::parse("other").unwrap(), [3; 32]).unwrap();
     let uri = super::support::REDIRECT_URI;
-    let process = clerk_mcp_tools::client::Connections::builder(world.store.clone(), keys, uri)
+    let process = Connections::builder(world.store.clone(), keys, uri)
         .egress(clerk_mcp_tools::client::Egress::public().allow_loopback())
         .clock(world.clock.clone())
         .build()
