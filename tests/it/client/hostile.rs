@@ -157,11 +157,20 @@ struct LyingStore {
     inner: MemoryStore,
     lie: Arc<Mutex<Option<(RecordKey, Record)>>>,
     calls: Arc<AtomicUsize>,
+    /// How many saves of connections are conflicts, after the first of a refresh.
+    conflicts: Arc<AtomicUsize>,
 }
 
 impl LyingStore {
     fn new(inner: MemoryStore) -> Self {
-        Self { inner, lie: Arc::default(), calls: Arc::default() }
+        Self { inner, lie: Arc::default(), calls: Arc::default(), conflicts: Arc::default() }
+    }
+
+    fn is_conflict(&self, key: &RecordKey) -> bool {
+        let conflicts = self.conflicts.load(Ordering::SeqCst);
+        let is_counted = conflicts > 0 && key.as_str().starts_with("connection/");
+        self.conflicts.fetch_sub(usize::from(is_counted), Ordering::SeqCst);
+        is_counted && conflicts <= CONFLICTS
     }
 
     fn says(&self, key: &RecordKey, record: &Record) {
@@ -192,6 +201,9 @@ impl Store for LyingStore {
         lifetime: Option<Duration>,
     ) -> Result<Saved, StoreError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_conflict(key) {
+            return Ok(Saved::Conflict);
+        }
         self.inner.save(key, record, expect, lifetime).await
     }
 
@@ -289,6 +301,25 @@ async fn a_store_that_returns_an_old_record_uses_no_refresh_token_and_is_not_flo
     let token = other.access_token().await.unwrap();
     assert_eq!(token, connection.access_token().await.unwrap());
     assert_eq!(world.call_server(token.expose()).await, 200);
+}
+
+/// How often tokens are stored in one try.
+const CONFLICTS: usize = 5;
+
+#[tokio::test]
+async fn new_tokens_that_meet_too_many_conflicts_are_kept_and_stored_by_the_next_try() {
+    let world = World::new().await;
+    let store = LyingStore::new(world.store.clone());
+    let connection = world.connect(&world.builder(store.clone()).build().unwrap()).await;
+    world.advance(TOKEN_LIFETIME);
+    // The mark is stored, and then nothing in one try.
+    store.conflicts.store(1 + CONFLICTS, Ordering::SeqCst);
+    let token = while_time_passes(&world.clock, connection.access_token()).await.unwrap();
+    assert_eq!(store.conflicts.load(Ordering::SeqCst), 0);
+    assert_eq!(world.call_server(token.expose()).await, 200);
+    let other = world.handle(&world.process()).await;
+    assert_eq!(other.access_token().await.unwrap(), token);
+    assert_eq!(world.token_calls(), 2);
 }
 
 /// Two processes with an expired token, at a store whose clock is not theirs.
